@@ -1,0 +1,106 @@
+//! Time as a parameter: the one place that asks the system what time it is.
+//!
+//! Everything that decides takes `now` as an argument; the shells around it hold a [`Clock`]. Tests use
+//! [`ManualClock`], so no test depends on how long anything takes.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Microseconds since 1970-01-01 UTC.
+pub type TimestampUs = u64;
+
+/// Tells the time. Cheap to call.
+pub trait Clock: Debug + Send + Sync {
+    /// The wall clock. It may step in either direction.
+    fn now_us(&self) -> TimestampUs;
+    /// Time since an arbitrary start that never goes back: for timeouts and backoff.
+    fn monotonic(&self) -> Duration;
+}
+
+/// A shared clock.
+pub type SharedClock = Arc<dyn Clock>;
+
+/// The clocks of the system.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    fn now_us(&self) -> TimestampUs {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn monotonic(&self) -> Duration {
+        let at = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let seconds = u64::try_from(at.tv_sec).unwrap_or(0);
+        Duration::new(seconds, u32::try_from(at.tv_nsec).unwrap_or(0))
+    }
+}
+
+/// A clock that moves only when told to.
+#[derive(Debug, Default)]
+pub struct ManualClock {
+    now_us: AtomicU64,
+    monotonic_us: AtomicU64,
+}
+
+impl ManualClock {
+    /// A clock that shows `now_us`.
+    #[must_use]
+    pub fn at(now_us: TimestampUs) -> Arc<Self> {
+        Arc::new(Self {
+            now_us: AtomicU64::new(now_us),
+            monotonic_us: AtomicU64::new(0),
+        })
+    }
+
+    /// Lets `by` pass on both clocks.
+    pub fn advance(&self, by: Duration) {
+        let us = u64::try_from(by.as_micros()).unwrap_or(u64::MAX);
+        self.now_us.fetch_add(us, Ordering::SeqCst);
+        self.monotonic_us.fetch_add(us, Ordering::SeqCst);
+    }
+
+    /// Steps the wall clock alone, as an administrator or a time server would.
+    pub fn step_to(&self, now_us: TimestampUs) {
+        self.now_us.store(now_us, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now_us(&self) -> TimestampUs {
+        self.now_us.load(Ordering::SeqCst)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_micros(self.monotonic_us.load(Ordering::SeqCst))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_moves_only_when_told_and_steps_only_the_wall() {
+        let clock = ManualClock::at(1_000);
+        assert_eq!((clock.now_us(), clock.monotonic()), (1_000, Duration::ZERO));
+        clock.advance(Duration::from_micros(5));
+        clock.step_to(10);
+        assert_eq!(
+            (clock.now_us(), clock.monotonic()),
+            (10, Duration::from_micros(5))
+        );
+    }
+
+    #[test]
+    fn the_monotonic_clock_never_goes_back() {
+        let first = SystemClock.monotonic();
+        assert!(SystemClock.monotonic() >= first);
+    }
+}

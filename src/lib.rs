@@ -1,0 +1,13 @@
+//! Keeps directory trees at different sites in step: asynchronous, active-active, nothing lost.
+//!
+//! The path of one entry: a connector notices a change and hands it to the sync engine, which gives it a stamp and its
+//! context; [`journal`] makes it durable; the conduit carries it to the other site, whose received log takes it;
+//! the engine merges it there, records conflicts, and hands the difference to the connector, which applies it.
+
+pub mod clock;
+pub mod error;
+pub mod journal;
+pub mod proto;
+pub mod sync;
+
+pub use error::ReplError;

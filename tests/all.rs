@@ -1,0 +1,1 @@
+//! All integration tests, one binary so that they link once.
