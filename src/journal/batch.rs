@@ -186,7 +186,7 @@ mod tests {
                     b.seen_runs = vec![SeenRun {
                         first_seq: 5,
                         ..SeenRun::default()
-                    }]
+                    }];
                 },
                 "context runs",
             ),

@@ -11,26 +11,32 @@ fn name(text: &str) -> Name {
 }
 
 fn every_change() -> Vec<Change> {
+    let mut changes = namespace_changes();
+    changes.extend(inode_changes());
+    changes.extend(control_changes());
+    changes
+}
+
+fn sample_attr() -> Attr {
+    Attr {
+        mode: Some(0o4755),
+        owner: Some(Owner { uid: 0, gid: 7 }),
+        mtime: Some(SAMPLE_TIME),
+        flags: Some(0),
+    }
+}
+
+const SAMPLE_TIME: FileTime = FileTime {
+    seconds: -5,
+    nanos: 999_999_999,
+};
+
+fn namespace_changes() -> Vec<Change> {
     let place = Place {
         parent: 1,
         name: name("caf\u{e9}"),
     };
-    let mtime = FileTime {
-        seconds: -5,
-        nanos: 999_999_999,
-    };
-    let attr = Attr {
-        mode: Some(0o4755),
-        owner: Some(Owner { uid: 0, gid: 7 }),
-        mtime: Some(mtime),
-        flags: Some(0),
-    };
-    let content = Content {
-        size: 3,
-        manifest_root: ManifestRoot([9; 32]),
-        mtime,
-        inline: Some(Bytes::from_static(b"abc")),
-    };
+    let attr = sample_attr();
     vec![
         Change::Create {
             place: place.clone(),
@@ -60,15 +66,13 @@ fn every_change() -> Vec<Change> {
             place: None,
             dir: true,
         },
-        Change::Write {
-            content: content.clone(),
-            mode: Some(0o755),
-        },
         Change::Truncate {
             content: Content::default(),
             mode: None,
         },
-        Change::SetAttr { attr },
+        Change::SetAttr {
+            attr: sample_attr(),
+        },
         Change::SetXattr {
             name: Bytes::from_static(b"user.k"),
             value: Bytes::from_static(b"\0\xff"),
@@ -76,6 +80,11 @@ fn every_change() -> Vec<Change> {
         Change::RemoveXattr {
             name: Bytes::from_static(b"user.k"),
         },
+    ]
+}
+
+fn control_changes() -> Vec<Change> {
+    vec![
         Change::Noop,
         Change::ConflictAck {
             conflict_id: [3; 32],
