@@ -4,6 +4,9 @@
 use proptest::prelude::*;
 
 use super::super::dot::shard_of;
+use super::super::op::{
+    Attr, Change, Content, FileTime, ManifestRoot, MemberState, Name, Owner, Place,
+};
 use super::*;
 
 fn name(text: &str) -> Name {
@@ -65,6 +68,21 @@ fn namespace_changes() -> Vec<Change> {
         Change::Rename {
             place: None,
             dir: true,
+        },
+    ]
+}
+
+fn inode_changes() -> Vec<Change> {
+    let content = Content {
+        size: 3,
+        manifest_root: ManifestRoot([9; 32]),
+        mtime: SAMPLE_TIME,
+        inline: Some(Bytes::from_static(b"abc")),
+    };
+    vec![
+        Change::Write {
+            content,
+            mode: Some(0o755),
         },
         Change::Truncate {
             content: Content::default(),
