@@ -8,6 +8,7 @@ pub mod clock;
 pub mod error;
 pub mod journal;
 pub mod proto;
+pub mod store;
 pub mod sync;
 
 pub use error::ReplError;

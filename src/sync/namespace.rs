@@ -81,7 +81,7 @@ impl<S: State> Core<S> {
         node.dir_mut().birth = Some((key, place.clone()));
         let placed = node.dir_mut().current.is_some();
         self.state.set_node(inode, &node)?;
-        if !placed && !self.state.has_children(inode)? {
+        if !placed && !self.state.has_children(inode)? && place.parent != inode {
             return self.place_dirs(BTreeMap::from([(inode, Some(place.clone()))]));
         }
         self.replay_moves(key, None, Some((inode, place)))
@@ -113,8 +113,10 @@ impl<S: State> Core<S> {
         for (_, undone) in later.iter().rev().filter(|(_, undone)| !undone.skipped) {
             places.insert(undone.inode, undone.before.clone());
         }
+        // A birth inside itself exists only in the entries of a broken peer; it stays without a place.
         if let Some((inode, place)) = born
             && self.place_in(&places, inode)?.is_none()
+            && !self.is_inside(&places, place.parent, inode)?
         {
             places.insert(inode, Some(place.clone()));
         }
