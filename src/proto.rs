@@ -10,3 +10,8 @@
 pub mod v1 {
     tonic::include_proto!("claudefs.repl.v1");
 }
+
+/// Package `claudefs.repl.state.v1`: records that stay on this machine.
+pub mod state {
+    tonic::include_proto!("claudefs.repl.state.v1");
+}
