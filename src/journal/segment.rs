@@ -3,7 +3,8 @@
 //! ```text
 //! magic "cfsrlog\n" | format u32 | kind u32 | site u64 | incarnation u64 | base u64 | reserved u32 = 0 | crc u32
 //! ```
-//! All little-endian; the crc is CRC-32 (IEEE) over what stands before it. A log is one space of byte positions
+//! All little-endian; the crc is CRC-32 (IEEE) over what stands before it. Every later format keeps this header, so
+//! that another version is told from damage. A log is one space of byte positions
 //! that counts records only: the record at position `p` stands in the segment with the greatest base `<= p`, at file
 //! offset `HEADER_BYTES + p - base`. A segment ends where the next one's base begins, so a sealed one cannot be cut
 //! short unnoticed.
@@ -93,10 +94,6 @@ pub(crate) fn decode_header(bytes: &[u8]) -> Result<Header, HeaderFault> {
     if !header.starts_with(MAGIC) {
         return damaged(0, "is not a segment: magic is missing".to_owned());
     }
-    let (format, kind) = (u32_at(header, 8), u32_at(header, 12));
-    if format != FORMAT {
-        return Err(HeaderFault::Format(format));
-    }
     let (computed, stored) = (
         crc32fast::hash(&header[..HEADER_BYTES - 4]),
         u32_at(header, HEADER_BYTES - 4),
@@ -106,6 +103,10 @@ pub(crate) fn decode_header(bytes: &[u8]) -> Result<Header, HeaderFault> {
             0,
             format!("crc of the header is {stored:08x}, its bytes give {computed:08x}"),
         );
+    }
+    let (format, kind) = (u32_at(header, 8), u32_at(header, 12));
+    if format != FORMAT {
+        return Err(HeaderFault::Format(format));
     }
     let kind = match kind {
         1 => LogKind::Journal,
@@ -163,10 +164,19 @@ mod tests {
             assert!(decode_header(&flipped).is_err(), "bit {bit}");
         }
         assert!(decode_header(&bytes[..47]).is_err());
-        assert_eq!(
-            decode_header(b"cfsrlog\n\x02\0\0\0____________________________________"),
-            Err(HeaderFault::Format(2))
-        );
+    }
+
+    #[test]
+    fn another_format_is_told_from_damage() {
+        let mut bytes = encode_header(&header());
+        bytes[8] = 2;
+        assert!(matches!(
+            decode_header(&bytes),
+            Err(HeaderFault::Damaged(0, _))
+        ));
+        let crc = crc32fast::hash(&bytes[..HEADER_BYTES - 4]);
+        bytes[HEADER_BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(decode_header(&bytes), Err(HeaderFault::Format(2)));
     }
 
     #[test]

@@ -31,6 +31,10 @@ fn segments(disk: &FaultyDisk) -> Vec<PathBuf> {
     names.into_iter().map(|name| dir().join(name)).collect()
 }
 
+fn base_of(file: &Path) -> u64 {
+    file.file_stem().unwrap().to_str().unwrap().parse().unwrap()
+}
+
 /// Everything behind `cursors`, frame by frame.
 fn frames(
     journal: &Journal,
@@ -140,7 +144,7 @@ fn a_torn_tail_is_cut_and_reported() {
     let end = journal.durable().position;
     drop(journal);
     let last = segments(&disk).pop().unwrap();
-    let base: u64 = last.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+    let base = base_of(&last);
     let offset = 48 + end - base - 3;
     disk.corrupt(&last, offset, 0x10).unwrap();
     let (journal, recovery) = Journal::open(disk.shared(), dir(), small()).unwrap();
@@ -159,7 +163,7 @@ fn a_tail_that_was_known_to_be_durable_is_not_cut() {
     let known_durable = journal.durable().position;
     drop(journal);
     let last = segments(&disk).pop().unwrap();
-    let base: u64 = last.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+    let base = base_of(&last);
     disk.corrupt(&last, 48 + known_durable - base - 3, 1)
         .unwrap();
     let options = LogOptions {
@@ -171,14 +175,14 @@ fn a_tail_that_was_known_to_be_durable_is_not_cut() {
 }
 
 #[test]
-fn a_flipped_bit_in_a_durable_commit_names_file_and_offset() {
+fn a_flipped_bit_in_a_sealed_segment_names_file_and_offset() {
     let script = Script::groups(5, 60);
     let (disk, journal) = journal_of(1, &script);
     assert_prefix(&journal, &script, 60);
     let files = segments(&disk);
     assert!(files.len() > 4);
     let mut found_at_open = 0;
-    for (index, file) in files.iter().enumerate() {
+    for (index, file) in files.iter().enumerate().take(files.len() - 1) {
         for offset in (0..4096).step_by(211) {
             disk.corrupt(file, offset, 4).unwrap();
             let result = open(&disk).and_then(|journal| journal.verify().map(|_| journal));
@@ -197,19 +201,65 @@ fn a_flipped_bit_in_a_durable_commit_names_file_and_offset() {
                 );
                 found_at_open += 1;
             } else {
-                // Only behind the written part, or in the last commit, where it cannot be told from a torn write.
-                let next = files.get(index + 1).map(|next| next.file_stem().unwrap());
-                let next = next.map(|stem| stem.to_str().unwrap().parse::<u64>().unwrap());
-                let base: u64 = file.file_stem().unwrap().to_str().unwrap().parse().unwrap();
-                assert!(next.is_none_or(|next| 48 + next - base <= offset));
+                let (base, next) = (base_of(file), base_of(&files[index + 1]));
+                assert!(48 + next - base <= offset, "behind the written part");
             }
             disk.corrupt(file, offset, 4).unwrap();
-            if index + 1 == files.len() {
-                break;
-            }
         }
     }
     assert!(found_at_open > 30);
+}
+
+#[test]
+fn damage_is_cut_in_the_last_commit_only() {
+    let script = Script::groups(5, 6);
+    let disk = FaultyDisk::new(1);
+    let options = LogOptions {
+        segment_bytes: 64 * 1024,
+        ..small()
+    };
+    let mut journal = Journal::create(disk.shared(), dir(), ACTOR, options).unwrap();
+    let mut last_commit = 0;
+    for group in &script {
+        last_commit = 48 + journal.durable().position;
+        journal.append(std::slice::from_ref(group)).unwrap();
+    }
+    let end = 48 + journal.durable().position;
+    drop(journal);
+    let file = segments(&disk).remove(0);
+    let bytes = disk.open(&file).unwrap();
+    let (mut refused, mut cut) = (0, 0);
+    for offset in 0..end {
+        // A flipped bit, and a byte that reads as zero: a length of zero is the end of what was written.
+        let mut byte = [0];
+        bytes.read_at(&mut byte, offset).unwrap();
+        for mask in [0x20, byte[0]] {
+            disk.corrupt(&file, offset, mask).unwrap();
+            let opened = Journal::open(disk.shared(), dir(), options);
+            if mask == 0 {
+                assert_eq!(opened.unwrap().1.cut_bytes, 0);
+            } else if offset < last_commit {
+                let error = opened.map(drop).unwrap_err();
+                let ReplError::WalCorrupted { offset: at, .. } = error else {
+                    panic!("{error}");
+                };
+                assert!(at <= offset);
+                refused += 1;
+            } else {
+                let (journal, recovery) = opened.unwrap();
+                assert_eq!(assert_prefix(&journal, &script, 5), 5);
+                assert!(recovery.cut_bytes > 0);
+                cut += 1;
+                // The cut is durable: put back what it took.
+                drop(journal);
+                let mut journal = Journal::open(disk.shared(), dir(), options).unwrap().0;
+                journal.append(&script[5..]).unwrap();
+                continue;
+            }
+            disk.corrupt(&file, offset, mask).unwrap();
+        }
+    }
+    assert!(refused > 500 && cut > 50, "{refused} {cut}");
 }
 
 #[test]
