@@ -24,6 +24,8 @@ use units::Endpoint;
 pub const NAME_BYTES_MAX: usize = 63;
 /// Largest site id: ids are packed into 16 bits of an inode number.
 pub const SITE_ID_MAX: u64 = 65_535;
+/// Where the configuration of a machine stands unless told otherwise (Filesystem Hierarchy Standard).
+pub const DEFAULT_FILE: &str = "/etc/cfs-repl/config.toml";
 /// Largest configuration file in bytes; a thousand peers need a tenth of it.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
 
@@ -210,13 +212,20 @@ impl Config {
     /// # Errors
     /// Everything that is wrong, not only the first.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
-        let text = read_file(file)?;
+        Self::verify(&read_file(file)?, file)
+    }
+
+    /// Reads and checks a text as [`Config::load`] would if it stood in `file`.
+    ///
+    /// # Errors
+    /// Everything that is wrong, not only the first.
+    pub fn verify(text: &str, file: &Path) -> Result<Self, ConfigError> {
         let base = std::path::absolute(file)
             .ok()
             .and_then(|file| file.parent().map(Path::to_owned))
             .unwrap_or_default();
         let mut findings = problem::Findings::default();
-        let config = decode::decode(&text, &base, &mut findings);
+        let config = decode::decode(text, &base, &mut findings);
         check::relations(&config, &mut findings);
         check::disk(&config, &mut findings);
         findings.into_error(file.to_owned()).map_or(Ok(config), Err)
@@ -237,7 +246,7 @@ impl Config {
 
     /// The commented file that `init` writes: what `values` says, every default, and what each key means.
     #[must_use]
-    pub fn example(values: &Example) -> String {
+    pub fn example(values: &Example<'_>) -> String {
         example::text(values)
     }
 }
