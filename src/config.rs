@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use crate::journal::dot::SITE_ID_MAX;
 pub use check::{NAME_RULE, is_name};
 pub use example::{Example, ExamplePeer};
 pub use problem::{ConfigError, Place, Problem};
@@ -22,8 +23,6 @@ use units::Endpoint;
 
 /// Longest name of a site or cluster in bytes: it becomes a DNS label of the certificate (RFC 1035, section 2.3.4).
 pub const NAME_BYTES_MAX: usize = 63;
-/// Largest site id: ids are packed into 16 bits of an inode number.
-pub const SITE_ID_MAX: u64 = 65_535;
 /// Where the configuration of a machine stands unless told otherwise (Filesystem Hierarchy Standard).
 pub const DEFAULT_FILE: &str = "/etc/cfs-repl/config.toml";
 /// Largest configuration file in bytes; a thousand peers need a tenth of it.
