@@ -86,6 +86,7 @@ impl Global {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one per process")]
 enum Command {
     Init(init::InitArgs),
     Version(version::VersionArgs),

@@ -77,6 +77,9 @@ pub enum Role {
 }
 
 impl Role {
+    /// Every role.
+    pub const ALL: [Self; 3] = [Self::Bidirectional, Self::Primary, Self::Replica];
+
     /// The word in the configuration.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -3,4 +3,7 @@
 //! `cfg(test)` is always set here; it tells clippy that helpers may unwrap, as test functions may.
 
 #[cfg(test)]
+#[cfg(feature = "cli")]
+mod cli;
+#[cfg(test)]
 mod tidy;

@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
 use super::exit::{CliError, CliResult, Exit, Failure};
 use super::ui::Ui;
 use crate::config::units::Endpoint;
@@ -35,6 +37,12 @@ pub(super) struct InitArgs {
     /// Name of the cluster, the same on every site
     #[arg(long, value_parser = site_name)]
     cluster: String,
+    /// What this site does: bidirectional sends and applies, primary sends only, replica applies only
+    #[arg(long, default_value = Role::Bidirectional.as_str(), value_parser = roles(), hide_possible_values = true)]
+    role: Role,
+    /// With --role replica: the site that it follows
+    #[arg(long, value_name = "ID", required_if_eq("role", "replica"))]
+    primary_site_id: Option<u64>,
     /// Top of the directory tree to keep in step; must exist
     #[arg(long, value_name = "DIR")]
     root: PathBuf,
@@ -64,8 +72,8 @@ pub(super) fn run(ui: &mut Ui, args: InitArgs) -> CliResult {
         site_id: args.site_id,
         name: &args.name,
         cluster: &args.cluster,
-        role: Role::default(),
-        primary_site_id: None,
+        role: args.role,
+        primary_site_id: args.primary_site_id,
         root: &absolute(&args.root)?,
         state: &state,
         listen: args.listen,
@@ -176,6 +184,14 @@ fn absolute(path: &Path) -> Result<PathBuf, CliError> {
     Ok(absolute)
 }
 
+/// The words of the configuration.
+fn roles() -> impl TypedValueParser<Value = Role> {
+    PossibleValuesParser::new(Role::ALL.map(Role::as_str)).map(|word| {
+        let role = Role::ALL.into_iter().find(|role| role.as_str() == word);
+        role.unwrap_or_default()
+    })
+}
+
 fn site_name(text: &str) -> Result<String, String> {
     if is_name(text) {
         Ok(text.to_owned())
@@ -234,6 +250,8 @@ mod tests {
                 site_id: 1,
                 name: "fra-1".to_owned(),
                 cluster: "prod".to_owned(),
+                role: Role::Bidirectional,
+                primary_site_id: None,
                 root: self.path("tree"),
                 state: self.path("state"),
                 listen: "127.0.0.1:7443".parse().ok(),
@@ -273,6 +291,17 @@ mod tests {
             .permissions()
             .mode();
         assert_eq!(mode & 0o7777, 0o700);
+    }
+
+    #[test]
+    fn a_replica_is_written_with_the_site_that_it_follows() {
+        let place = Place::new();
+        let (exit, said) = place.run(|args| {
+            (args.role, args.primary_site_id) = (Role::Replica, Some(2));
+        });
+        assert_eq!(exit, Exit::Ok, "{said}");
+        let site = Config::load(&place.path("etc/config.toml")).unwrap().site;
+        assert_eq!((site.role, site.primary_site_id), (Role::Replica, Some(2)));
     }
 
     #[test]

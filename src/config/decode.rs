@@ -20,11 +20,6 @@ use super::{
     SITE_ID_MAX, SiteConfig, StateConfig, TlsPaths, TreeConfig,
 };
 
-const ROLES: [(&str, Role); 3] = [
-    (Role::Bidirectional.as_str(), Role::Bidirectional),
-    (Role::Primary.as_str(), Role::Primary),
-    (Role::Replica.as_str(), Role::Replica),
-];
 const LEVELS: [(&str, LogLevel); 5] = [
     ("error", LogLevel::Error),
     ("warn", LogLevel::Warn),
@@ -76,7 +71,9 @@ fn site(section: &mut Section<'_>) -> SiteConfig {
             parsed(name),
             "add cluster = \"prod\", the same on every site",
         ),
-        role: section.read("role", word(&ROLES)).unwrap_or_default(),
+        role: section
+            .read("role", word(&Role::ALL.map(|role| (role.as_str(), role))))
+            .unwrap_or_default(),
         primary_site_id: section.read("primary_site_id", integer(1, SITE_ID_MAX)),
     }
 }

@@ -249,7 +249,7 @@ pub(super) fn list<T>(
 
 /// One of a few words.
 pub(super) fn word<T: Copy>(
-    words: &'static [(&'static str, T)],
+    words: &[(&'static str, T)],
 ) -> impl FnOnce(&DeValue<'_>) -> Result<T, String> {
     parsed(move |text| {
         words

@@ -99,12 +99,13 @@ const PROTO_USERS: &[&str] = &[
 ];
 
 /// Crates that only the faces may use.
-const FACE_CRATES: [&str; 6] = [
+const FACE_CRATES: [&str; 7] = [
     "ratatui",
     "crossterm",
     "comfy_table",
     "humantime",
     "clap",
+    "clap_complete",
     "anstream",
 ];
 
