@@ -1,3 +1,19 @@
 //! The merge of what several sites did: deterministic, without clock, file or socket.
+//!
+//! [`core::Core`] owns a site's merged state. Entries of other sites come in through [`merge`], local operations
+//! through [`author`]; [`view`] derives what is shown, and [`work`] what a connector has to do. Two views: *merged*,
+//! everything that is known, and *applied*, what the connector's filesystem shows.
 
+pub mod author;
+pub mod conflict;
+pub mod core;
+pub mod derived;
+pub mod hlc;
+pub mod merge;
+pub mod namespace;
+pub mod node;
 pub mod port;
+pub mod register;
+pub mod state;
+pub mod view;
+pub mod work;

@@ -77,6 +77,8 @@ pub struct Image {
     pub target: Option<Bytes>,
     /// Highest hybrid clock among the versions above: images are applied in this order.
     pub order_us: u64,
+    /// How many foreign entries had touched the inode when the image was made; the engine's own mark on it.
+    pub merge_gen: u32,
 }
 
 impl Image {
@@ -96,6 +98,7 @@ impl Image {
             xattrs: BTreeMap::new(),
             target: None,
             order_us: 0,
+            merge_gen: 0,
         }
     }
 }

@@ -1,0 +1,275 @@
+//! Pure: makes entries of local operations: stamp, context, what each replaced, and what it touches.
+//!
+//! The touch rule: a state that is only derived (a clash loser's altered name, a removed directory kept for what is in
+//! it, a resurrected link) becomes explicit, in the same transaction, as soon as a local operation touches it. Else a
+//! later merge would undo under the user's hands what the user saw. It is judged by the applied view, the one the
+//! user saw; so is the context: a version that is merged but not on this site's disk was not seen.
+
+use super::core::Core;
+use super::node::Node;
+use super::port::{DeviceImage, LocalOp, LocalTxn};
+use super::register::{Register, Version};
+use super::state::State;
+use crate::clock::TimestampUs;
+use crate::error::{ReplError, Result};
+use crate::journal::codec::encode_change;
+use crate::journal::dot::{Actor, CONTROL_STREAM, Dot, LwwKey, ROOT_INODE, Seen, shard_of};
+use crate::journal::entry::{JournalEntry, RegisterDot, RegisterId, Txn};
+use crate::journal::op::{Attr, Change, OpKind};
+
+mod shown;
+mod touch;
+
+/// Entries of one operation, as the journal takes them: all or none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Authored {
+    /// The entries; more than one are a transaction.
+    pub entries: Vec<JournalEntry>,
+    /// For each the context vector of its stream, without its exceptions and its own actor.
+    pub seen: Vec<Seen>,
+    /// For each what the file looked like on the device.
+    pub devices: Vec<Option<DeviceImage>>,
+}
+
+impl<S: State> Core<S> {
+    /// Makes entries of a local operation and merges them. The caller makes them durable before anyone hears of
+    /// them; if it cannot, it drops this state and opens it again from the logs.
+    ///
+    /// # Errors
+    /// When an operation does not fit the state, or the store fails. The state is then not to be used further.
+    pub fn author(
+        &mut self,
+        txn: &LocalTxn,
+        now_us: TimestampUs,
+        clock_vouched: bool,
+    ) -> Result<Authored> {
+        let mut ops = Vec::new();
+        for op in &txn.ops {
+            if op.inode == ROOT_INODE && !matches!(op.change, Change::SetAttr { .. }) {
+                return Err(ReplError::serialization(
+                    "local operation",
+                    "the root directory is neither moved nor removed",
+                ));
+            }
+            ops.extend(self.expand(op)?);
+        }
+        let parts = u32::try_from(ops.len()).unwrap_or(u32::MAX);
+        let id = self.next_txn;
+        self.next_txn += 1;
+        let mut authored = Authored::default();
+        for (part, op) in (0..parts).zip(ops) {
+            let txn = (parts > 1).then_some(Txn { id, parts, part });
+            let (entry, seen) = self.author_one(&op, txn, now_us, clock_vouched)?;
+            self.show_local(&op, &entry)?;
+            authored.entries.push(entry);
+            authored.seen.push(seen);
+            authored.devices.push(op.device);
+        }
+        Ok(authored)
+    }
+
+    /// Makes an entry of the control stream and merges it.
+    ///
+    /// # Errors
+    /// When the change is not a control operation, or the store fails.
+    pub fn author_control(
+        &mut self,
+        change: Change,
+        now_us: TimestampUs,
+        clock_vouched: bool,
+    ) -> Result<Authored> {
+        if !change.kind().is_control() {
+            return Err(ReplError::serialization(
+                "control entry",
+                "is a filesystem operation",
+            ));
+        }
+        let op = LocalOp {
+            inode: 0,
+            link: 0,
+            change,
+            back_date_us: None,
+            device: None,
+        };
+        let (entry, seen) = self.author_one(&op, None, now_us, clock_vouched)?;
+        Ok(Authored {
+            entries: vec![entry],
+            seen: vec![seen],
+            devices: vec![None],
+        })
+    }
+
+    fn author_one(
+        &mut self,
+        op: &LocalOp,
+        txn: Option<Txn>,
+        now_us: TimestampUs,
+        clock_vouched: bool,
+    ) -> Result<(JournalEntry, Seen)> {
+        let kind = op.change.kind();
+        let shard = if kind.is_control() {
+            CONTROL_STREAM
+        } else {
+            shard_of(op.inode)
+        };
+        let seq = self.state.cursor(self.local, shard)? + 1;
+        let (hlc_us, _) = self.clock.tick(now_us, clock_vouched);
+        let node = self.load(op.inode)?;
+        let timestamp_us = stamp(op, kind, &node, hlc_us);
+        let mut vector = self.state.cursors(shard)?;
+        vector.set(self.local, 0);
+        let seen_except = self.exceptions(&node, &vector);
+        let mut seen = vector.clone();
+        for (actor, seq) in &seen_except {
+            seen.set(*actor, *seq);
+        }
+        seen.set(self.local, seq - 1);
+        let payload = encode_change(&op.change).to_vec();
+        let site_id = self.local.site_id;
+        let mut entry =
+            JournalEntry::new(seq, shard, site_id, timestamp_us, op.inode, kind, payload);
+        entry.incarnation = self.local.incarnation;
+        entry.hlc_us = hlc_us;
+        entry.link = op.link;
+        entry.merge_gen = node.merge_gen;
+        entry.seen_except = seen_except;
+        entry.txn = txn;
+        for register in touched_registers(op) {
+            self.replaced(op.inode, &node, register, &seen, &mut entry)?;
+        }
+        self.merge_entry(&entry, &seen, now_us)?;
+        self.state.set_cursor(self.local, shard, seq)?;
+        Ok((entry, vector))
+    }
+
+    /// How far actors with unapplied versions of the inode may be claimed as seen.
+    fn exceptions(&self, node: &Node, vector: &Seen) -> Vec<(Actor, u64)> {
+        if !self.rules.seen_exceptions {
+            return Vec::new();
+        }
+        let bounds = node.seen_bounds().into_iter();
+        bounds
+            .filter(|(actor, bound)| vector.get(*actor) > *bound)
+            .collect()
+    }
+
+    /// Fills in what the entry replaces in one register, and which losers it supersedes there.
+    fn replaced(
+        &self,
+        inode: u64,
+        node: &Node,
+        register: RegisterId,
+        seen: &Seen,
+        entry: &mut JournalEntry,
+    ) -> Result<()> {
+        let mut known: Vec<LwwKey> = versions(node, &register);
+        known.retain(|key| seen.has(key.dot()));
+        known.sort_unstable();
+        let version = |dot: Dot, register: &RegisterId| RegisterDot {
+            register: register.clone(),
+            actor: dot.actor,
+            seq: dot.seq,
+        };
+        let on_disk = match known.pop() {
+            Some(winner) => Some(winner.dot()),
+            // All versions left are unapplied ones; the disk shows one that they replaced.
+            None => self.shown_dot(inode, &register)?,
+        };
+        entry
+            .prev
+            .extend(on_disk.map(|dot| version(dot, &register)));
+        if self.rules.overrides {
+            entry
+                .overrides
+                .extend(known.iter().map(|key| version(key.dot(), &register)));
+        }
+        Ok(())
+    }
+}
+
+/// The stamp: the clock, or for content and attributes found after downtime the time of the change, as far as
+/// causality allows. Places are never back-dated: a name that came back with an old stamp would undo newer ones.
+fn stamp(op: &LocalOp, kind: OpKind, node: &Node, hlc_us: u64) -> u64 {
+    let datable = match kind {
+        OpKind::Write
+        | OpKind::Truncate
+        | OpKind::SetAttr
+        | OpKind::SetXattr
+        | OpKind::RemoveXattr => true,
+        OpKind::Create
+        | OpKind::Unlink
+        | OpKind::Rename
+        | OpKind::Link
+        | OpKind::Symlink
+        | OpKind::MkDir
+        | OpKind::Noop
+        | OpKind::ConflictAck
+        | OpKind::Member
+        | OpKind::ResumePoint => false,
+    };
+    match op.back_date_us {
+        Some(at) if datable => at.max(node.stamp_max_us.saturating_add(1)).min(hlc_us),
+        Some(_) | None => hlc_us,
+    }
+}
+
+fn touched_registers(op: &LocalOp) -> Vec<RegisterId> {
+    let attrs = |attr: &Attr| {
+        let mut registers = Vec::new();
+        registers.extend(attr.mode.map(|_| RegisterId::Mode));
+        registers.extend(attr.owner.map(|_| RegisterId::Owner));
+        registers.extend(attr.mtime.map(|_| RegisterId::Times));
+        registers.extend(attr.flags.map(|_| RegisterId::Flags));
+        registers
+    };
+    match &op.change {
+        Change::Create { attr, .. } | Change::Symlink { attr, .. } => {
+            let mut registers = attrs(attr);
+            registers.push(RegisterId::LinkPlace(op.link));
+            registers
+        }
+        Change::MkDir { attr, .. } => {
+            let mut registers = attrs(attr);
+            registers.push(RegisterId::DirPlace);
+            registers
+        }
+        Change::Link { .. }
+        | Change::Unlink { dir: false, .. }
+        | Change::Rename { dir: false, .. } => vec![RegisterId::LinkPlace(op.link)],
+        Change::Unlink { dir: true, .. } | Change::Rename { dir: true, .. } => {
+            vec![RegisterId::DirPlace]
+        }
+        Change::Write { mode, .. } | Change::Truncate { mode, .. } => {
+            let mut registers = vec![RegisterId::Content];
+            registers.extend(mode.map(|_| RegisterId::Mode));
+            registers
+        }
+        Change::SetAttr { attr } => attrs(attr),
+        Change::SetXattr { name, .. } | Change::RemoveXattr { name } => {
+            vec![RegisterId::Xattr(name.clone())]
+        }
+        Change::Noop | Change::ConflictAck { .. } | Change::Member { .. } | Change::ResumePoint => {
+            Vec::new()
+        }
+    }
+}
+
+fn versions(node: &Node, register: &RegisterId) -> Vec<LwwKey> {
+    fn keys<T>(register: Option<&Register<T>>) -> Vec<LwwKey> {
+        let versions = register.map_or(&[][..], Register::versions);
+        versions
+            .iter()
+            .map(|version: &Version<T>| version.key)
+            .collect()
+    }
+    match register {
+        RegisterId::Content => keys(Some(&node.content)),
+        RegisterId::Mode => keys(Some(&node.mode)),
+        RegisterId::Owner => keys(Some(&node.owner)),
+        RegisterId::Times => keys(Some(&node.times)),
+        RegisterId::Flags => keys(Some(&node.flags)),
+        RegisterId::Xattr(name) => keys(node.xattrs.get(name)),
+        RegisterId::LinkPlace(link) => keys(node.links.get(link)),
+        RegisterId::DirPlace => keys(node.dir.as_ref().map(|dir| &dir.register)),
+    }
+}

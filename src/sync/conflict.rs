@@ -1,0 +1,227 @@
+//! Pure: conflict records: what lost, against what, and where it went.
+//!
+//! A record is keyed by what lost, so that every site derives the same id whatever the order of arrival: for a
+//! register the losing version, for a derived kind (a name clash, a directory kept for its children, a skipped move)
+//! the version that is not shown as it says. At quiescence the unsuperseded records are equal on all sites.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::clock::TimestampUs;
+use crate::journal::dot::{Dot, LwwKey};
+use crate::journal::entry::RegisterId;
+use crate::journal::op::{Content, FileTime, Owner, Place};
+
+/// Characters of a shown conflict id behind `c-`.
+pub const ID_CHARS: usize = 10;
+/// RFC 4648 base32 in lower case.
+const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+
+/// What kind of disagreement it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum ConflictKind {
+    /// Two sites wrote the same register of an inode concurrently.
+    Register,
+    /// A file was written at one site and removed at another.
+    WriteUnlink,
+    /// Two inodes claim one name.
+    NameClash,
+    /// A directory was removed at one site while another put something into it.
+    RmdirCreate,
+    /// Two directory moves would have made a cycle; this one was skipped.
+    MoveCycle,
+    /// Content and a mode with set-uid or set-gid came from different sites; the bits were dropped.
+    SuidDropped,
+    /// The bytes of a current version are on no disk any more.
+    ContentLost,
+}
+
+impl ConflictKind {
+    /// The word for people and scripts.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::WriteUnlink => "write_unlink",
+            Self::NameClash => "name_clash",
+            Self::RmdirCreate => "rmdir_create",
+            Self::MoveCycle => "move_cycle",
+            Self::SuidDropped => "suid_dropped",
+            Self::ContentLost => "content_lost",
+        }
+    }
+}
+
+/// Names a conflict on every site alike.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct ConflictId(pub [u8; 32]);
+
+impl ConflictId {
+    /// The id of the conflict of `kind` in which the version `loser` of `register` of `inode` was not shown.
+    #[must_use]
+    pub fn new(kind: ConflictKind, inode: u64, register: &RegisterId, loser: Dot) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"cfs-repl conflict 1\0");
+        hasher.update(kind.word().as_bytes());
+        hasher.update(&[0]);
+        hasher.update(&inode.to_le_bytes());
+        let (code, link, name): (u8, u64, &[u8]) = match register {
+            RegisterId::Content => (1, 0, b""),
+            RegisterId::Mode => (2, 0, b""),
+            RegisterId::Owner => (3, 0, b""),
+            RegisterId::Times => (4, 0, b""),
+            RegisterId::Flags => (5, 0, b""),
+            RegisterId::Xattr(name) => (6, 0, name),
+            RegisterId::LinkPlace(link) => (7, *link, b""),
+            RegisterId::DirPlace => (8, 0, b""),
+        };
+        hasher.update(&[code]);
+        hasher.update(&link.to_le_bytes());
+        hasher.update(&(name.len() as u64).to_le_bytes());
+        hasher.update(name);
+        hasher.update(&loser.actor.site_id.to_le_bytes());
+        hasher.update(&loser.actor.incarnation.to_le_bytes());
+        hasher.update(&loser.stream.to_le_bytes());
+        hasher.update(&loser.seq.to_le_bytes());
+        Self(*hasher.finalize().as_bytes())
+    }
+
+    /// Whether `text`, a shown id or a prefix of one of at least one character, means this conflict.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        let text = text.strip_prefix("c-").unwrap_or(text);
+        !text.is_empty() && self.base32(52).starts_with(text)
+    }
+
+    fn base32(&self, chars: usize) -> String {
+        let mut text = String::with_capacity(chars);
+        let (mut buffer, mut bits) = (0u32, 0u32);
+        for byte in self.0 {
+            buffer = (buffer << 8) | u32::from(byte);
+            bits += 8;
+            while bits >= 5 && text.len() < chars {
+                bits -= 5;
+                let index = (buffer >> bits) & 31;
+                text.push(char::from(BASE32[index as usize]));
+            }
+        }
+        text
+    }
+}
+
+impl fmt::Display for ConflictId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "c-{}", self.base32(ID_CHARS))
+    }
+}
+
+impl fmt::Debug for ConflictId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The full value of a losing version, from which it is restored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LostValue {
+    /// Not known here: another site told that it lost before it arrived.
+    Unknown,
+    /// Bytes.
+    Content(Content),
+    /// Mode.
+    Mode(u32),
+    /// Owner.
+    Owner(Owner),
+    /// mtime.
+    Times(FileTime),
+    /// Inode flags.
+    Flags(u32),
+    /// An extended attribute; none: its removal lost.
+    Xattr(Option<Bytes>),
+    /// A place; false: its removal lost.
+    Place {
+        /// Whether it was to be there, or gone.
+        live: bool,
+        /// Where; none for a directory whose liveness alone was written.
+        place: Option<Place>,
+    },
+}
+
+/// An operator looked at a conflict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ack {
+    /// When, by the clock of the site where it was done.
+    pub at_us: TimestampUs,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub note: String,
+    /// Order among acknowledgements of several sites.
+    pub key: LwwKey,
+    /// False: an acknowledgement was taken back.
+    pub acked: bool,
+}
+
+/// One conflict, for ever.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConflictRecord {
+    /// Its name.
+    pub id: ConflictId,
+    /// What kind.
+    pub kind: ConflictKind,
+    /// Which inode.
+    pub inode: u64,
+    /// Which register of it.
+    pub register: RegisterId,
+    /// The version that lost.
+    pub loser: LwwKey,
+    /// The version shown in its place, as last known; none when nothing took it.
+    pub winner: Option<LwwKey>,
+    /// When this site noticed.
+    pub detected_at_us: TimestampUs,
+    /// What was lost.
+    pub lost: LostValue,
+    /// A later version that had seen the loser, or the operation that ended a derived conflict.
+    pub superseded: bool,
+}
+
+impl ConflictRecord {
+    /// Counts in lists, alerts and status; `ack` is the latest acknowledgement of it.
+    #[must_use]
+    pub fn is_open(&self, ack: Option<&Ack>) -> bool {
+        !self.superseded && !ack.is_some_and(|ack| ack.acked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::dot::Actor;
+
+    fn id(kind: ConflictKind, register: &RegisterId, seq: u64) -> ConflictId {
+        ConflictId::new(kind, 77, register, Dot::new(Actor::new(1, 2), 3, seq))
+    }
+
+    #[test]
+    fn ids_are_pinned_and_shown_short() {
+        let id = id(ConflictKind::Register, &RegisterId::Content, 4);
+        assert_eq!(id.to_string(), "c-bygtc5qnmf");
+        assert!(id.matches("c-byg") && id.matches("bygtc5qnmf") && !id.matches("c-"));
+    }
+
+    #[test]
+    fn ids_differ_by_kind_register_and_version() {
+        let base = id(ConflictKind::Register, &RegisterId::Content, 4);
+        assert_ne!(base, id(ConflictKind::WriteUnlink, &RegisterId::Content, 4));
+        assert_ne!(base, id(ConflictKind::Register, &RegisterId::Mode, 4));
+        assert_ne!(base, id(ConflictKind::Register, &RegisterId::Content, 5));
+        let xattr = |name| RegisterId::Xattr(Bytes::from_static(name));
+        assert_ne!(
+            id(ConflictKind::Register, &xattr(b"user.a"), 4),
+            id(ConflictKind::Register, &xattr(b"user.b"), 4)
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! Pure: the owner of one site's merged state: what it is made of, and its small tools.
+//!
+//! The work is in the files beside this one: [`super::namespace`] keeps places, [`super::view`] derives what is
+//! shown, [`super::merge`] takes entries in, [`super::author`] makes entries of local operations,
+//! [`super::derived`] finds conflicts that follow from the state. Time is a parameter of every call that needs it.
+
+use super::hlc::{Hlc, MAX_AHEAD};
+use super::node::Node;
+use super::state::State;
+use crate::error::Result;
+use crate::journal::dot::{Actor, ROOT_INODE};
+
+/// Rules that a test may switch off, to show that it would notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// Entries list the losers that they supersede.
+    pub overrides: bool,
+    /// A context does not claim versions that are merged but not applied.
+    pub seen_exceptions: bool,
+    /// A derived state becomes explicit when a local operation touches it.
+    pub touch: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            overrides: true,
+            seen_exceptions: true,
+            touch: true,
+        }
+    }
+}
+
+/// The merged state of one site. One loop owns it.
+#[derive(Debug)]
+pub struct Core<S> {
+    pub(super) state: S,
+    pub(super) local: Actor,
+    pub(super) clock: Hlc,
+    pub(super) rules: Rules,
+    pub(super) next_txn: u64,
+}
+
+impl<S: State> Core<S> {
+    /// The core of the site `local` over `state`, its clock behind `last_hlc_us`.
+    pub fn new(local: Actor, state: S, last_hlc_us: u64) -> Self {
+        Self {
+            state,
+            local,
+            clock: Hlc::new(last_hlc_us, MAX_AHEAD),
+            rules: Rules::default(),
+            next_txn: last_hlc_us.saturating_add(1),
+        }
+    }
+
+    /// The same core with rules switched off.
+    #[must_use]
+    pub fn with_rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// What the core knows.
+    pub const fn state(&self) -> &S {
+        &self.state
+    }
+
+    /// What the core knows, for its owner to commit or to bind devices.
+    pub const fn state_mut(&mut self) -> &mut S {
+        &mut self.state
+    }
+
+    /// The site's journal.
+    pub const fn local(&self) -> Actor {
+        self.local
+    }
+
+    /// The clock.
+    pub const fn clock(&self) -> &Hlc {
+        &self.clock
+    }
+
+    /// The clock, for its owner to take note of marks.
+    pub const fn clock_mut(&mut self) -> &mut Hlc {
+        &mut self.clock
+    }
+
+    /// The node, empty when it is not known.
+    pub(super) fn load(&self, inode: u64) -> Result<Node> {
+        Ok(self.state.node(inode)?.unwrap_or_default())
+    }
+
+    /// Marks an inode: its image may have changed, and so may its derived conflicts.
+    pub(super) fn touch(&mut self, inode: u64) -> Result<()> {
+        if inode == ROOT_INODE {
+            return Ok(());
+        }
+        let order = self.state.node(inode)?.map_or(0, |node| node.hlc_max_us);
+        self.state.set_dirty(inode, Some(order))?;
+        self.state.set_suspect(inode, true)
+    }
+}

@@ -1,0 +1,407 @@
+//! Pure: takes entries into the state: registers, places, conflict records, cursors.
+//!
+//! A function of (state, entry, context): the same entries give the same registers on every site, in whatever order
+//! and however often they come. `now_us` only dates the records. Every entry is validated before it gets here; a
+//! payload that does not decode is an error before anything changed.
+
+use super::conflict::{Ack, ConflictId, ConflictKind, ConflictRecord, LostValue};
+use super::core::Core;
+use super::node::{DirWrite, LinkPlace, Node};
+use super::port::NodeKind;
+use super::register::{Merged, Register, Version};
+use super::state::State;
+use crate::clock::TimestampUs;
+use crate::error::Result;
+use crate::journal::EntryBatch;
+use crate::journal::codec::decode_change;
+use crate::journal::dot::{Dot, LwwKey, ROOT_INODE, Seen};
+use crate::journal::entry::{JournalEntry, RegisterId};
+use crate::journal::op::{Attr, Change};
+
+/// What merging a batch did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MergeCount {
+    /// Entries that were new.
+    pub merged: usize,
+    /// Entries behind the cursor, skipped.
+    pub skipped: usize,
+    /// Conflict records that were written.
+    pub conflicts: usize,
+}
+
+/// An entry on its way into the registers.
+struct Incoming<'a> {
+    entry: &'a JournalEntry,
+    key: LwwKey,
+    seen: &'a Seen,
+    now_us: TimestampUs,
+    conflicts: usize,
+}
+
+impl Incoming<'_> {
+    fn version<T>(&self, value: T) -> Version<T> {
+        let hlc_us = self.entry.hlc_us;
+        Version {
+            key: self.key,
+            hlc_us,
+            seen: self.seen.clone(),
+            value,
+        }
+    }
+}
+
+impl<S: State> Core<S> {
+    /// Merges the entries of `batch` that are behind no cursor, and moves the cursor over its whole range.
+    ///
+    /// # Errors
+    /// When a payload does not decode or the store fails; the owner then drops what it had not committed.
+    pub fn merge_batch(&mut self, batch: &EntryBatch, now_us: TimestampUs) -> Result<MergeCount> {
+        let mut count = MergeCount::default();
+        let cursor = self.state.cursor(batch.actor(), batch.stream)?;
+        for entry in &batch.entries {
+            if entry.seq <= cursor {
+                count.skipped += 1;
+                continue;
+            }
+            count.conflicts += self.merge_entry(entry, &batch.seen_of(entry), now_us)?;
+            count.merged += 1;
+        }
+        if batch.last > cursor {
+            self.state
+                .set_cursor(batch.actor(), batch.stream, batch.last)?;
+        }
+        Ok(count)
+    }
+
+    /// Merges one entry with its context. Returns how many conflict records it wrote.
+    ///
+    /// # Errors
+    /// As [`Core::merge_batch`].
+    pub fn merge_entry(
+        &mut self,
+        entry: &JournalEntry,
+        seen: &Seen,
+        now_us: TimestampUs,
+    ) -> Result<usize> {
+        let change = decode_change(entry)?;
+        let mut incoming = Incoming {
+            entry,
+            key: entry.key(),
+            seen,
+            now_us,
+            conflicts: 0,
+        };
+        self.clock.observe(entry.hlc_us);
+        if entry.op.is_control() {
+            self.merge_control(&incoming, &change)?;
+            return Ok(0);
+        }
+        self.note_entry(entry)?;
+        let before = self.load(entry.inode)?.shown_links();
+        self.merge_change(&mut incoming, change)?;
+        let after = self.load(entry.inode)?.shown_links();
+        self.move_links(entry.inode, &before, &after)?;
+        self.merge_overrides(&mut incoming)?;
+        self.touch(entry.inode)?;
+        Ok(incoming.conflicts)
+    }
+
+    /// Counts the entry in its node.
+    fn note_entry(&mut self, entry: &JournalEntry) -> Result<()> {
+        let mut node = self.load(entry.inode)?;
+        node.stamp_max_us = node.stamp_max_us.max(entry.timestamp_us);
+        node.hlc_max_us = node.hlc_max_us.max(entry.hlc_us);
+        if entry.actor() != self.local {
+            node.note_unapplied(entry.actor(), entry.first_seq);
+        }
+        self.state.set_node(entry.inode, &node)
+    }
+
+    fn merge_change(&mut self, incoming: &mut Incoming<'_>, change: Change) -> Result<()> {
+        let inode = incoming.entry.inode;
+        match change {
+            Change::Create { place, attr } => {
+                self.set_kind(inode, NodeKind::File, None)?;
+                self.merge_link(incoming, LinkPlace { live: true, place })?;
+                self.merge_attr(incoming, &attr)
+            }
+            Change::Symlink {
+                place,
+                attr,
+                target,
+            } => {
+                self.set_kind(inode, NodeKind::Symlink, Some(target))?;
+                self.merge_link(incoming, LinkPlace { live: true, place })?;
+                self.merge_attr(incoming, &attr)
+            }
+            Change::MkDir { place, attr } => {
+                self.set_kind(inode, NodeKind::Dir, None)?;
+                self.dir_born(inode, incoming.key, &place)?;
+                self.merge_dir(
+                    incoming,
+                    DirWrite {
+                        live: true,
+                        place: Some(place),
+                    },
+                )?;
+                self.merge_attr(incoming, &attr)
+            }
+            Change::Link { .. } | Change::Rename { .. } | Change::Unlink { .. } => {
+                self.merge_place(incoming, change)
+            }
+            Change::Write { content, mode } | Change::Truncate { content, mode } => {
+                self.merge_register(incoming, RegisterId::Content, content)?;
+                self.merge_attr(
+                    incoming,
+                    &Attr {
+                        mode,
+                        ..Attr::default()
+                    },
+                )
+            }
+            Change::SetAttr { attr } => self.merge_attr(incoming, &attr),
+            Change::SetXattr { name, value } => {
+                self.merge_register(incoming, RegisterId::Xattr(name), Some(value))
+            }
+            Change::RemoveXattr { name } => {
+                self.merge_register(incoming, RegisterId::Xattr(name), None)
+            }
+            Change::Noop
+            | Change::ConflictAck { .. }
+            | Change::Member { .. }
+            | Change::ResumePoint => Ok(()),
+        }
+    }
+
+    fn merge_place(&mut self, incoming: &mut Incoming<'_>, change: Change) -> Result<()> {
+        let inode = incoming.entry.inode;
+        let (place, live, dir) = match change {
+            Change::Link { place } => (Some(place), true, false),
+            Change::Rename { place, dir } => (place, true, dir),
+            Change::Unlink { place, dir } => (Some(place), false, dir),
+            Change::Create { .. }
+            | Change::MkDir { .. }
+            | Change::Symlink { .. }
+            | Change::Write { .. }
+            | Change::Truncate { .. }
+            | Change::SetAttr { .. }
+            | Change::SetXattr { .. }
+            | Change::RemoveXattr { .. }
+            | Change::Noop
+            | Change::ConflictAck { .. }
+            | Change::Member { .. }
+            | Change::ResumePoint => return Ok(()),
+        };
+        if !dir {
+            let Some(place) = place else { return Ok(()) };
+            return self.merge_link(incoming, LinkPlace { live, place });
+        }
+        self.set_kind(inode, NodeKind::Dir, None)?;
+        // A removal leaves a directory where it is: only `live` is written.
+        let place = place.filter(|_| live);
+        if let Some(place) = &place {
+            self.dir_moved(inode, incoming.key, place)?;
+        }
+        self.merge_dir(incoming, DirWrite { live, place })
+    }
+
+    fn set_kind(&mut self, inode: u64, kind: NodeKind, target: Option<bytes::Bytes>) -> Result<()> {
+        let mut node = self.load(inode)?;
+        node.kind = Some(kind);
+        if target.is_some() {
+            node.target = target;
+        }
+        self.state.set_node(inode, &node)
+    }
+
+    fn merge_attr(&mut self, incoming: &mut Incoming<'_>, attr: &Attr) -> Result<()> {
+        if let Some(mode) = attr.mode {
+            self.merge_register(incoming, RegisterId::Mode, mode)?;
+        }
+        if let Some(owner) = attr.owner {
+            self.merge_register(incoming, RegisterId::Owner, owner)?;
+        }
+        if let Some(mtime) = attr.mtime {
+            self.merge_register(incoming, RegisterId::Times, mtime)?;
+        }
+        if let Some(flags) = attr.flags {
+            self.merge_register(incoming, RegisterId::Flags, flags)?;
+        }
+        Ok(())
+    }
+
+    fn merge_link(&mut self, incoming: &mut Incoming<'_>, value: LinkPlace) -> Result<()> {
+        self.merge_register(incoming, RegisterId::LinkPlace(incoming.entry.link), value)
+    }
+
+    fn merge_dir(&mut self, incoming: &mut Incoming<'_>, value: DirWrite) -> Result<()> {
+        let live = value.live;
+        if incoming.entry.inode == ROOT_INODE {
+            return Err(incoming
+                .entry
+                .refused("the root directory is neither moved nor removed"));
+        }
+        self.merge_register(incoming, RegisterId::DirPlace, value)?;
+        self.set_dir_live(incoming.entry.inode, incoming.key, live)
+    }
+
+    /// Merges one version into one register, and records who lost.
+    fn merge_register<T>(
+        &mut self,
+        incoming: &mut Incoming<'_>,
+        id: RegisterId,
+        value: T,
+    ) -> Result<()>
+    where
+        Node: Registers<T>,
+    {
+        let inode = incoming.entry.inode;
+        let mut node = self.load(inode)?;
+        let register = node.register_mut(&id);
+        let Merged::Taken { dominated, .. } = register.merge(incoming.version(value)) else {
+            return Ok(());
+        };
+        let winner = register.winner().map(|version| version.key);
+        let beaten: Vec<(LwwKey, LostValue)> = register
+            .losers()
+            .map(|version| (version.key, Node::lost(&id, &version.value)))
+            .collect();
+        self.state.set_node(inode, &node)?;
+        for version in dominated {
+            self.supersede(inode, &id, version.dot())?;
+            if incoming.overrides(&id, version.dot()) {
+                let value = Node::lost(&id, &version.value);
+                self.record_loser(incoming, &id, version.key, winner, value, true)?;
+            }
+        }
+        for (key, value) in beaten {
+            self.record_loser(incoming, &id, key, winner, value, false)?;
+        }
+        Ok(())
+    }
+
+    /// Losers that the entry's author had on record and superseded: on record here too, even where the comparison
+    /// that they lost never happens.
+    fn merge_overrides(&mut self, incoming: &mut Incoming<'_>) -> Result<()> {
+        let entry = incoming.entry;
+        for version in &entry.overrides {
+            let loser = Dot::new(version.actor, entry.shard_id, version.seq);
+            let id = ConflictId::new(
+                ConflictKind::Register,
+                entry.inode,
+                &version.register,
+                loser,
+            );
+            if let Some(mut known) = self.state.conflict(id)? {
+                known.superseded = true;
+                self.state.set_conflict(&known)?;
+                continue;
+            }
+            // Its stamp is not told; zero sorts it before everything.
+            let key = LwwKey::new(0, loser);
+            let winner = Some(incoming.key);
+            let register = version.register.clone();
+            self.record_loser(incoming, &register, key, winner, LostValue::Unknown, true)?;
+        }
+        Ok(())
+    }
+
+    fn record_loser(
+        &mut self,
+        incoming: &mut Incoming<'_>,
+        register: &RegisterId,
+        loser: LwwKey,
+        winner: Option<LwwKey>,
+        lost: LostValue,
+        superseded: bool,
+    ) -> Result<()> {
+        let inode = incoming.entry.inode;
+        let id = ConflictId::new(ConflictKind::Register, inode, register, loser.dot());
+        let record = match self.state.conflict(id)? {
+            Some(known) => ConflictRecord {
+                winner: winner.max(known.winner),
+                superseded: known.superseded || superseded,
+                lost: if known.lost == LostValue::Unknown {
+                    lost
+                } else {
+                    known.lost.clone()
+                },
+                loser: known.loser.max(loser),
+                ..known
+            },
+            None => {
+                incoming.conflicts += 1;
+                ConflictRecord {
+                    id,
+                    kind: ConflictKind::Register,
+                    inode,
+                    register: register.clone(),
+                    loser,
+                    winner,
+                    detected_at_us: incoming.now_us,
+                    lost,
+                    superseded,
+                }
+            }
+        };
+        self.state.set_conflict(&record)
+    }
+
+    /// A version that had seen the loser took its place: the record stays, and counts no longer.
+    fn supersede(&mut self, inode: u64, register: &RegisterId, loser: Dot) -> Result<()> {
+        let id = ConflictId::new(ConflictKind::Register, inode, register, loser);
+        if let Some(mut record) = self.state.conflict(id)?
+            && !record.superseded
+        {
+            record.superseded = true;
+            self.state.set_conflict(&record)?;
+        }
+        Ok(())
+    }
+
+    fn merge_control(&mut self, incoming: &Incoming<'_>, change: &Change) -> Result<()> {
+        let Change::ConflictAck {
+            conflict_id,
+            acked,
+            note,
+            by,
+        } = change
+        else {
+            return Ok(());
+        };
+        let id = ConflictId(*conflict_id);
+        let ack = Ack {
+            at_us: incoming.entry.hlc_us,
+            by: by.clone(),
+            note: note.clone(),
+            key: incoming.key,
+            acked: *acked,
+        };
+        if self.state.ack(id)?.is_none_or(|known| known.key < ack.key) {
+            self.state.set_ack(id, &ack)?;
+        }
+        Ok(())
+    }
+}
+
+impl Incoming<'_> {
+    fn overrides(&self, register: &RegisterId, dot: Dot) -> bool {
+        let listed = |v: &crate::journal::RegisterDot| {
+            v.register == *register && v.actor == dot.actor && v.seq == dot.seq
+        };
+        self.entry.overrides.iter().any(listed)
+    }
+}
+
+/// The registers of one type of value in a node.
+pub(super) trait Registers<T> {
+    /// The register `id`, made when it is first written.
+    fn register_mut(&mut self, id: &RegisterId) -> &mut Register<T>;
+    /// What is kept of a value that lost.
+    fn lost(id: &RegisterId, value: &T) -> LostValue;
+}
+
+mod registers;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! The merge, entry by entry: the rules that the design names.

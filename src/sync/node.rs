@@ -1,0 +1,226 @@
+//! Pure: one inode with all its registers, and the derived numbers that keep the namespace incremental.
+//!
+//! Registers are facts; `visible_children`, `current` and the child index are derived from them and change only in
+//! [`super::namespace`]. A node exists as soon as anything refers to it: a parent that is not known yet is a node
+//! without a place, and what stands in it is pending.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::port::NodeKind;
+use super::register::Register;
+use crate::journal::dot::{Actor, LwwKey};
+use crate::journal::op::{Content, FileTime, Owner, Place};
+
+/// How many unapplied foreign versions of one inode are told apart; beyond, an actor's newest share one slot, which
+/// only makes contexts more cautious.
+pub const UNAPPLIED_MAX: usize = 64;
+
+/// Where one hard link stands, or stood last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkPlace {
+    /// Not unlinked.
+    pub live: bool,
+    /// The place; of a dead link the last one.
+    pub place: Place,
+}
+
+/// One write of a directory's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirWrite {
+    /// Not removed.
+    pub live: bool,
+    /// Where it was put; none when only `live` was written.
+    pub place: Option<Place>,
+}
+
+/// A directory's place: what was written, and where that puts it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DirState {
+    /// Versions of the place, to tell concurrent writes.
+    pub register: Register<DirWrite>,
+    /// The last write of `live` in key order, with its value.
+    pub live: Option<(LwwKey, bool)>,
+    /// Where it was created.
+    pub birth: Option<(LwwKey, Place)>,
+    /// Derived: where the log of moves puts it. None: not known yet.
+    pub current: Option<Place>,
+    /// Derived: children that are visible, directories and links of files alike.
+    pub visible_children: u64,
+}
+
+impl DirState {
+    /// Live, or kept for what is in it.
+    #[must_use]
+    pub fn visible(&self) -> bool {
+        self.is_live() || self.visible_children > 0
+    }
+
+    /// Not removed by the last write.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.live.is_some_and(|(_, live)| live)
+    }
+}
+
+/// A foreign version that was merged and is not on this site's filesystem yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unapplied {
+    /// Value of `merge_gen` that it gave the node.
+    pub merge_gen: u32,
+    /// Who wrote it.
+    pub actor: Actor,
+    /// Its seq in the inode's stream.
+    pub seq: u64,
+}
+
+/// One inode.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Node {
+    /// What it is; none until an entry told.
+    pub kind: Option<NodeKind>,
+    /// Text of a symbolic link.
+    pub target: Option<Bytes>,
+    /// Bytes of a file.
+    pub content: Register<Content>,
+    /// Mode.
+    pub mode: Register<u32>,
+    /// Owner.
+    pub owner: Register<Owner>,
+    /// mtime as set by hand or at birth.
+    pub times: Register<FileTime>,
+    /// Inode flags.
+    pub flags: Register<u32>,
+    /// Extended attributes; a removed one has a version without a value.
+    pub xattrs: BTreeMap<Bytes, Register<Option<Bytes>>>,
+    /// Places of a file's or symbolic link's names, by link id.
+    pub links: BTreeMap<u64, Register<LinkPlace>>,
+    /// Place of a directory. Set for anything that serves as a parent.
+    pub dir: Option<DirState>,
+    /// How many foreign entries touched it.
+    pub merge_gen: u32,
+    /// Foreign versions that are not applied, by `merge_gen`.
+    pub unapplied: Vec<Unapplied>,
+    /// Highest stamp of any entry of it.
+    pub stamp_max_us: u64,
+    /// Highest hybrid clock of any entry of it.
+    pub hlc_max_us: u64,
+}
+
+/// A link that is shown: live, or resurrected by a write newer than its removal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownPlace {
+    /// The place register's winner.
+    pub key: LwwKey,
+    /// Where.
+    pub place: Place,
+    /// The link is dead in its register and shown because the content is newer.
+    pub resurrected: bool,
+}
+
+impl Node {
+    /// The links of a file or symbolic link that are shown, by link id. Liveness rule: any live link; else the most
+    /// recently removed one, if the content was written after that removal.
+    #[must_use]
+    pub fn shown_links(&self) -> BTreeMap<u64, ShownPlace> {
+        let mut shown = BTreeMap::new();
+        let mut last_removed: Option<(u64, LwwKey, &Place)> = None;
+        for (link, register) in &self.links {
+            let Some(winner) = register.winner() else {
+                continue;
+            };
+            let place = &winner.value.place;
+            if winner.value.live {
+                let shown_place = ShownPlace {
+                    key: winner.key,
+                    place: place.clone(),
+                    resurrected: false,
+                };
+                shown.insert(*link, shown_place);
+            } else if last_removed.is_none_or(|(_, key, _)| winner.key > key) {
+                last_removed = Some((*link, winner.key, place));
+            }
+        }
+        if let (true, Some((link, key, place)), Some(content)) =
+            (shown.is_empty(), last_removed, self.content.winner())
+            && content.key > key
+        {
+            shown.insert(
+                link,
+                ShownPlace {
+                    key,
+                    place: place.clone(),
+                    resurrected: true,
+                },
+            );
+        }
+        shown
+    }
+
+    /// The directory state, made when it is first needed.
+    pub fn dir_mut(&mut self) -> &mut DirState {
+        self.dir.get_or_insert_with(DirState::default)
+    }
+
+    /// Notes a foreign version that is merged but not applied.
+    pub fn note_unapplied(&mut self, actor: Actor, seq: u64) {
+        self.merge_gen = self.merge_gen.saturating_add(1);
+        let merge_gen = self.merge_gen;
+        let full = self.unapplied.len() >= UNAPPLIED_MAX;
+        let newest = self
+            .unapplied
+            .iter_mut()
+            .rev()
+            .find(|known| known.actor == actor);
+        match newest {
+            Some(newest) if full => newest.merge_gen = merge_gen,
+            Some(_) | None => self.unapplied.push(Unapplied {
+                merge_gen,
+                actor,
+                seq,
+            }),
+        }
+    }
+
+    /// Forgets what an image of generation `merge_gen` contained.
+    pub fn applied_through(&mut self, merge_gen: u32) {
+        self.unapplied
+            .retain(|unapplied| unapplied.merge_gen > merge_gen);
+    }
+
+    /// For each actor with an unapplied version the seq before the first one: how far it may be claimed as seen.
+    #[must_use]
+    pub fn seen_bounds(&self) -> BTreeMap<Actor, u64> {
+        let mut bounds = BTreeMap::new();
+        for unapplied in &self.unapplied {
+            let bound = bounds.entry(unapplied.actor).or_insert(u64::MAX);
+            *bound = (*bound).min(unapplied.seq - 1);
+        }
+        bounds
+    }
+}
+
+/// What stands at a name: a directory, or a link of a file or symbolic link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Child {
+    /// The inode.
+    pub inode: u64,
+    /// Its link; the inode for a directory.
+    pub link: u64,
+    /// A directory.
+    pub dir: bool,
+}
+
+/// A directory move in the log, with what it did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirMove {
+    /// The directory.
+    pub inode: u64,
+    /// Where it was to go.
+    pub to: Place,
+    /// Derived: it would have put the directory into itself.
+    pub skipped: bool,
+    /// Derived: where the directory stood before.
+    pub before: Option<Place>,
+}

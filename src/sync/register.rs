@@ -1,0 +1,185 @@
+//! Pure: a multi-value register: the set of versions that no other version has seen, the greatest key shown.
+//!
+//! Whether two versions are concurrent is decided by their contexts alone, exactly: all versions of a register stand
+//! in one stream, and an actor's entries of a stream are merged gap-free, so a version was seen if and only if the
+//! context reaches its seq. The key only picks the winner among the concurrent.
+
+use crate::journal::dot::{Dot, LwwKey, Seen};
+
+/// One version of a register.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version<T> {
+    /// Order and name of the version.
+    pub key: LwwKey,
+    /// Hybrid clock of its author.
+    pub hlc_us: u64,
+    /// What its author had merged.
+    pub seen: Seen,
+    /// The after-image.
+    pub value: T,
+}
+
+impl<T> Version<T> {
+    /// The entry that wrote it.
+    pub const fn dot(&self) -> Dot {
+        self.key.dot()
+    }
+
+    /// Neither author had seen the other's version.
+    pub fn concurrent_with<U>(&self, other: &Version<U>) -> bool {
+        !self.seen.has(other.dot()) && !other.seen.has(self.dot()) && self.dot() != other.dot()
+    }
+}
+
+/// What became of a version that was merged into a register.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Merged<T> {
+    /// It was there, or a version there had seen it.
+    Stale,
+    /// It is part of the register.
+    Taken {
+        /// Versions that it had seen: gone from the register.
+        dominated: Vec<Version<T>>,
+        /// It has the greatest key.
+        wins: bool,
+        /// The register holds concurrent versions: all but the winner have lost.
+        contested: bool,
+    },
+}
+
+/// Versions of one register, none of which has seen another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Register<T> {
+    versions: Vec<Version<T>>,
+}
+
+impl<T> Default for Register<T> {
+    fn default() -> Self {
+        Self {
+            versions: Vec::new(),
+        }
+    }
+}
+
+impl<T> Register<T> {
+    /// A register as it was stored.
+    pub const fn from_versions(versions: Vec<Version<T>>) -> Self {
+        Self { versions }
+    }
+
+    /// All versions, in no particular order.
+    pub fn versions(&self) -> &[Version<T>] {
+        &self.versions
+    }
+
+    /// The version that is shown.
+    pub fn winner(&self) -> Option<&Version<T>> {
+        self.versions.iter().max_by_key(|version| version.key)
+    }
+
+    /// Versions that lost against the winner.
+    pub fn losers(&self) -> impl Iterator<Item = &Version<T>> {
+        let winner = self.winner().map(|version| version.key);
+        self.versions
+            .iter()
+            .filter(move |version| Some(version.key) != winner)
+    }
+
+    /// Whether nobody wrote it.
+    pub const fn is_empty(&self) -> bool {
+        self.versions.is_empty()
+    }
+
+    /// Merges one version. The result does not depend on the order in which versions arrive, nor on repetition.
+    pub fn merge(&mut self, version: Version<T>) -> Merged<T> {
+        let dot = version.dot();
+        if self
+            .versions
+            .iter()
+            .any(|known| known.dot() == dot || known.seen.has(dot))
+        {
+            return Merged::Stale;
+        }
+        let (dominated, kept) = std::mem::take(&mut self.versions)
+            .into_iter()
+            .partition(|known| version.seen.has(known.dot()));
+        self.versions = kept;
+        let key = version.key;
+        self.versions.push(version);
+        let wins = self.winner().is_some_and(|winner| winner.key == key);
+        Merged::Taken {
+            dominated,
+            wins,
+            contested: self.versions.len() > 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::super::journal::dot::Actor;
+    use super::*;
+
+    fn version(site: u64, seq: u64, ts: u64, seen: &[(u64, u64)]) -> Version<u64> {
+        let dot = Dot::new(Actor::new(site, 1), 0, seq);
+        let mut seen: Seen = seen.iter().map(|(s, q)| (Actor::new(*s, 1), *q)).collect();
+        seen.set(Actor::new(site, 1), seq - 1);
+        Version {
+            key: LwwKey::new(ts, dot),
+            hlc_us: ts,
+            seen,
+            value: ts,
+        }
+    }
+
+    #[test]
+    fn a_version_that_saw_another_replaces_it_even_with_a_smaller_clock_difference() {
+        let mut register = Register::default();
+        register.merge(version(1, 1, 10, &[]));
+        let merged = register.merge(version(2, 1, 11, &[(1, 1)]));
+        assert!(
+            matches!(merged, Merged::Taken { dominated, wins: true, contested: false } if dominated.len() == 1)
+        );
+        assert_eq!(register.merge(version(1, 1, 10, &[])), Merged::Stale);
+    }
+
+    #[test]
+    fn concurrent_versions_stay_and_the_greater_key_is_shown() {
+        let mut register = Register::default();
+        register.merge(version(1, 1, 20, &[]));
+        let merged = register.merge(version(2, 1, 10, &[]));
+        assert!(matches!(
+            merged,
+            Merged::Taken {
+                wins: false,
+                contested: true,
+                ..
+            }
+        ));
+        assert_eq!(register.winner().unwrap().value, 20);
+        assert_eq!(register.losers().map(|v| v.value).collect::<Vec<_>>(), [10]);
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_arrival_does_not_matter(order in Just((0..6usize).collect::<Vec<_>>()).prop_shuffle()) {
+            let versions = [
+                version(1, 1, 10, &[]),
+                version(2, 1, 12, &[]),
+                version(1, 2, 15, &[(2, 1)]),
+                version(3, 1, 14, &[(1, 1)]),
+                version(3, 2, 20, &[(1, 1), (2, 1)]),
+                version(2, 2, 19, &[(1, 1)]),
+            ];
+            let mut register = Register::default();
+            for index in order {
+                register.merge(versions[index].clone());
+            }
+            let mut left: Vec<u64> = register.versions().iter().map(|v| v.value).collect();
+            left.sort_unstable();
+            prop_assert_eq!(left, [15, 19, 20]);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Pure: the difference between the merged and the applied view, in the order in which it is to be applied.
+
+use std::collections::BTreeSet;
+
+use super::core::Core;
+use super::port::{Image, Outcome, ShownLink};
+use super::state::State;
+use crate::error::Result;
+use crate::journal::dot::ROOT_INODE;
+
+/// How many marked inodes are looked at in one go; most of them usually differ.
+const LOOK_AHEAD: usize = 256;
+
+impl<S: State> Core<S> {
+    /// At most `limit` images that the connector does not show yet, by order, each behind the directories that it
+    /// stands in.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn work(&mut self, limit: usize) -> Result<Vec<Image>> {
+        let mut images = Vec::new();
+        let mut given = BTreeSet::new();
+        let mut after = None;
+        while images.len() < limit {
+            let marked = self.state.dirty_after(after, LOOK_AHEAD)?;
+            let Some(last) = marked.last() else { break };
+            after = Some(*last);
+            for (_, inode) in marked {
+                if images.len() < limit {
+                    self.give(inode, &mut given, &mut images)?;
+                }
+            }
+        }
+        Ok(images)
+    }
+
+    /// Adds the image of `inode`, and before it those of directories that are not shown yet.
+    fn give(
+        &mut self,
+        inode: u64,
+        given: &mut BTreeSet<u64>,
+        images: &mut Vec<Image>,
+    ) -> Result<()> {
+        let mut waiting = vec![inode];
+        let mut chain = Vec::new();
+        while let Some(at) = waiting.pop() {
+            if at == ROOT_INODE || !given.insert(at) || self.state.parked(at)?.is_some() {
+                continue;
+            }
+            let image = self.image(at)?;
+            let applied = self.state.applied(at)?;
+            if !differs(&image, applied.as_ref()) {
+                self.settle_applied(image, applied.as_ref())?;
+                continue;
+            }
+            waiting.extend(image.links.iter().map(|link| link.parent));
+            waiting.extend(image.merged_into);
+            chain.push(image);
+        }
+        images.extend(chain.into_iter().rev());
+        Ok(())
+    }
+
+    /// Takes note of what the connector did with an image.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn done(&mut self, image: Image, outcome: Outcome) -> Result<()> {
+        match outcome {
+            Outcome::Applied => {
+                let mut node = self.load(image.inode)?;
+                node.applied_through(image.merge_gen);
+                self.state.set_node(image.inode, &node)?;
+                let shown = (!image.links.is_empty()).then_some(&image);
+                self.state.set_applied(image.inode, shown)?;
+                if differs(&self.image(image.inode)?, shown) {
+                    return Ok(());
+                }
+                self.state.set_dirty(image.inode, None)
+            }
+            Outcome::Parked { reason } => self.state.set_parked(image.inode, Some(&reason)),
+            Outcome::Changed => Ok(()),
+        }
+    }
+
+    /// Puts all parked images back into the work.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn retry_parked(&mut self) -> Result<()> {
+        for (inode, _) in self.state.all_parked()? {
+            self.state.set_parked(inode, None)?;
+        }
+        Ok(())
+    }
+
+    /// The connector shows what it should; only versions behind equal values may differ.
+    fn settle_applied(&mut self, image: Image, applied: Option<&Image>) -> Result<()> {
+        let inode = image.inode;
+        let mut node = self.load(inode)?;
+        if !node.unapplied.is_empty() {
+            node.applied_through(image.merge_gen);
+            self.state.set_node(inode, &node)?;
+        }
+        if applied.is_some_and(|applied| *applied != image) {
+            self.state.set_applied(inode, Some(&image))?;
+        }
+        self.state.set_dirty(inode, None)
+    }
+}
+
+/// Whether the connector has something to do: values and names, not the versions behind them.
+fn differs(image: &Image, applied: Option<&Image>) -> bool {
+    let Some(applied) = applied else {
+        return !image.links.is_empty();
+    };
+    fn value<T: PartialEq>(
+        a: Option<&super::port::Versioned<T>>,
+        b: Option<&super::port::Versioned<T>>,
+    ) -> bool {
+        a.map(|a| &a.value) != b.map(|b| &b.value)
+    }
+    let names = |links: &[ShownLink]| -> BTreeSet<(u64, u64, crate::journal::op::Name)> {
+        links
+            .iter()
+            .map(|link| (link.link, link.parent, link.name.clone()))
+            .collect()
+    };
+    let bytes = |image: &Image| {
+        image
+            .content
+            .as_ref()
+            .map(|content| (content.value.size, content.value.manifest_root))
+    };
+    names(&image.links) != names(&applied.links)
+        || image.merged_into != applied.merged_into
+        || bytes(image) != bytes(applied)
+        || value(image.mode.as_ref(), applied.mode.as_ref())
+        || value(image.owner.as_ref(), applied.owner.as_ref())
+        || (image.kind != super::port::NodeKind::Dir
+            && value(image.mtime.as_ref(), applied.mtime.as_ref()))
+        || value(image.flags.as_ref(), applied.flags.as_ref())
+        || image.xattrs.len() != applied.xattrs.len()
+        || image
+            .xattrs
+            .iter()
+            .any(|(name, a)| value(Some(a), applied.xattrs.get(name)))
+        || image.target != applied.target
+}
