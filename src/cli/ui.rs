@@ -58,7 +58,7 @@ impl Ui {
     #[must_use]
     pub fn for_usage(args: &[OsString]) -> Self {
         let words: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
-        let asks = |joined: &[&str], flags: [&str; 2], value: &str| {
+        let asks = |joined: &[&str], flags: &[&str], value: &str| {
             words.iter().any(|word| joined.contains(&word.as_ref()))
                 || words.windows(2).any(|pair| {
                     matches!(pair, [flag, word] if flags.contains(&flag.as_ref()) && word == value)
@@ -66,10 +66,10 @@ impl Ui {
         };
         let json = asks(
             &["--json", "-ojson", "-o=json", "--output=json"],
-            ["-o", "--output"],
+            &["-o", "--output"],
             "json",
         );
-        let mono = asks(&["--color=never"], ["--color", "--color"], "never");
+        let mono = asks(&["--color=never"], &["--color"], "never");
         Self::new(&Global {
             server: None,
             output: if json { Format::Json } else { Format::Table },

@@ -7,7 +7,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::{Findings, Place};
 
-/// Similarity (Jaro–Winkler, 0 to 1) from which a key is suggested; the value that clap uses for its own suggestions.
+/// Similarity (Jaro, 0 to 1) above which a key is suggested; what clap uses for its own suggestions, so that both faces
+/// of a typing error look alike.
 const SIMILAR_MIN: f64 = 0.7;
 
 /// One table of the file while its keys are taken.
@@ -193,8 +194,8 @@ impl<'a> Section<'a> {
 pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
-        .map(|candidate| (strsim::jaro_winkler(word, candidate), *candidate))
-        .filter(|(similarity, _)| *similarity >= SIMILAR_MIN)
+        .map(|candidate| (strsim::jaro(word, candidate), *candidate))
+        .filter(|(similarity, _)| *similarity > SIMILAR_MIN)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
 }
