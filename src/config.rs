@@ -18,7 +18,7 @@ use std::time::Duration;
 pub use crate::journal::dot::SITE_ID_MAX;
 pub use check::{NAME_RULE, is_name};
 pub use example::{Example, ExamplePeer};
-pub use problem::{ConfigError, Place, Problem};
+pub use problem::{ConfigError, Place, Problem, Refusal};
 use units::Endpoint;
 
 /// Longest name of a site or cluster in bytes: it becomes a DNS label of the certificate (RFC 1035, section 2.3.4).

@@ -213,7 +213,10 @@ fn peer(text: &str) -> Result<ExamplePeer, String> {
     let (name, endpoints) = match rest.split_once('@') {
         Some((name, endpoints)) => (
             name,
-            endpoints.split(',').map(str::parse::<Endpoint>).collect(),
+            endpoints
+                .split(',')
+                .map(|text| text.parse::<Endpoint>().map_err(|why| why.to_string()))
+                .collect(),
         ),
         None => (rest, Ok(Vec::new())),
     };

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use super::problem::Findings;
+use super::problem::{Findings, Refusal};
 use super::units::format_duration;
 use super::{Config, NAME_BYTES_MAX, Role};
 
@@ -23,11 +23,14 @@ pub fn is_name(text: &str) -> bool {
 }
 
 /// A checked name.
-pub(super) fn name(text: &str) -> Result<String, String> {
+pub(super) fn name(text: &str) -> Result<String, Refusal> {
     if is_name(text) {
         return Ok(text.to_owned());
     }
-    Err(format!("\"{text}\" is no name; use {NAME_RULE}"))
+    Err(Refusal::new(
+        format!("\"{text}\" is no name"),
+        format!("use {NAME_RULE}"),
+    ))
 }
 
 /// Rules between keys; the disk is not asked.

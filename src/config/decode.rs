@@ -10,7 +10,7 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::check::name;
-use super::problem::{Findings, Place};
+use super::problem::{Findings, Place, Refusal};
 use super::reader::{Section, integer, list, parsed, text, word};
 use super::units::{
     Endpoint, format_duration, format_size, parse_duration, parse_percent, parse_size,
@@ -126,7 +126,10 @@ fn conduit(section: &mut Section<'_>) -> ConduitSettings {
             .ok()
             .filter(|address| address.port() > 0)
             .ok_or_else(|| {
-                format!("\"{text}\" is no address to listen on; write it as \"0.0.0.0:7443\" or \"[::]:7443\"")
+                Refusal::new(
+                    format!("\"{text}\" is no address to listen on"),
+                    "write it as \"0.0.0.0:7443\" or \"[::]:7443\"",
+                )
             })
     };
     ConduitSettings {
@@ -185,36 +188,40 @@ fn log(section: &mut Section<'_>) -> LogConfig {
 }
 
 /// A path, joined to `base` when it is relative.
-fn path(base: &Path) -> impl FnOnce(&DeValue<'_>) -> Result<PathBuf, String> {
+fn path(base: &Path) -> impl FnOnce(&DeValue<'_>) -> Result<PathBuf, Refusal> {
     move |value| {
         let path = text(value)?;
         if path.is_empty() || path.contains('\0') {
-            return Err("an empty path; write an absolute path".to_owned());
+            return Err(Refusal::new("an empty path", "write an absolute path"));
         }
         Ok(base.join(path))
     }
 }
 
 /// A duration of at least `min`.
-fn at_least(min: Duration) -> impl FnOnce(&DeValue<'_>) -> Result<Duration, String> {
+fn at_least(min: Duration) -> impl FnOnce(&DeValue<'_>) -> Result<Duration, Refusal> {
     parsed(move |text| {
         let duration = parse_duration(text)?;
         if duration < min {
             let min = format_duration(min);
-            return Err(format!("\"{text}\" is too short; use at least \"{min}\""));
+            return Err(Refusal::new(
+                format!("\"{text}\" is too short"),
+                format!("use at least \"{min}\""),
+            ));
         }
         Ok(duration)
     })
 }
 
 /// A size within `min..=max`.
-fn size_within(min: u64, max: u64) -> impl FnOnce(&DeValue<'_>) -> Result<u64, String> {
+fn size_within(min: u64, max: u64) -> impl FnOnce(&DeValue<'_>) -> Result<u64, Refusal> {
     parsed(move |text| {
         let bytes = parse_size(text)?;
         if !(min..=max).contains(&bytes) {
             let (min, max) = (format_size(min), format_size(max));
-            return Err(format!(
-                "\"{text}\" is out of range; use \"{min}\" to \"{max}\""
+            return Err(Refusal::new(
+                format!("\"{text}\" is out of range"),
+                format!("use \"{min}\" to \"{max}\""),
             ));
         }
         Ok(bytes)

@@ -5,7 +5,7 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::problem::{Findings, Place};
+use super::problem::{Findings, Place, Refusal};
 
 /// Similarity (Jaro, 0 to 1) above which a key is suggested; what clap uses for its own suggestions, so that both faces
 /// of a typing error look alike.
@@ -117,7 +117,7 @@ impl<'a> Section<'a> {
     pub(super) fn read<T>(
         &mut self,
         key: &'static str,
-        parse: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
+        parse: impl FnOnce(&DeValue<'_>) -> Result<T, Refusal>,
     ) -> Option<T> {
         let (value, place) = self.take(key)?;
         let name = self.full_name(key);
@@ -126,8 +126,7 @@ impl<'a> Section<'a> {
                 self.findings.found(name, place);
                 Some(value)
             }
-            Err(why) => {
-                let (what, hint) = why.split_once("; ").unwrap_or((&why, "correct the value"));
+            Err(Refusal { what, hint }) => {
                 self.findings
                     .add(Some(place), format!("{name}: {what}"), hint);
                 self.findings.unreadable(name);
@@ -140,13 +139,13 @@ impl<'a> Section<'a> {
     pub(super) fn require<T: Default>(
         &mut self,
         key: &'static str,
-        parse: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
+        parse: impl FnOnce(&DeValue<'_>) -> Result<T, Refusal>,
         hint: &str,
     ) -> T {
         let absent = self.table.is_none_or(|table| !table.contains_key(key));
         if absent {
-            let name = &self.name;
-            let what = format!("missing key \"{key}\" in [{name}]");
+            let section = self.section_name();
+            let what = format!("missing key \"{key}\" in [{section}]");
             self.findings.add(self.place, what, hint);
         }
         self.read(key, parse).unwrap_or_default()
@@ -164,7 +163,7 @@ impl<'a> Section<'a> {
             let what = if self.name.is_empty() {
                 format!("unknown section \"{name}\"")
             } else {
-                let section = self.name.split('[').next().unwrap_or_default();
+                let section = self.section_name();
                 format!("unknown key \"{name}\" in [{section}]")
             };
             let hint = nearest(name, &self.known).map_or_else(
@@ -179,6 +178,11 @@ impl<'a> Section<'a> {
         self.known.push(key);
         let value = self.table?.get(key)?;
         Some((value.get_ref(), Place::of(self.text, value.span().start)))
+    }
+
+    /// The name in the file's brackets: `peer` for `peer[0]`.
+    fn section_name(&self) -> &str {
+        self.name.split('[').next().unwrap_or_default()
     }
 
     fn full_name(&self, key: &str) -> String {
@@ -201,45 +205,57 @@ pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
 }
 
 /// A string.
-pub(super) fn text(value: &DeValue<'_>) -> Result<String, String> {
+pub(super) fn text(value: &DeValue<'_>) -> Result<String, Refusal> {
     value.as_str().map(str::to_owned).ok_or_else(|| {
         let got = value.type_str();
-        format!("a string is needed, not a {got}; put it in double quotes")
+        Refusal::new(
+            format!("a string is needed, not a {got}"),
+            "put it in double quotes",
+        )
     })
 }
 
 /// A string that `parse` understands.
 pub(super) fn parsed<T>(
-    parse: impl FnOnce(&str) -> Result<T, String>,
-) -> impl FnOnce(&DeValue<'_>) -> Result<T, String> {
+    parse: impl FnOnce(&str) -> Result<T, Refusal>,
+) -> impl FnOnce(&DeValue<'_>) -> Result<T, Refusal> {
     move |value| parse(&text(value)?)
 }
 
 /// A whole number within `min..=max`.
-pub(super) fn integer(min: u64, max: u64) -> impl FnOnce(&DeValue<'_>) -> Result<u64, String> {
+pub(super) fn integer(min: u64, max: u64) -> impl FnOnce(&DeValue<'_>) -> Result<u64, Refusal> {
     move |value| {
         let got = value.type_str();
         let number = value.as_integer().ok_or_else(|| {
-            format!("a whole number is needed, not a {got}; write it without quotes")
+            Refusal::new(
+                format!("a whole number is needed, not a {got}"),
+                "write it without quotes",
+            )
         })?;
         u64::from_str_radix(number.as_str(), number.radix())
             .ok()
             .filter(|number| (min..=max).contains(number))
             .ok_or_else(|| {
                 let digits = number.as_str();
-                format!("{digits} is out of range; use {min} to {max}")
+                Refusal::new(
+                    format!("{digits} is out of range"),
+                    format!("use {min} to {max}"),
+                )
             })
     }
 }
 
 /// A list of strings, each of which `parse` understands.
 pub(super) fn list<T>(
-    mut parse: impl FnMut(&str) -> Result<T, String>,
-) -> impl FnOnce(&DeValue<'_>) -> Result<Vec<T>, String> {
+    mut parse: impl FnMut(&str) -> Result<T, Refusal>,
+) -> impl FnOnce(&DeValue<'_>) -> Result<Vec<T>, Refusal> {
     move |value| {
         let items = value.as_array().ok_or_else(|| {
             let got = value.type_str();
-            format!("a list is needed, not a {got}; write it as [\"one\", \"two\"]")
+            Refusal::new(
+                format!("a list is needed, not a {got}"),
+                "write it as [\"one\", \"two\"]",
+            )
         })?;
         items
             .iter()
@@ -251,7 +267,7 @@ pub(super) fn list<T>(
 /// One of a few words.
 pub(super) fn word<T: Copy>(
     words: &[(&'static str, T)],
-) -> impl FnOnce(&DeValue<'_>) -> Result<T, String> {
+) -> impl FnOnce(&DeValue<'_>) -> Result<T, Refusal> {
     parsed(move |text| {
         words
             .iter()
@@ -260,7 +276,10 @@ pub(super) fn word<T: Copy>(
             .ok_or_else(|| {
                 let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
                 let known = known.join("\", \"");
-                format!("\"{text}\" is not understood; use one of \"{known}\"")
+                Refusal::new(
+                    format!("\"{text}\" is not understood"),
+                    format!("use one of \"{known}\""),
+                )
             })
     })
 }

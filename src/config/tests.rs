@@ -99,6 +99,27 @@ fn every_section_is_read_and_relative_paths_start_at_the_folder_of_the_file() {
 }
 
 #[test]
+fn numbers_may_be_written_as_toml_allows() {
+    let text = format!("{MINIMAL}brake_files = 1_500\n[conduit]\nwindow_entries = 0x10\n");
+    let config = parse(&text).unwrap();
+    assert_eq!(
+        (config.tree.brake_files, config.conduit.window_entries),
+        (1_500, 16)
+    );
+}
+
+#[test]
+fn a_refused_value_may_hold_anything() {
+    let text = MINIMAL.replace("fra-1", "a; b");
+    assert_eq!(
+        problems(&text),
+        [
+            "etc/config.toml:3:8: site.name: \"a; b\" is no name; use a-z, 0-9 and '-', at most 63 characters"
+        ]
+    );
+}
+
+#[test]
 fn the_example_parses_and_its_defaults_are_the_defaults() {
     let peer = |id, name: &str, endpoints: &[&str]| ExamplePeer {
         id,

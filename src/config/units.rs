@@ -6,6 +6,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::problem::Refusal;
+
 /// Units of a duration and their length in milliseconds, longest first.
 const DURATION_UNITS: [(&str, u64); 5] = [
     ("d", 86_400_000),
@@ -31,9 +33,12 @@ const HOST_BYTES_MAX: usize = 253;
 ///
 /// # Errors
 /// What is wrong with the text, for people.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
+pub fn parse_duration(text: &str) -> Result<Duration, Refusal> {
     let wrong = || {
-        format!("\"{text}\" is no duration; write it as \"200ms\", \"30s\", \"1h30m\" or \"30d\"")
+        Refusal::new(
+            format!("\"{text}\" is no duration"),
+            "write it as \"200ms\", \"30s\", \"1h30m\" or \"30d\"",
+        )
     };
     let mut total_ms = 0_u64;
     let mut rest = text.trim();
@@ -49,7 +54,12 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         total_ms = number
             .checked_mul(unit_ms)
             .and_then(|ms| total_ms.checked_add(ms))
-            .ok_or_else(|| format!("\"{text}\" is too long a time"))?;
+            .ok_or_else(|| {
+                Refusal::new(
+                    format!("\"{text}\" is too long a time"),
+                    "write a shorter one",
+                )
+            })?;
         rest = after;
     }
     Ok(Duration::from_millis(total_ms))
@@ -66,10 +76,11 @@ pub fn format_duration(duration: Duration) -> String {
 ///
 /// # Errors
 /// What is wrong with the text, for people.
-pub fn parse_size(text: &str) -> Result<u64, String> {
+pub fn parse_size(text: &str) -> Result<u64, Refusal> {
     let wrong = || {
-        format!(
-            "\"{text}\" is no size; write it as \"512B\", \"64KiB\", \"64MiB\", \"20GiB\" or \"1TiB\""
+        Refusal::new(
+            format!("\"{text}\" is no size"),
+            "write it as \"512B\", \"64KiB\", \"64MiB\", \"20GiB\" or \"1TiB\"",
         )
     };
     let (number, unit, after) = split_quantity(text.trim()).ok_or_else(wrong)?;
@@ -77,9 +88,12 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         .into_iter()
         .find(|(name, _)| *name == unit && after.is_empty())
         .ok_or_else(wrong)?;
-    number
-        .checked_mul(unit_bytes)
-        .ok_or_else(|| format!("\"{text}\" is more than 2^64 bytes"))
+    number.checked_mul(unit_bytes).ok_or_else(|| {
+        Refusal::new(
+            format!("\"{text}\" is more than 2^64 bytes"),
+            "write a smaller one",
+        )
+    })
 }
 
 /// Writes a size so that [`parse_size`] reads it back, in the largest unit that divides it.
@@ -92,12 +106,17 @@ pub fn format_size(bytes: u64) -> String {
 ///
 /// # Errors
 /// What is wrong with the text, for people.
-pub fn parse_percent(text: &str) -> Result<u8, String> {
+pub fn parse_percent(text: &str) -> Result<u8, Refusal> {
     text.trim()
         .strip_suffix('%')
         .and_then(|digits| digits.parse::<u8>().ok())
         .filter(|percent| (1..=100).contains(percent))
-        .ok_or_else(|| format!("\"{text}\" is no share; write it as \"1%\" to \"100%\""))
+        .ok_or_else(|| {
+            Refusal::new(
+                format!("\"{text}\" is no share"),
+                "write it as \"1%\" to \"100%\"",
+            )
+        })
 }
 
 /// Splits `30s rest` into 30, `s` and `rest`.
@@ -142,12 +161,13 @@ impl fmt::Display for Endpoint {
 }
 
 impl FromStr for Endpoint {
-    type Err = String;
+    type Err = Refusal;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Refusal> {
         let refuse = |why: &str| {
-            format!(
-                "\"{text}\" is no endpoint: {why}; write it as \"host:7443\" or \"[2001:db8::1]:7443\""
+            Refusal::new(
+                format!("\"{text}\" is no endpoint: {why}"),
+                "write it as \"host:7443\" or \"[2001:db8::1]:7443\"",
             )
         };
         if text.contains("://") {
@@ -277,7 +297,7 @@ mod tests {
             (":7443", "not a name or an address"),
             ("a..b:7443", "not a name or an address"),
         ] {
-            let error = text.parse::<Endpoint>().unwrap_err();
+            let error = text.parse::<Endpoint>().unwrap_err().to_string();
             assert!(error.contains(why), "{text}: {error}");
         }
     }
