@@ -144,7 +144,7 @@ pub(super) fn complaints(path: &str, text: &str) -> Vec<String> {
             "{path}: {module} stands in no layer; give it a row in tests/tidy/layers.rs"
         ));
     }
-    for used in rust::paths(&rust::product_code(text)) {
+    for used in rust::paths(&rust::product_tokens(text)) {
         if let Some(face) = FACE_CRATES
             .iter()
             .find(|name| used.first().is_some_and(|first| first == *name))
@@ -216,7 +216,7 @@ pub(super) fn impurities(path: &str, text: &str) -> Vec<String> {
         return Vec::new();
     }
     let mut complaints = Vec::new();
-    for used in rust::paths(&rust::product_code(text)) {
+    for used in rust::paths(&rust::product_tokens(text)) {
         let names_address = used.get(1).is_some_and(|module| module == "net")
             && used
                 .get(2)

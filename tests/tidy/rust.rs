@@ -13,19 +13,41 @@ pub(super) fn module_of(path: &str) -> Option<String> {
     (!is_root && !is_test).then(|| name.replace('/', "::"))
 }
 
-/// The code before the inline test module, which stands last in a file: tests may use whatever proves the point.
-pub(super) fn product_code(text: &str) -> String {
-    let end = [
-        "#[cfg(test)]\nmod ",
-        "#[cfg(test)]\npub(super) mod ",
-        "#[cfg(test)]\npub(crate) mod ",
-    ]
-    .iter()
-    .filter_map(|mark| text.find(mark))
-    .min();
-    text.get(..end.unwrap_or(text.len()))
-        .unwrap_or(text)
-        .to_owned()
+/// The tokens of `text` without what is compiled for tests only: tests may use whatever proves their point.
+pub(super) fn product_tokens(text: &str) -> Vec<String> {
+    const FOR_TESTS: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
+    let tokens = tokens(text);
+    let mut kept = Vec::new();
+    let mut at = 0;
+    while at < tokens.len() {
+        let rest = &tokens[at..];
+        if rest.len() >= FOR_TESTS.len() && rest.iter().zip(FOR_TESTS).all(|(a, b)| a == b) {
+            at += FOR_TESTS.len() + item_length(&rest[FOR_TESTS.len()..]);
+        } else {
+            kept.push(tokens[at].clone());
+            at += 1;
+        }
+    }
+    kept
+}
+
+/// Tokens up to the end of the item that starts here: a `;`, or the end of its first block in braces.
+fn item_length(tokens: &[String]) -> usize {
+    let mut depth = 0_usize;
+    for (index, token) in tokens.iter().enumerate() {
+        match token.as_str() {
+            "{" | "(" | "[" => depth += 1,
+            "}" | ")" | "]" => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 && token == "}" {
+                    return index + 1;
+                }
+            }
+            ";" if depth == 0 => return index + 1,
+            _ => {}
+        }
+    }
+    tokens.len()
 }
 
 /// The tokens of `text`: words, and single signs, with `::` as one. Comments, strings and characters are left out.
@@ -108,9 +130,8 @@ fn quoted_length(text: &str, quote: char) -> usize {
     text.len()
 }
 
-/// Every path of at least two segments that `text` names, with the trees of `use` spelled out.
-pub(super) fn paths(text: &str) -> Vec<Vec<String>> {
-    let tokens = tokens(text);
+/// Every path and bare name among `tokens`, with the trees of `use` spelled out.
+pub(super) fn paths(tokens: &[String]) -> Vec<Vec<String>> {
     let mut paths = Vec::new();
     let mut at = 0;
     while at < tokens.len() {
@@ -118,7 +139,7 @@ pub(super) fn paths(text: &str) -> Vec<Vec<String>> {
         let continues = at > 0 && tokens[at - 1] == "::";
         if starts && !continues {
             let mut ends = at;
-            branch(&tokens, &mut ends, &[], &mut paths);
+            branch(tokens, &mut ends, &[], &mut paths);
             at = ends.max(at + 1);
         } else {
             // A bare name matters for types such as `Instant`.
@@ -243,7 +264,9 @@ fn comments_strings_and_characters_are_no_code() {
 #[test]
 fn trees_of_use_are_spelled_out() {
     let found = |text: &str| -> Vec<String> {
-        let paths = paths(text).into_iter().filter(|path| path.len() > 1);
+        let paths = paths(&tokens(text))
+            .into_iter()
+            .filter(|path| path.len() > 1);
         paths.map(|path| path.join("::")).collect()
     };
     assert_eq!(
@@ -262,6 +285,24 @@ fn trees_of_use_are_spelled_out() {
         found("match x { a::B => c::D { e: 1 }, _ => {} }"),
         ["a::B", "c::D"]
     );
+}
+
+#[test]
+fn only_what_is_for_tests_is_left_out() {
+    for (text, kept) in [
+        ("#[cfg(test)]\nmod tests { use a; fn f() { g(); } }\nb", "b"),
+        ("#[cfg(test)]\nmod tests;\nb", "b"),
+        (
+            "#[cfg(test)]\n#[expect(x)]\npub(super) fn f(x: [u8; 2]) {}\nb",
+            "b",
+        ),
+        (
+            "#[cfg(feature = \"cli\")]\nmod cli;",
+            "# [ cfg ( feature = ) ] mod cli ;",
+        ),
+    ] {
+        assert_eq!(product_tokens(text).join(" "), kept, "{text}");
+    }
 }
 
 #[test]
