@@ -55,7 +55,7 @@ pub(super) struct InitArgs {
     /// Another site, and where it listens; without endpoints it dials this one. May be repeated
     #[arg(long = "peer", value_name = "ID=NAME[@HOST:PORT,...]", value_parser = peer)]
     peers: Vec<ExamplePeer>,
-    /// Folder of ca.crt, NAME.crt and NAME.key; by default "tls" beside the configuration
+    /// Folder of ca.pem, NAME.pem and NAME.key; by default "tls" beside the configuration
     #[arg(long, value_name = "DIR")]
     tls: Option<PathBuf>,
     /// File to write
@@ -288,7 +288,7 @@ mod tests {
         let config = Config::load(&file).unwrap();
         assert_eq!((config.site.id, config.peers.len()), (1, 1));
         assert_eq!(config.tree.root, place.path("tree"));
-        assert_eq!(config.tls.unwrap().cert, place.path("etc/tls/fra-1.crt"));
+        assert_eq!(config.tls.unwrap().cert, place.path("etc/tls/fra-1.pem"));
         let mode = fs::metadata(place.path("state"))
             .unwrap()
             .permissions()

@@ -151,9 +151,9 @@ fn conduit(section: &mut Section<'_>) -> ConduitSettings {
 
 fn tls(section: &mut Section<'_>, base: &Path) -> Option<TlsPaths> {
     section.is_present().then(|| TlsPaths {
-        cert: section.require("cert", path(base), "add cert = \"tls/site.crt\""),
-        key: section.require("key", path(base), "add key = \"tls/site.key\""),
-        ca: section.require("ca", path(base), "add ca = \"tls/ca.crt\""),
+        cert: section.require("cert", path(base), "add cert = \"tls/fra-1.pem\""),
+        key: section.require("key", path(base), "add key = \"tls/fra-1.key\""),
+        ca: section.require("ca", path(base), "add ca = \"tls/ca.pem\""),
     })
 }
 

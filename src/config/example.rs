@@ -27,7 +27,7 @@ pub struct Example<'a> {
     pub state: &'a Path,
     /// Address on which other sites are accepted.
     pub listen: Option<std::net::SocketAddr>,
-    /// Folder of `ca.crt`, and of `<name>.crt` and `<name>.key`. None leaves the section `[tls]` commented out.
+    /// Folder of `ca.pem`, `<name>.pem` and `<name>.key`, as `conduit::pki` names them. None leaves the section `[tls]` commented out.
     pub tls: Option<&'a Path>,
     /// The other sites.
     pub peers: &'a [ExamplePeer],
@@ -149,9 +149,9 @@ fn tls(values: &Example<'_>) -> String {
         None => ("# ", Path::new("tls")),
     };
     let file = |name: &str| quoted_path(&dir.join(name));
-    let cert = file(&format!("{}.crt", values.name));
+    let cert = file(&format!("{}.pem", values.name));
     let key = file(&format!("{}.key", values.name));
-    let ca = file("ca.crt");
+    let ca = file("ca.pem");
     format!(
         "# Certificates, PEM. Sites talk only over TLS and each proves who it is; needed as soon as there is a peer.\n\
          {mark}[tls]\n\

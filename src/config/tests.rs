@@ -15,9 +15,9 @@ root = "/srv"
 [conduit]
 listen = "[::]:7443"
 [tls]
-cert = "tls/fra-1.crt"
+cert = "tls/fra-1.pem"
 key = "/etc/fra-1.key"
-ca = "tls/ca.crt"
+ca = "tls/ca.pem"
 [[peer]]
 id = 2
 name = "iad-2"
@@ -83,7 +83,7 @@ fn a_minimal_file_has_the_documented_defaults() {
 fn every_section_is_read_and_relative_paths_start_at_the_folder_of_the_file() {
     let config = parse(PAIR).unwrap();
     let tls = config.tls.unwrap();
-    assert_eq!(tls.cert, Path::new("etc/tls/fra-1.crt"));
+    assert_eq!(tls.cert, Path::new("etc/tls/fra-1.pem"));
     assert_eq!(tls.key, Path::new("/etc/fra-1.key"));
     assert_eq!(config.conduit.listen, "[::]:7443".parse().ok());
     let endpoints: Vec<String> = config.peers[0]
