@@ -3,6 +3,7 @@
 //! What needs no process is proven beside the code; here is what only a process has: its environment and its pipes.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 const ESCAPE: char = '\u{1b}';
@@ -41,6 +42,32 @@ fn data_goes_to_stdout_and_failures_to_stderr_with_their_code() {
         (code, &told["error"]["exit"]),
         (Some(2), &serde_json::json!(2))
     );
+}
+
+/// Set to rewrite the checked-in completion scripts instead of comparing them.
+const REGENERATE: &str = "CFS_REPL_REGENERATE";
+
+#[test]
+fn the_completion_scripts_are_those_that_the_program_prints() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("completions");
+    for (shell, file) in [
+        ("bash", "cfs-repl.bash"),
+        ("zsh", "_cfs-repl"),
+        ("fish", "cfs-repl.fish"),
+    ] {
+        let (code, script, _) = run(&mut cfs_repl(&["completions", shell]));
+        assert_eq!(code, Some(0));
+        let file = folder.join(file);
+        if std::env::var_os(REGENERATE).is_some() {
+            fs::write(&file, &script).unwrap();
+        }
+        let kept = fs::read_to_string(&file).unwrap_or_default();
+        assert!(
+            kept == script,
+            "{} is stale; run: {REGENERATE}=1 cargo test completion_scripts",
+            file.display()
+        );
+    }
 }
 
 #[test]
