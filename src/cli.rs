@@ -86,9 +86,8 @@ impl Global {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one per process")]
 enum Command {
-    Init(init::InitArgs),
+    Init(Box<init::InitArgs>),
     Version(version::VersionArgs),
     Completions(completions::CompletionsArgs),
     Help(help::HelpArgs),
@@ -114,7 +113,7 @@ pub fn main(args: Vec<OsString>) -> std::process::ExitCode {
 
 fn run(ui: &mut Ui, command: Command) -> CliResult {
     match command {
-        Command::Init(args) => init::run(ui, args),
+        Command::Init(args) => init::run(ui, *args),
         Command::Version(args) => version::run(ui, &args),
         Command::Completions(args) => completions::run(ui, &args),
         Command::Help(args) => help::run(ui, &args),

@@ -215,13 +215,22 @@ impl From<ReplError> for CliError {
             ReplError::Io { .. } if error.is_disk_full() => {
                 (Exit::Failure, "make room on the disk and try again")
             }
+            ReplError::Io { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => {
+                (Exit::Failure, "move it away; nothing is overwritten")
+            }
             ReplError::Io { .. } => (Exit::Failure, "check the path"),
+            ReplError::Serialization { .. } => (Exit::Failure, "check what the error names"),
             ReplError::Journal { .. }
             | ReplError::ConflictDetected { .. }
-            | ReplError::Serialization { .. }
             | ReplError::Shutdown => (Exit::Failure, "see the log of the daemon"),
         };
-        let mut failure = Failure::new(exit, error.to_string()).hint(hint);
+        // The library nests the cause into its message; here it has a line of its own.
+        let message = if let ReplError::Io { action, path, .. } = &error {
+            format!("cannot {action} {}", path.display())
+        } else {
+            error.to_string()
+        };
+        let mut failure = Failure::new(exit, message).hint(hint);
         let mut source = error.source();
         while let Some(cause) = source {
             failure = failure.cause(cause);
@@ -252,7 +261,7 @@ mod tests {
             panic!("{error:?}");
         };
         assert_eq!(failure.exit, Exit::NotPermitted);
-        assert!(failure.message.contains("open segment /x"));
+        assert_eq!(failure.message, "cannot open segment /x");
         assert_eq!(failure.causes, ["permission denied"]);
     }
 }
