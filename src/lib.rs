@@ -5,9 +5,12 @@
 //! the engine merges it there, records conflicts, and hands the difference to the connector, which applies it.
 
 pub mod clock;
+pub mod conduit;
+pub mod daemon;
 pub mod error;
 pub mod journal;
 pub mod proto;
 pub mod sync;
+pub mod topology;
 
 pub use error::ReplError;
