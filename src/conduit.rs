@@ -5,9 +5,20 @@
 //! `Conduit` is the plain library face of the same.
 
 pub mod backoff;
+pub mod config;
+pub mod facade;
 pub mod hello;
+pub mod link;
 pub mod message;
+pub mod pair;
+pub mod peer;
 pub mod route;
 pub mod session;
+pub mod stats;
 pub mod window;
 pub mod wire;
+
+pub use config::{ConduitConfig, ConduitTlsConfig};
+pub use facade::Conduit;
+pub use link::{ConduitState, Link, LinkEvent};
+pub use stats::ConduitStats;

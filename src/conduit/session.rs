@@ -154,6 +154,7 @@ pub struct Session {
     limits: SessionLimits,
     opening: Opening,
     phase: Phase,
+    ended: Option<Ended>,
     peer: Option<Hello>,
     outbox: VecDeque<Message>,
     events: VecDeque<Event>,
@@ -186,6 +187,7 @@ impl Session {
         Self {
             limits,
             phase: Phase::AwaitHello,
+            ended: None,
             peer: None,
             outbox: VecDeque::from([hello]),
             events: VecDeque::new(),
@@ -361,6 +363,12 @@ impl Session {
         self.phase == Phase::Closed
     }
 
+    /// Why the connection is over. None: it is not.
+    #[must_use]
+    pub const fn ended(&self) -> Option<&Ended> {
+        self.ended.as_ref()
+    }
+
     /// The peer's hello, once it came and was believed.
     #[must_use]
     pub const fn peer(&self) -> Option<&Hello> {
@@ -381,6 +389,7 @@ impl Session {
     fn end(&mut self, ended: Ended) {
         if self.phase != Phase::Closed {
             self.phase = Phase::Closed;
+            self.ended = Some(ended.clone());
             self.events.push_back(Event::Closed(ended));
         }
     }
