@@ -12,9 +12,11 @@ pub mod link;
 pub mod message;
 pub mod pair;
 pub mod peer;
+pub mod pki;
 pub mod route;
 pub mod session;
 pub mod stats;
+pub mod tls;
 pub mod window;
 pub mod wire;
 
