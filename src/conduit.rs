@@ -1,11 +1,13 @@
 //! The connection to one other site: entries, receipts and content, both directions, whoever dialled.
 //!
-//! [`session`] decides and touches nothing; `peer` owns the state of one peer, live connection or not, and gives the daemon a
-//! `link::Link`; `client` and `server` move messages between it and gRPC; `pair` moves them within the process.
-//! `Conduit` is the plain library face of the same.
+//! [`session`] decides and touches nothing; [`peer`] owns the state of one peer, connected or not, and gives the daemon
+//! a [`Link`]; [`client`] and [`server`] move messages between it and gRPC, [`pair`] within the process. [`content`] is
+//! the second stream. [`Conduit`] is the plain library face of the same session.
 
 pub mod backoff;
+pub mod client;
 pub mod config;
+pub mod content;
 pub mod facade;
 pub mod hello;
 pub mod link;
@@ -14,6 +16,7 @@ pub mod pair;
 pub mod peer;
 pub mod pki;
 pub mod route;
+pub mod server;
 pub mod session;
 pub mod stats;
 pub mod tls;

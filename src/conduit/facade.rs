@@ -1,19 +1,24 @@
 //! The plain library face: batches in, batches out, to one other site.
 //!
 //! It runs the same session as the daemon. What it has no journal for it keeps in memory: a batch is held until it is
-//! receipted and sent again after a lost connection, so delivery is at least once and in order. A receipt here means that the
-//! batch is in the queue of [`Conduit::recv_batch`].
+//! receipted and sent again after a lost connection, so delivery is at least once and in order. A receipt here
+//! means that the batch is in the queue of [`Conduit::recv_batch`].
 
 use std::fmt;
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::client::GrpcDialer;
 use super::config::ConduitConfig;
 use super::link::{ConduitState, Link};
+use super::server::{Admission, Admissions, serve};
 use super::stats::ConduitStats;
+use super::tls::{Tls, TlsFiles};
 use super::window::{FRAME_BYTES_MAX, batch_bytes, entry_bytes};
+use crate::clock::{Clock as _, SystemClock};
 use crate::daemon::tasks::Tasks;
 use crate::error::{ReplError, Result};
 use crate::journal::batch::BATCH_ENTRIES_MAX;
@@ -51,7 +56,57 @@ impl Drop for Conduit {
 }
 
 impl Conduit {
-    /// Takes a link whose peer runs in `tasks`.
+    /// Dials the remote site and keeps dialling; waits for no connection.
+    ///
+    /// # Errors
+    /// What is wrong with the TLS material.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn connect(config: &ConduitConfig) -> Result<Self> {
+        let tasks = Tasks::new();
+        let dialer = GrpcDialer {
+            local_name: config.local_name(),
+            remote_name: config.remote_name(),
+            tls: tls(config)?,
+            tasks: tasks.clone(),
+            content: None,
+        };
+        let facts = Facts::new(config);
+        let (link, _) = super::peer::spawn(&tasks, facts.peer(Some(Arc::new(dialer))));
+        Ok(Self::start(&tasks, link, config, facts))
+    }
+
+    /// Accepts the remote site on `listener`, and dials it too when it has addresses.
+    ///
+    /// # Errors
+    /// What is wrong with the TLS material.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn listen(listener: TcpListener, config: &ConduitConfig) -> Result<Self> {
+        let tasks = Tasks::new();
+        let tls = tls(config)?;
+        let dialer = GrpcDialer {
+            local_name: config.local_name(),
+            remote_name: config.remote_name(),
+            tls: tls.clone(),
+            tasks: tasks.clone(),
+            content: None,
+        };
+        let facts = Facts::new(config);
+        let (link, replicate) = super::peer::spawn(&tasks, facts.peer(Some(Arc::new(dialer))));
+        let admissions = Admissions::new();
+        let admission = Admission {
+            replicate,
+            content: None,
+        };
+        admissions.admit(config.remote_name(), admission);
+        serve(&tasks, listener, tls, admissions);
+        Ok(Self::start(&tasks, link, config, facts))
+    }
+
+    /// Takes a link. `tasks` end with the conduit.
     pub(crate) fn start(
         tasks: &Tasks,
         link: Link,
@@ -63,9 +118,11 @@ impl Conduit {
         let (stop, finished) = (CancellationToken::new(), CancellationToken::new());
         let carrier = Carrier::new(link.clone(), facts, submitted, delivered, stop.clone());
         let done = finished.clone();
+        let own = tasks.clone();
         tasks.spawn("conduit", async move {
             carrier.run().await;
             done.cancel();
+            own.token().cancel();
         });
         Self {
             link,
@@ -77,8 +134,8 @@ impl Conduit {
         }
     }
 
-    /// Hands a batch over; waits while the window is full. A batch above the limits is cut into several. Its number is kept
-    /// when it is above all before it, else it gets the next one.
+    /// Hands a batch over; waits while the window is full. A batch above the limits is cut into several. Its number
+    /// is kept when it is above all before it, else it gets the next one.
     ///
     /// # Errors
     /// [`ReplError::Shutdown`] after shutdown; [`ReplError::Serialization`] when the batch is of another site or cannot
@@ -100,8 +157,8 @@ impl Conduit {
         Ok(())
     }
 
-    /// The next batch of the remote site, in order. None after shutdown of this end, or when the other end can never come
-    /// back. Cancel-safe.
+    /// The next batch of the remote site, in order. None after shutdown of this end, or when the other end can
+    /// never come back. Cancel-safe.
     pub async fn recv_batch(&self) -> Option<EntryBatch> {
         let mut received = self.received.lock().await;
         tokio::select! {
@@ -142,6 +199,15 @@ impl Conduit {
         self.link.counters.failed();
         error
     }
+}
+
+fn tls(config: &ConduitConfig) -> Result<Option<Arc<Tls>>> {
+    let Some(material) = &config.tls else {
+        return Ok(None);
+    };
+    let (site, files) = (config.local_name(), TlsFiles::in_memory());
+    let now_us = SystemClock.now_us();
+    Tls::new(material, &files, &site, &config.cluster, now_us).map(Some)
 }
 
 /// Cuts a batch into parts of at most `entries_max` entries that fit a frame.

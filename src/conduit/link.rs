@@ -1,8 +1,8 @@
 //! What the daemon holds of one peer: bounded channels in and out, the same over gRPC and within the process.
 //!
-//! A link outlives connections. Everything that is only true on one connection (frames with their mark, naks, holds) carries the
-//! number of that connection and is dropped when it reaches another one; the owner starts over from the peer's cursors
-//! at [`LinkEvent::Connected`].
+//! A link outlives connections. Everything that is only true on one connection (frames with their mark, naks,
+//! holds) carries the number of that connection and is dropped when it reaches another one; the owner starts over
+//! from the peer's cursors at [`LinkEvent::Connected`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,10 +30,11 @@ pub const REPLIES_MAX: usize = 64;
 /// Number of a connection of one link, from 1.
 pub type ConnectionNo = u64;
 
-/// What the owner of a link knows at the moment of connecting and of each heartbeat. Called from the loop of the peer: it
-/// must be quick and must not block on the link.
+/// What the owner of a link knows at the moment of connecting and of each heartbeat. Called from the loop of the
+/// peer: it must be quick and must not block on the link.
 pub trait Local: Send + Sync {
-    /// What this site says of itself and expects of the peer. `connection_id`, versions and `certificate_site` are filled in.
+    /// What this site says of itself and expects of the peer. `connection_id`, versions and `certificate_site` are
+    /// filled in.
     fn opening(&self) -> Opening;
     /// Clocks and backlog.
     fn beat(&self) -> Beat;

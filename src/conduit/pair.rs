@@ -18,8 +18,8 @@ use super::wire::Incoming;
 use crate::daemon::tasks::Tasks;
 
 impl Conduit {
-    /// Two ends of one connection, connected when this returns. Site ids that are not set become those of the other end, else
-    /// 1 and 2. When one end shuts down, the other ends too, once it handed out what it had received.
+    /// Two ends of one connection, connected when this returns. Site ids that are not set become those of the other
+    /// end, else 1 and 2. When one end shuts down, the other ends too, once it handed out what it had received.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
@@ -33,8 +33,8 @@ impl Conduit {
         let (facts_a, facts_b) = (Facts::new(&config_a), Facts::new(&config_b));
         let ends = connect(&tasks, facts_a.peer(None), facts_b.peer(None));
         (
-            Self::start(&tasks, ends.0, &config_a, facts_a),
-            Self::start(&tasks, ends.1, &config_b, facts_b),
+            Self::start(&tasks.child(), ends.0, &config_a, facts_a),
+            Self::start(&tasks.child(), ends.1, &config_b, facts_b),
         )
     }
 }

@@ -94,8 +94,8 @@ impl fmt::Debug for PeerConfig {
     }
 }
 
-/// Starts the loop of a peer. The sender takes connections that the peer dialled; when it is dropped and there is nothing to
-/// dial, the link ends with its last connection.
+/// Starts the loop of a peer. The sender takes connections that the peer dialled; when it is dropped and there is
+/// nothing to dial, the link ends with its last connection.
 pub fn spawn(tasks: &Tasks, config: PeerConfig) -> (Link, mpsc::Sender<Transport>) {
     let (peer, link, accepted) = Peer::new(config, tasks);
     tasks.spawn(format!("peer {}", link.remote_site_id), peer.run());

@@ -67,8 +67,8 @@ pub fn init_ca(dir: &Path, cluster: &str, now_us: TimestampUs) -> Result<CaFiles
 /// Issues a certificate for `site` of `cluster`, valid for `days`, by the authority in `dir`.
 ///
 /// # Errors
-/// [`ReplError::Io`] when there is no authority, or a file of the site exists; [`ReplError::Serialization`] when the authority
-/// is of another cluster.
+/// [`ReplError::Io`] when there is no authority, or a file of the site exists; [`ReplError::Serialization`] when
+/// the authority is of another cluster.
 pub fn issue(
     dir: &Path,
     site: &str,

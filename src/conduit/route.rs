@@ -25,8 +25,8 @@ pub enum Verdict {
 
 /// Decides between the connection that `local` has to `remote` and another one.
 ///
-/// Two connections from the same side mean that the same journal runs twice, or that the first is half open: the second is
-/// refused, and a half-open one is found dead by its silence.
+/// Two connections from the same side mean that the same journal runs twice, or that the first is half open: the
+/// second is refused, and a half-open one is found dead by its silence.
 #[must_use]
 pub const fn second_connection(
     local: SiteId,

@@ -60,8 +60,8 @@ impl Default for SessionLimits {
 pub enum Event {
     /// The hellos agree; first event of every session that gets that far.
     Connected(Box<Hello>),
-    /// Batches and mark. The owner answers with receipts, a nak or a hold. The mark of a frame with a batch that was not taken
-    /// counts once the gap is closed.
+    /// Batches and mark. The owner answers with receipts, a nak or a hold. The mark of a frame with a batch that
+    /// was not taken counts once the gap is closed.
     Frame(Frame),
     /// Peer positions moved; those given are the highest ever heard. Several messages may have become one.
     Receipts(Receipts),

@@ -1,8 +1,8 @@
 //! Who is at the other end: TLS 1.3 with certificates on both sides, exchangeable while connections stand.
 //!
-//! A site is the DNS name `<site>.<cluster>.cfs-repl` in its certificate, wherever it is dialled. The stock verifiers of
-//! rustls check it, at load time too, with the words that a peer would have said hours later. Sessions are never
-//! resumed: a ticket would outlive the certificate that earned it.
+//! A site is the DNS name `<site>.<cluster>.cfs-repl` in its certificate, wherever it is dialled. The stock
+//! verifiers of rustls check it, at load time too, with the words that a peer would have said hours later. Sessions
+//! are never resumed: a ticket would outlive the certificate that earned it.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -298,7 +298,7 @@ pub fn explain(error: &(dyn StdError + 'static)) -> String {
         last = current.to_string();
         next = current.source();
     }
-    last
+    explain_text(last)
 }
 
 fn explain_tls(error: &rustls::Error) -> String {
@@ -314,43 +314,57 @@ fn explain_tls(error: &rustls::Error) -> String {
     format!("we refused the peer's certificate: {error}")
 }
 
+/// What an operator should know of an alert that a peer answers a certificate with.
+const ALERTS: [(AlertDescription, &str); 8] = [
+    (
+        AlertDescription::CertificateExpired,
+        "it expired, issue a new one (or a clock is wrong)",
+    ),
+    (
+        AlertDescription::UnknownCA,
+        "its authority is not in the peer's `tls.ca`",
+    ),
+    (
+        AlertDescription::DecryptError,
+        "its authority has the same name as the peer's, but another key",
+    ),
+    (
+        AlertDescription::CertificateRequired,
+        "none was sent, set `tls.cert`",
+    ),
+    (
+        AlertDescription::CertificateRevoked,
+        "it was revoked, issue a new one",
+    ),
+    (
+        AlertDescription::AccessDenied,
+        "the peer does not admit this site",
+    ),
+    (
+        AlertDescription::BadCertificate,
+        "it is malformed, not valid yet, or not for this use",
+    ),
+    (
+        AlertDescription::ProtocolVersion,
+        "the peer speaks no TLS 1.3",
+    ),
+];
+
 fn explain_alert(alert: AlertDescription) -> String {
-    let known = [
-        (
-            AlertDescription::CertificateExpired,
-            "it expired, issue a new one (or a clock is wrong)",
-        ),
-        (
-            AlertDescription::UnknownCA,
-            "its authority is not in the peer's `tls.ca`",
-        ),
-        (
-            AlertDescription::DecryptError,
-            "its authority has the same name as the peer's, but another key",
-        ),
-        (
-            AlertDescription::CertificateRequired,
-            "none was sent, set `tls.cert`",
-        ),
-        (
-            AlertDescription::CertificateRevoked,
-            "it was revoked, issue a new one",
-        ),
-        (
-            AlertDescription::AccessDenied,
-            "the peer does not admit this site",
-        ),
-        (
-            AlertDescription::BadCertificate,
-            "it is malformed, not valid yet, or not for this use",
-        ),
-        (
-            AlertDescription::ProtocolVersion,
-            "the peer speaks no TLS 1.3",
-        ),
-    ];
-    let found = known.into_iter().find(|(known, _)| *known == alert);
-    found.map_or_else(|| format!("{alert:?}"), |(_, words)| words.to_owned())
+    let found = ALERTS.iter().find(|(known, _)| *known == alert);
+    found.map_or_else(|| format!("{alert:?}"), |(_, words)| (*words).to_owned())
+}
+
+/// HTTP/2 keeps only the text of what broke its connection; the alert is found by the words of rustls.
+fn explain_text(text: String) -> String {
+    let said = |alert: AlertDescription| rustls::Error::AlertReceived(alert).to_string();
+    let found = ALERTS
+        .iter()
+        .find(|(alert, _)| text.ends_with(&said(*alert)));
+    match found {
+        Some((alert, _)) => explain_tls(&rustls::Error::AlertReceived(*alert)),
+        None => text,
+    }
 }
 
 /// Asks the verifiers that a peer uses, in both roles.

@@ -1,8 +1,8 @@
 //! Our messages to protobuf and back; the only file of the conduit that names the generated message types' fields.
 //!
-//! Everything that comes in is hostile until it is decoded: ranges, lengths and counts are checked here, and a body of a
-//! newer version is skipped. A batch that does not decode is refused by itself, so that one bad stream does not stop
-//! the others; the mark of its frame is then withheld.
+//! Everything that comes in is hostile until it is decoded: ranges, lengths and counts are checked here, and a body
+//! of a newer version is skipped. A batch that does not decode is refused by itself, so that one bad stream does
+//! not stop the others; the mark of its frame is then withheld.
 
 use bytes::Bytes;
 

@@ -91,7 +91,7 @@ async fn a_large_batch_arrives_whole_in_content_cut_in_size() {
     let sender = async {
         a.send_batch(EntryBatch::new(1, entries.clone(), 0))
             .await
-            .unwrap()
+            .unwrap();
     };
     let receiver = async {
         let mut received = Vec::new();

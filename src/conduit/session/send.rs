@@ -18,7 +18,8 @@ impl Session {
         self.phase != Phase::Closed && self.outbox.len() < OUTBOX_MAX
     }
 
-    /// Sends a frame that passed [`check_frame`]. A batch keeps its number when that is above all before it, else it gets the next one.
+    /// Sends a frame that passed [`check_frame`]. A batch keeps its number when that is above all before it, else
+    /// it gets the next one.
     pub fn send_frame(&mut self, mut frame: Frame) {
         if self.phase != Phase::Established {
             return;

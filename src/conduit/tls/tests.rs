@@ -146,6 +146,12 @@ fn alerts_are_explained_from_any_depth() {
         "{}",
         explain(&nested)
     );
+    let only_text = std::io::Error::other("received fatal alert: CertificateExpired");
+    assert!(
+        explain(&only_text).contains("it expired"),
+        "{}",
+        explain(&only_text)
+    );
     let plain = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "refused");
     assert_eq!(explain(&plain), "refused");
 }
