@@ -227,7 +227,9 @@ impl Peer {
     async fn next(&mut self) -> Input {
         let now = self.config.clock.monotonic();
         let wait = self.due().map(|due| due.saturating_sub(now));
+        let stopping = self.stopping_at.is_some();
         let live = self.live.as_mut();
+        // Replies wait for the hellos: the cursors in ours were read before them.
         let (has_event, has_transmit, wants_input, can_reply) =
             live.as_ref().map_or((false, false, false, true), |live| {
                 let session = &live.session;
@@ -236,7 +238,7 @@ impl Peer {
                     session.has_event(),
                     session.has_transmit(),
                     open && session.wants_input(),
-                    !open || session.can_reply(),
+                    !open || stopping || (session.is_established() && session.can_reply()),
                 )
             });
         let closing = live.as_ref().is_some_and(|live| live.session.is_closed());
@@ -247,7 +249,6 @@ impl Peer {
             ),
             None => (None, None),
         };
-        let stopping = self.stopping_at.is_some();
         tokio::select! {
             () = self.stop.cancelled(), if !stopping => Input::Stop,
             permit = self.events.clone().reserve_owned(), if !self.queue.is_empty() || has_event =>

@@ -231,3 +231,22 @@ async fn a_refusal_is_shown_with_its_reason_and_waits_long() {
     let shown = link.status().last_error.unwrap();
     assert!(shown.contains("fenced: away for 40 days"), "{shown}");
 }
+
+#[tokio::test]
+async fn receipts_during_the_hellos_are_sent_behind_them() {
+    let tasks = Tasks::new();
+    let (near, mut far) = pair::transports(&tasks);
+    let (link, _accept) = spawn(&tasks, config(1, 2, vec![Ok(near)]));
+    let first = far.incoming.recv().await.unwrap().unwrap();
+    assert!(matches!(first.message, Some(Message::Hello(_))));
+    let receipts = super::super::message::Receipts {
+        receipts: Vec::new(),
+        applied_mark_us: 7,
+    };
+    link.send_receipts(receipts.clone()).await.unwrap();
+    far.outgoing
+        .send(Message::Hello(Box::new(hello(2))))
+        .await
+        .unwrap();
+    assert_eq!(hear(&mut far).await, Some(Message::Receipts(receipts)));
+}
