@@ -146,7 +146,7 @@ enum Phase {
 
 /// One connection. Owned by the loop of its peer; lives as long as the connection.
 ///
-/// `sent_through >= positions.received` holds for every stream; `rewinding` names the streams whose next batch
+/// `sent_through >= positions.received` holds for every stream (it starts at the journal's head); `rewinding` names the streams whose next batch
 /// must start at or below the seq given: anything above was handed over before the owner knew of the rewind, and is
 /// dropped, because the peer would refuse it again.
 #[derive(Debug)]

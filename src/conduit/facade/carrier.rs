@@ -8,14 +8,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::hello::{Opening, Remembered};
 use super::super::link::{ConduitState, ConnectionNo, Link, LinkEvent, Local};
-use super::super::message::{Beat, ClockPair, Frame, Hello, Nak, Receipt, Receipts, StreamCursor};
+use super::super::message::{
+    Beat, ClockPair, Frame, Hello, Nak, Receipt, Receipts, StreamCursor, StreamState,
+};
 use super::super::peer::{DRAIN_MAX, Dialer, PeerConfig};
 use super::super::session::{RECEIVE_BYTES_MAX, frame_bytes};
 use super::super::window::batch_bytes;
 use super::ConduitConfig;
 use crate::clock::{Clock as _, SharedClock, SystemClock};
 use crate::journal::EntryBatch;
-use crate::journal::dot::Actor;
+use crate::journal::dot::{Actor, STREAM_COUNT};
 
 /// Batches held until their receipt, beside the limits of the window: empty ones count here.
 const PENDING_MAX: usize = 1_024;
@@ -25,6 +27,8 @@ const PENDING_MAX: usize = 1_024;
 pub(crate) struct Facts {
     config: ConduitConfig,
     cursors: std::sync::Mutex<(u64, BTreeMap<u32, u64>)>,
+    /// Highest seq handed over, by stream: what the peer can have.
+    heads: std::sync::Mutex<BTreeMap<u32, u64>>,
 }
 
 impl Facts {
@@ -32,6 +36,7 @@ impl Facts {
         Arc::new(Self {
             config: config.clone(),
             cursors: std::sync::Mutex::default(),
+            heads: std::sync::Mutex::default(),
         })
     }
 
@@ -61,6 +66,14 @@ impl Facts {
         });
     }
 
+    fn submitted(&self, batch: &EntryBatch) {
+        if batch.last > 0 && batch.stream < STREAM_COUNT {
+            let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+            let head = heads.entry(batch.stream).or_default();
+            *head = batch.last.max(*head);
+        }
+    }
+
     fn delivered(&self, stream: u32, last: u64) {
         self.with(|(_, cursors)| {
             let cursor = cursors.entry(stream).or_default();
@@ -80,8 +93,16 @@ impl Local for Facts {
             applied: received,
             ..StreamCursor::default()
         };
+        let heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = |(stream, head): (&u32, &u64)| StreamState {
+            stream: *stream,
+            tail: 1,
+            head: *head,
+            ..StreamState::default()
+        };
         Opening {
             hello: Hello {
+                streams: heads.iter().map(state).collect(),
                 actor: Actor::new(self.config.local_site_id, self.config.incarnation),
                 site_name: self.config.local_name(),
                 cluster: self.config.cluster.clone(),
@@ -285,6 +306,7 @@ impl Carrier {
     }
 
     fn hold(&mut self, batch: EntryBatch) {
+        self.facts.submitted(&batch);
         self.held.0 += batch.entries.len();
         self.held.1 += batch_bytes(&batch);
         self.pending.push_back(batch);

@@ -134,9 +134,13 @@ impl Session {
     /// Takes the peer's cursors from its hello as the first receipts.
     pub(super) fn take_cursors(&mut self, theirs: &Hello) {
         let actor = self.local();
+        // A receipt may concern what an earlier connection carried.
+        for state in &self.opening.hello.streams {
+            self.sent_through.insert(state.stream, state.head);
+        }
         for cursor in theirs.cursors_of(actor.incarnation) {
             let through = self.sent_through.entry(cursor.stream).or_default();
-            *through = cursor.received;
+            *through = cursor.received.max(*through);
             self.advance(Receipt {
                 actor,
                 stream: cursor.stream,
@@ -179,7 +183,7 @@ impl Session {
         self.check_position(receipt.actor, receipt.stream, receipt.received, "receipt")
     }
 
-    /// A peer cannot have what was never sent.
+    /// A peer cannot have what neither stood in the journal when the connection began nor was sent since.
     fn check_position(&mut self, actor: Actor, stream: u32, received: u64, what: &str) -> bool {
         let through = self.sent_through.get(&stream).copied().unwrap_or(0);
         let local = self.local();

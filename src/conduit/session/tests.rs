@@ -462,6 +462,13 @@ fn the_peers_cursors_are_its_first_positions() {
     pair.run();
     assert_eq!(pair.one.positions().next().unwrap().received, 9);
     assert!(matches!(&pair.events().0[..], [Event::Connected(_)]));
+    // Received over an earlier connection, receipted over this one.
+    pair.two.send_receipts(receipt(1, 12));
+    pair.run();
+    assert_eq!(pair.one.positions().next().unwrap().received, 12);
+    pair.two.send_receipts(receipt(1, 13));
+    pair.run();
+    assert!(pair.one.is_closed());
 }
 
 #[test]
