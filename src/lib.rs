@@ -7,12 +7,15 @@
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod clock;
+pub mod conduit;
 pub mod config;
+pub mod daemon;
 pub mod disk;
 pub mod error;
 pub mod journal;
 pub mod proto;
 pub mod store;
 pub mod sync;
+pub mod topology;
 
 pub use error::ReplError;
