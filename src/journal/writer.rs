@@ -247,7 +247,7 @@ impl Journal {
     }
 
     /// Everything from `position` on with contexts and trailers, to make the store again. A position is 0 or one that
-    /// [`LoggedUnit::next`] or [`Appended::durable`] gave.
+    /// [`super::LoggedUnit::next`] or [`Appended::durable`] gave.
     ///
     /// # Errors
     /// [`ReplError::Journal`] with "no longer kept" when it was trimmed.
