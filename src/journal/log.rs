@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::dot::Actor;
 use super::record::body::encode_snapshot;
 use super::record::{RawRecord, RecordKind, write_record};
+use super::retention::{self, Cursors, Span, TrimReport};
 use super::segment::{
     HEADER_BYTES, Header, LogKind, NEW_SUFFIX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, encode_header,
     file_name,
@@ -77,6 +78,17 @@ pub(crate) struct Segment {
     pub points: Vec<Point>,
 }
 
+impl Segment {
+    fn span(&self, next: &Self) -> Span {
+        let first = next.points.first();
+        Span {
+            end: next.base,
+            file_bytes: self.file_bytes,
+            heads: first.map(|point| point.heads.clone()).unwrap_or_default(),
+        }
+    }
+}
+
 /// A checkpoint: a reader can start here.
 #[derive(Debug, Clone)]
 pub(crate) struct Point {
@@ -122,7 +134,7 @@ impl LogShared {
         first.map(|point| point.heads.clone()).unwrap_or_default()
     }
 
-    /// The latest checkpoint before which there is nothing that `wanted` asks for.
+    /// Position of the latest checkpoint that `fits`.
     pub(crate) fn start_for(&self, fits: impl Fn(&Point) -> bool) -> Option<u64> {
         let segments = self.segments();
         let points = segments.iter().flat_map(|segment| &segment.points);
@@ -275,10 +287,27 @@ impl SegmentLog {
         Ok(())
     }
 
+    /// Removes the segments that [`retention::plan`] lets go.
+    pub(crate) fn trim(
+        &mut self,
+        members: &BTreeMap<u64, Cursors>,
+        replayed: u64,
+        budget_bytes: u64,
+    ) -> Result<TrimReport> {
+        let (spans, last_bytes) = {
+            let segments = self.shared.segments();
+            let pairs = segments.iter().zip(segments.iter().skip(1));
+            let spans: Vec<Span> = pairs.map(|(segment, next)| segment.span(next)).collect();
+            (spans, segments.last().map_or(0, |last| last.file_bytes))
+        };
+        let report = retention::plan(&spans, last_bytes, members, replayed, budget_bytes);
+        self.remove_oldest(report.segments)?;
+        Ok(report)
+    }
+
     /// Unlinks the oldest `count` segments, each durable before the next: a gap inside the log cannot come to be.
-    pub(crate) fn remove_oldest(&mut self, count: usize) -> Result<u64> {
+    fn remove_oldest(&mut self, count: usize) -> Result<()> {
         self.check_running()?;
-        let mut freed = 0;
         for _ in 0..count {
             let oldest = {
                 let mut segments = self.shared.segments();
@@ -295,9 +324,8 @@ impl SegmentLog {
                 return Err(error);
             }
             place.disk.sync_dir(&place.dir)?;
-            freed += oldest.file_bytes;
         }
-        Ok(freed)
+        Ok(())
     }
 
     fn check_running(&self) -> Result<()> {

@@ -17,7 +17,7 @@ use super::reader::start_at;
 use super::record::body::{encode_range, encode_seen_change};
 use super::record::{BatchRange, RawRecord, Record, RecordKind, StoredEntry};
 use super::recovery::{self, Recovery, Verified};
-use super::retention::{self, Cursors, TrimReport};
+use super::retention::{Cursors, TrimReport};
 use super::scan::{Scanner, Unit};
 use super::segment::LogKind;
 use super::streams::Streams;
@@ -220,7 +220,7 @@ impl ReceivedLog {
         merged: u64,
         budget_bytes: u64,
     ) -> Result<TrimReport> {
-        retention::trim(&mut self.log, members, merged, budget_bytes)
+        self.log.trim(members, merged, budget_bytes)
     }
 }
 

@@ -43,7 +43,7 @@ pub struct Recovery {
     pub cut_at: Option<(PathBuf, u64)>,
 }
 
-/// What [`verify`] read.
+/// What reading a whole log found; damage is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Verified {
@@ -140,6 +140,19 @@ fn entries_of(unit: &Unit) -> u64 {
         Record::Seen { .. } | Record::Trailer { .. } | Record::Snapshot(_) | Record::Range(_) => 0,
     };
     unit.records.iter().map(count).sum()
+}
+
+/// How many bytes there are up to the last one that is not zero. Whole chunks are compared at once: behind a fresh
+/// commit nearly all of a segment is zero.
+fn written(bytes: &[u8]) -> usize {
+    static ZEROS: [u8; 4096] = [0; 4096];
+    let mut chunks = bytes.chunks(ZEROS.len());
+    let Some(last) = chunks.rposition(|chunk| !ZEROS.starts_with(chunk)) else {
+        return 0;
+    };
+    let end = bytes.len().min((last + 1) * ZEROS.len());
+    let used = bytes.iter().take(end).rposition(|byte| *byte != 0);
+    used.map_or(0, |at| at + 1)
 }
 
 /// The bases of all segments, in order. Segments that were never finished are removed. The names may be in the cache
@@ -389,7 +402,8 @@ impl<'a> TailScan<'a> {
             .fault
             .clone()
             .unwrap_or_else(|| "a record is missing here".to_owned());
-        if let Some(later) = find_commit(&self.rest(self.stop), self.stop) {
+        let tail = self.rest(self.stop);
+        if let Some(later) = find_commit(&tail[..written(&tail)], self.stop) {
             let (_, offset) = self.place_of(later);
             return Err(self.damaged(
                 self.stop,
@@ -408,11 +422,7 @@ impl<'a> TailScan<'a> {
 
     /// Clears the file behind what is kept and makes the last commit durable; how many bytes were cut.
     fn repair(&self) -> Result<u64> {
-        let tail = self.rest(self.kept);
-        let cut = tail
-            .iter()
-            .rposition(|byte| *byte != 0)
-            .map_or(0, |last| last + 1);
+        let cut = written(&self.rest(self.kept));
         if cut == 0 && self.last_commit == self.start.base {
             return Ok(0);
         }
@@ -439,5 +449,20 @@ impl<'a> TailScan<'a> {
             last_checkpoint,
         };
         (segment, tail, self.streams)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_written_part_ends_with_its_last_byte() {
+        let mut bytes = vec![0; 10_000];
+        assert_eq!((written(&bytes), written(&[])), (0, 0));
+        for at in [0, 1, 4_095, 4_096, 8_191, 8_192, 9_999] {
+            bytes[at] = 1;
+            assert_eq!(written(&bytes), at + 1);
+        }
     }
 }

@@ -1,14 +1,11 @@
-//! Which segments of a log nobody needs any more, and who holds back the others.
+//! Pure: which segments of a log nobody needs any more, and who holds back the others.
 //!
 //! A segment goes when every member has received everything in it and the store no longer needs it for a replay;
-//! whole segments only, oldest first, never the last one. [`plan`] decides and touches nothing. A member that pins more
+//! whole segments only, oldest first, never the last one. A member that pins more
 //! than the budget is named, so that it can be fenced loudly; nothing is dropped because of the budget alone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-use super::log::SegmentLog;
-use crate::error::Result;
 
 /// The last seq that a site has received, by stream; absent means none.
 pub type Cursors = BTreeMap<u32, u64>;
@@ -105,35 +102,6 @@ fn first_missing(span: &Span, cursors: &Cursors) -> Option<(u32, u64)> {
         let cursor = cursors.get(stream).copied().unwrap_or(0);
         (cursor < *head).then_some((*stream, cursor))
     })
-}
-
-/// Plans for `log` and removes.
-pub(crate) fn trim(
-    log: &mut SegmentLog,
-    members: &BTreeMap<u64, Cursors>,
-    replayed: u64,
-    budget_bytes: u64,
-) -> Result<TrimReport> {
-    let (spans, last_bytes) = {
-        let segments = log.shared.segments();
-        let spans: Vec<Span> = segments
-            .iter()
-            .zip(segments.iter().skip(1))
-            .map(|(segment, next)| Span {
-                end: next.base,
-                file_bytes: segment.file_bytes,
-                heads: next
-                    .points
-                    .first()
-                    .map(|point| point.heads.clone())
-                    .unwrap_or_default(),
-            })
-            .collect();
-        (spans, segments.last().map_or(0, |last| last.file_bytes))
-    };
-    let report = plan(&spans, last_bytes, members, replayed, budget_bytes);
-    log.remove_oldest(report.segments)?;
-    Ok(report)
 }
 
 #[cfg(test)]

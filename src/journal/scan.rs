@@ -182,7 +182,12 @@ impl Scanner {
         let durable = self.shared.durable().position;
         let (base, end) = self.bounds()?;
         if self.segment.as_ref().is_none_or(|open| open.base != base) {
-            let file = self.shared.place.disk.open(&self.shared.path(base))?;
+            let opened = self.shared.place.disk.open(&self.shared.path(base));
+            let file = opened.map_err(|error| match self.bounds() {
+                // Trimmed between the look at the list and the opening.
+                Err(trimmed) => trimmed,
+                Ok(_) => error,
+            })?;
             self.segment = Some(OpenSegment { base, file });
         }
         let Some(open) = &self.segment else {

@@ -18,7 +18,7 @@ use super::reader::{BatchReader, LoggedUnits, StreamReader};
 use super::record::body::{encode_seen_change, encode_trailer, encode_txn};
 use super::record::{RECORD_BYTES_MAX, RawRecord, Record, RecordKind, StoredEntry, StreamPoint};
 use super::recovery::{self, Recovery, Verified};
-use super::retention::{self, Cursors, TrimReport};
+use super::retention::{Cursors, TrimReport};
 use super::segment::LogKind;
 use super::streams::Streams;
 use crate::disk::SharedDisk;
@@ -247,7 +247,7 @@ impl Journal {
     }
 
     /// Everything from `position` on with contexts and trailers, to make the store again. A position is 0 or one that
-    /// [`LoggedUnit::next`] or [`Appended::durable`] gave.
+    /// [`super::LoggedUnit::next`] or [`Appended::durable`] gave.
     ///
     /// # Errors
     /// [`ReplError::Journal`] with "no longer kept" when it was trimmed.
@@ -289,7 +289,7 @@ impl Journal {
         replayed: u64,
         budget_bytes: u64,
     ) -> Result<TrimReport> {
-        retention::trim(&mut self.log, members, replayed, budget_bytes)
+        self.log.trim(members, replayed, budget_bytes)
     }
 
     /// Position of the first kept record: where a replay of everything starts.

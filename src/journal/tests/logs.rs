@@ -215,7 +215,7 @@ fn damage_is_cut_in_the_last_commit_only() {
     let script = Script::groups(5, 6);
     let disk = FaultyDisk::new(1);
     let options = LogOptions {
-        segment_bytes: 64 * 1024,
+        segment_bytes: 8 * 1024,
         ..small()
     };
     let mut journal = Journal::create(disk.shared(), dir(), ACTOR, options).unwrap();
