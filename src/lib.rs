@@ -5,6 +5,7 @@
 //! the engine merges it there, records conflicts, and hands the difference to the connector, which applies it.
 
 pub mod clock;
+pub mod content;
 pub mod error;
 pub mod journal;
 pub mod proto;
