@@ -10,5 +10,6 @@ pub mod error;
 pub mod journal;
 pub mod proto;
 pub mod sync;
+pub mod tree;
 
 pub use error::ReplError;

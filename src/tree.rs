@@ -1,0 +1,14 @@
+//! A directory tree as one end of replication: notices what changed in it, and shows in it what others changed.
+//!
+//! Everything goes through the root's descriptor ([`root`]). Noticing compares the disk with what the engine last
+//! knew and never trusts events; applying stages first and renames last, so that a stop at any point leaves either
+//! the old or the new file. What is not certain is left for the next round, not guessed.
+
+pub mod compare;
+pub mod observe;
+pub mod order;
+pub mod policy;
+pub mod root;
+pub mod stat;
+pub mod walk;
+pub mod xattr;
