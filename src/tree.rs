@@ -4,11 +4,15 @@
 //! knew and never trusts events; applying stages first and renames last, so that a stop at any point leaves either
 //! the old or the new file. What is not certain is left for the next round, not guessed.
 
+pub mod brake;
+pub mod change;
 pub mod compare;
+pub mod diff;
 pub mod observe;
 pub mod order;
 pub mod policy;
 pub mod root;
+pub mod scan;
 pub mod stat;
 pub mod walk;
 pub mod xattr;
