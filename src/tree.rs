@@ -4,17 +4,25 @@
 //! knew and never trusts events; applying stages first and renames last, so that a stop at any point leaves either
 //! the old or the new file. What is not certain is left for the next round, not guessed.
 
+pub mod apply;
 pub mod brake;
 pub mod change;
 pub mod compare;
 pub mod diff;
+pub mod exec;
+pub mod intent;
+pub mod job;
 pub mod observe;
 pub mod order;
 pub mod plan;
 pub mod policy;
+pub mod recover;
 pub mod root;
 pub mod scan;
 pub mod stage;
 pub mod stat;
 pub mod walk;
 pub mod xattr;
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::stat::{DevId, Stat, stat_at, stat_fd};
+use super::stat::{DevId, Stat, stat_fd};
 use crate::error::{ReplError, Result};
 use crate::journal::op::{Name, RESERVED_NAME};
 
@@ -195,10 +195,18 @@ impl Root {
     /// # Errors
     /// What the system says: ELOOP for a symbolic link, EXDEV for a mount, ENOTDIR, ENOENT, EACCES.
     pub fn open_dir(&self, path: &[Name]) -> rustix::io::Result<OwnedFd> {
+        Self::open_dir_from(self.fd.as_fd(), path)
+    }
+
+    /// Opens the directory `path` below `base`, which is one of this tree's.
+    ///
+    /// # Errors
+    /// As [`Root::open_dir`].
+    pub fn open_dir_from(base: BorrowedFd<'_>, path: &[Name]) -> rustix::io::Result<OwnedFd> {
         let mut at: Option<OwnedFd> = None;
         let mut piece: Vec<u8> = Vec::new();
         let open = |at: &Option<OwnedFd>, piece: &[u8]| {
-            let from = at.as_ref().map_or(self.fd.as_fd(), AsFd::as_fd);
+            let from = at.as_ref().map_or(base, AsFd::as_fd);
             open_beneath(from, piece, DIR_FLAGS)
         };
         for name in path {
@@ -340,15 +348,6 @@ fn no_btime(path: &Path, error: Errno) -> ReplError {
 fn refused(path: &Path, why: &str) -> ReplError {
     let source = std::io::Error::other(format!("the tree {why}"));
     ReplError::io("use tree", path, source)
-}
-
-/// Whether `name` in `dir` is still the file `id`.
-pub(crate) fn is_at(dir: impl AsFd, name: &Name, id: DevId) -> rustix::io::Result<bool> {
-    match stat_at(dir, OsStr::from_bytes(name.as_bytes())) {
-        Ok(stat) => Ok(stat.id == id),
-        Err(Errno::NOENT) => Ok(false),
-        Err(e) => Err(e),
-    }
 }
 
 #[cfg(test)]
