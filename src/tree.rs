@@ -8,21 +8,27 @@ pub mod apply;
 pub mod brake;
 pub mod change;
 pub mod compare;
+pub mod connector;
 pub mod diff;
 pub mod exec;
 pub mod intent;
 pub mod job;
 pub mod observe;
 pub mod order;
+pub mod pin;
 pub mod plan;
 pub mod policy;
 pub mod recover;
 pub mod root;
 pub mod scan;
+pub mod serve;
 pub mod stage;
 pub mod stat;
 pub mod walk;
+pub mod watch;
 pub mod xattr;
+
+pub use connector::{Connector, ConnectorEvent, ConnectorOptions};
 
 #[cfg(test)]
 mod tests;

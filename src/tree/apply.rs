@@ -609,6 +609,21 @@ fn numbered(prefix: &[u8], inode: u64, now_us: u64, count: &mut u64) -> Name {
     Name::new(bytes).expect("hexadecimal digits and dashes are a name")
 }
 
+/// Names from the root to directory `inode`, as the engine last knew them; None when it is not shown.
+pub(super) fn path_of(engine: &mut dyn Engine, mut inode: u64) -> Result<Option<Vec<Name>>> {
+    let mut path = Vec::new();
+    while inode != ROOT_INODE {
+        let Some(place) = place_of(engine.applied(inode)?).filter(|_| path.len() < DEPTH_MAX)
+        else {
+            return Ok(None);
+        };
+        path.push(place.name);
+        inode = place.parent;
+    }
+    path.reverse();
+    Ok(Some(path))
+}
+
 fn place_of(image: Option<Image>) -> Option<Place> {
     let link = image?.links.into_iter().next()?;
     Some(Place {

@@ -389,7 +389,7 @@ mod tests {
                 std::os::unix::fs::lchown(r.join("s"), Some(12), None).unwrap();
             }),
             ("gid", |r| {
-                std::os::unix::fs::lchown(r.join("g"), None, Some(12)).unwrap()
+                std::os::unix::fs::lchown(r.join("g"), None, Some(12)).unwrap();
             }),
             ("mtime", |r| touch(&r.join("s"), 7)),
             ("size", |r| {

@@ -180,7 +180,7 @@ impl Diff<'_> {
         todo.retain(|inode| !here.contains(inode));
         while let Some(inode) = todo.pop() {
             let image = self.engine.applied(inode)?;
-            if !image.is_some_and(|image| image.kind == NodeKind::Dir) {
+            if image.is_none_or(|image| image.kind != NodeKind::Dir) {
                 continue;
             }
             if !self.snapshot.full {

@@ -133,7 +133,7 @@ impl Exec<'_> {
                     self.back(&step.to, &step.from, &intent.object, RenameFlags::EXCHANGE)?;
                 }
             }
-            // New bytes under the same name are kept: the same image comes again.
+            // New bytes under the same name are kept, the same image comes again; only the old ones are put away.
             Action::Exchange => {
                 let (Some(displaced), Some(trash)) = (intent.displaced, &intent.trash) else {
                     return Ok(());

@@ -173,7 +173,7 @@ impl IntentLog {
     }
 }
 
-fn frame(bytes: &mut Vec<u8>, message: &impl Message) {
+pub(super) fn frame(bytes: &mut Vec<u8>, message: &impl Message) {
     let body = message.encode_to_vec();
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
     bytes.extend_from_slice(&length.to_le_bytes());
@@ -181,7 +181,7 @@ fn frame(bytes: &mut Vec<u8>, message: &impl Message) {
     bytes.extend_from_slice(&body);
 }
 
-fn unframe<M: Message + Default>(rest: &mut &[u8]) -> Option<M> {
+pub(super) fn unframe<M: Message + Default>(rest: &mut &[u8]) -> Option<M> {
     let (length, after) = rest.split_first_chunk::<4>()?;
     let (crc, after) = after.split_first_chunk::<4>()?;
     let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;

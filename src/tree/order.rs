@@ -162,6 +162,7 @@ mod tests {
     use super::*;
     use crate::journal::op::Name;
 
+    #[expect(clippy::unnecessary_wraps, reason = "every caller needs an option")]
     fn place(parent: u64, name: &str) -> Option<Place> {
         Some(Place {
             parent,

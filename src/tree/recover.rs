@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustix::fs::{AtFlags, Dir, RenameFlags};
 use rustix::io::Errno;
 
-use super::exec::{Exec, Stop};
+use super::exec::{Done, Exec, Stop};
 use super::intent::{Fingerprint, Intent, IntentLog};
 use super::plan::{Action, Base};
 use super::root::Root;
@@ -50,11 +50,19 @@ pub fn recover(root: &Root, engine: &mut dyn Engine, log: &mut IntentLog) -> Res
         dirs: BTreeMap::new(),
     };
     let finished = finished(engine, &intents)?;
+    let begun = begun_exchanges(&exec, &intents);
     for intent in intents.iter().rev() {
         if finished.contains(&intent.step.inode) {
             continue;
         }
-        match exec.undo(intent) {
+        let exchange = intent.step.action == Action::Exchange;
+        let result = if exchange && begun.contains(&intent.step.inode) {
+            // All names of a file, or it is no longer one file.
+            redo(&exec, intent)
+        } else {
+            exec.undo(intent)
+        };
+        match result {
             Ok(()) => {}
             Err(Stop::Failed(error)) => return Err(error),
             Err(Stop::Changed | Stop::NotEmpty | Stop::NoSpace | Stop::Parked(_)) => done.kept += 1,
@@ -94,6 +102,25 @@ fn finished(engine: &mut dyn Engine, intents: &[Intent]) -> Result<BTreeSet<u64>
         }
     }
     Ok(finished)
+}
+
+/// Files of which at least one name has the new bytes.
+fn begun_exchanges(exec: &Exec<'_>, intents: &[Intent]) -> BTreeSet<u64> {
+    let begun = intents.iter().filter(|intent| {
+        intent.step.action == Action::Exchange
+            && exec
+                .stat(&intent.step.to)
+                .is_ok_and(|stat| stat.id == intent.object.id)
+    });
+    begun.map(|intent| intent.step.inode).collect()
+}
+
+fn redo(exec: &Exec<'_>, intent: &Intent) -> Done {
+    let there = exec.stat(&intent.step.to).map(|stat| stat.id);
+    if there.is_ok_and(|id| id == intent.object.id) {
+        return exec.undo(intent);
+    }
+    exec.run(intent)
 }
 
 /// Tells the engine what an inode of the batch looks like on the device.

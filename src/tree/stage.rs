@@ -337,7 +337,12 @@ pub(super) fn fault(error: ReplError) -> Result<Staged> {
                 known.map_or(reason.clone(), |known| (*known).to_owned()),
             ))
         }
-        other => Err(other),
+        error @ (ReplError::Journal { .. }
+        | ReplError::WalCorrupted { .. }
+        | ReplError::SiteUnknown { .. }
+        | ReplError::ConflictDetected { .. }
+        | ReplError::NetworkError { .. }
+        | ReplError::Shutdown) => Err(error),
     }
 }
 

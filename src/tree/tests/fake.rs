@@ -43,7 +43,7 @@ pub(super) struct State {
 pub(super) struct FakeEngine(pub(super) Arc<Mutex<State>>);
 
 impl FakeEngine {
-    fn new(site: u64) -> Self {
+    pub(super) fn new(site: u64) -> Self {
         let engine = Self::default();
         engine.0.lock().unwrap().site = site;
         engine
@@ -97,6 +97,7 @@ impl State {
 }
 
 fn play(image: &mut Image, op: &LocalOp, dot: Dot) {
+    #[expect(clippy::unnecessary_wraps, reason = "every caller needs an option")]
     fn set<T>(dot: Dot, value: T) -> Option<Versioned<T>> {
         Some(Versioned { dot, value })
     }
@@ -140,7 +141,11 @@ fn play(image: &mut Image, op: &LocalOp, dot: Dot) {
         Change::RemoveXattr { name } => {
             image.xattrs.remove(name);
         }
-        other => panic!("not of a tree: {other:?}"),
+        Change::Rename { place: None, .. }
+        | Change::Noop
+        | Change::ConflictAck { .. }
+        | Change::Member { .. }
+        | Change::ResumePoint => panic!("not of a tree: {op:?}"),
     }
     if let Some(place) = placed {
         image.links.retain(|link| link.link != op.link);
@@ -261,7 +266,7 @@ impl Engine for FakeEngine {
 #[derive(Debug, Default)]
 pub(super) struct FakeSource {
     pub(super) other: PathBuf,
-    blobs: BTreeMap<BlobHash, Bytes>,
+    pub(super) blobs: BTreeMap<BlobHash, Bytes>,
     pub(super) fetched: u64,
 }
 
