@@ -24,6 +24,7 @@ pub mod scan;
 pub mod serve;
 pub mod stage;
 pub mod stat;
+pub mod trash;
 pub mod walk;
 pub mod watch;
 pub mod xattr;

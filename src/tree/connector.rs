@@ -16,6 +16,7 @@ use super::recover::{Recovery, recover};
 use super::root::Root;
 use super::scan::{Memory, ScanOptions, ScanReport, Scope, scan};
 use super::serve::{Served, Server};
+use super::trash::{TrashLimits, TrashReport, purge};
 use super::watch::Watch;
 use crate::clock::SharedClock;
 use crate::content::ContentSource;
@@ -212,6 +213,14 @@ impl Connector {
     ) -> Result<Served> {
         self.server
             .serve(&mut *self.engine, &self.root, inode, version, hashes)
+    }
+
+    /// Removes from the trash what `limits` no longer keep.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn purge_trash(&self, limits: &TrashLimits) -> Result<TrashReport> {
+        purge(&self.root, self.clock.now_us(), limits)
     }
 
     /// Notices and applies until `stop` is set; `tell` hears of every round that did something.

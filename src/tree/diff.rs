@@ -144,6 +144,11 @@ impl Diff<'_> {
     fn bind(&mut self) -> Result<()> {
         self.bound.insert(self.snapshot.root, ROOT_INODE);
         for (dir, seen) in &self.snapshot.dirs {
+            if let Some(inode) = self.engine.inode_of(dir.ino, dir.btime)?
+                && *dir != self.snapshot.root
+            {
+                self.bound.insert(*dir, inode);
+            }
             for (name, stat) in &seen.entries {
                 self.stats.insert(stat.id, *stat);
                 let places = self.places.entry(stat.id).or_default();
@@ -173,6 +178,12 @@ impl Diff<'_> {
                     self.was.insert((inode, name), Known { inode: child, link });
                 }
             }
+        }
+        // A new directory whose parent was not looked at has no place.
+        let placed = |id: &DevId| self.bound.contains_key(id) || self.stats.contains_key(id);
+        if !self.snapshot.dirs.keys().all(placed) {
+            self.found.need_full = true;
+            return Ok(());
         }
         // What a vanished directory held is gone too, unless it is seen elsewhere.
         let here: BTreeSet<u64> = self.bound.values().copied().collect();
@@ -272,6 +283,9 @@ impl Diff<'_> {
                 continue;
             };
             let places: Vec<Place> = seen.iter().filter_map(|at| self.place(at)).collect();
+            if places.is_empty() {
+                continue;
+            }
             let several = stat.kind == Some(NodeKind::Dir) && places.len() > 1;
             let stale = stat.kind != Some(NodeKind::Dir) && places.len() as u64 > stat.nlink.into();
             match self.bound.get(&id).copied() {

@@ -6,3 +6,4 @@ mod connector;
 mod fake;
 mod kinds;
 mod recovery;
+mod rules;
