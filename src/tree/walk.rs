@@ -232,16 +232,26 @@ fn list(
         if bytes == b"." || bytes == b".." {
             continue;
         }
-        let Ok(name) = Name::new(bytes.to_vec()) else {
-            // The one name that a directory can hold and a Name cannot is the reserved one.
-            if !path.is_empty() {
-                notes.insert(Note {
-                    path: root.shown(path, None).join(".cfs-repl"),
-                    kind: NoteKind::Reserved,
-                });
+        let name = match Name::new(bytes.to_vec()) {
+            Ok(name) => name,
+            Err(_) if bytes == RESERVED_NAME => {
+                if !path.is_empty() {
+                    notes.insert(Note {
+                        path: root.shown(path, None).join(".cfs-repl"),
+                        kind: NoteKind::Reserved,
+                    });
+                }
+                continue;
             }
-            debug_assert_eq!(bytes, RESERVED_NAME);
-            continue;
+            // A filesystem of its own making may give names that Linux does not take.
+            Err(error) => {
+                let reason = error.to_string();
+                notes.insert(Note {
+                    path: root.shown(path, None),
+                    kind: NoteKind::Unreadable { reason },
+                });
+                continue;
+            }
         };
         list_entry(root, policy, &fd, &mut seen, name, notes);
     }

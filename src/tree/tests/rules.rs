@@ -72,9 +72,11 @@ fn a_removed_tree_goes_children_first_and_a_new_one_comes_parents_first() {
         kinds(&ops).iter().filter(|kind| **kind == Unlink).count(),
         4
     );
-    let dirs = ops.iter().filter_map(|op| match &op.change {
-        Change::Unlink { place, dir: true } => Some(place.name.as_bytes().to_vec()),
-        _ => None,
+    let dirs = ops.iter().filter_map(|op| {
+        let Change::Unlink { place, dir: true } = &op.change else {
+            return None;
+        };
+        Some(place.name.as_bytes().to_vec())
     });
     assert_eq!(dirs.collect::<Vec<_>>(), [b"c", b"b", b"a"]);
 }
