@@ -568,23 +568,25 @@ impl Applier<'_> {
         let Some(goal) = job.goal.first() else {
             return self.engine.set_device(inode, None);
         };
-        let stat = match layout.spot(&goal.place).map(|spot| exec.stat(&spot)) {
-            Some(Ok(stat)) => stat,
-            Some(Err(Stop::Failed(error))) => return Err(error),
-            Some(Err(_)) | None => {
-                job.stop(Outcome::Changed);
-                return Ok(());
-            }
-        };
-        let mut device = stat.image();
         let expected = match (&job.staged, &job.device) {
             (Some((_, staged)), _) => Some(staged.image()),
             (None, device) => *device,
         };
-        let Some(expected) = expected.filter(|expected| DevId::of(expected) == stat.id) else {
+        let Some(expected) = expected else {
             job.stop(Outcome::Changed);
             return Ok(());
         };
+        let stat = match layout.spot(&goal.place).map(|spot| exec.stat(&spot)) {
+            Some(Ok(stat)) if stat.id == DevId::of(&expected) => stat,
+            Some(Err(Stop::Failed(error))) => return Err(error),
+            // It was shown and has been moved or removed since: a local change that the next scan journals.
+            Some(Ok(_) | Err(_)) | None => {
+                let mut device = expected;
+                device.ctime = FileTime::default();
+                return self.engine.set_device(inode, Some(device));
+            }
+        };
+        let mut device = stat.image();
         let mtime = match shown_mtime(&job.image) {
             Some(mtime) if job.has_new_attributes() => mtime,
             _ => expected.mtime,

@@ -43,7 +43,7 @@ pub struct ConnectorOptions {
     pub receive_only: bool,
     /// Time between full scans when the watch sees everything. Default: 1 hour.
     pub rescan_every: Duration,
-    /// Time between full scans while the watch is blind. Default: 30 s.
+    /// Time between full scans while the watch is blind or something was put off. Default: 30 s.
     pub blind_rescan_every: Duration,
     /// Time after which parked images are tried again. Default: 10 s.
     pub retry_every: Duration,
@@ -236,7 +236,8 @@ impl Connector {
         watch.cover_tree(&self.root, &self.options.policy)?;
         let mut blind = watch.limit().map(str::to_owned);
         self.apply_all(stop, tell)?;
-        let mut scanned = self.full(tell)?;
+        // Something was seen that is not journaled yet: until it is, nothing may be said to be noticed.
+        let (mut scanned, mut put_off) = self.full(tell)?;
         let mut retried = self.clock.monotonic();
         while !stop.load(Ordering::SeqCst) {
             let watched_us = self.clock.now_us();
@@ -249,17 +250,18 @@ impl Connector {
             }
             blind = hints.blind;
             let now = self.clock.monotonic();
-            let every = if blind.is_some() {
+            let every = if blind.is_some() || put_off {
                 self.options.blind_rescan_every
             } else {
                 self.options.rescan_every
             };
             if now.saturating_sub(scanned) >= every || scanned == Duration::ZERO {
-                scanned = self.full(tell)?;
+                (scanned, put_off) = self.full(tell)?;
             } else if !hints.dirty.is_empty() {
                 let report = self.scan(&Scope::Dirs(hints.dirty))?;
+                put_off |= !report.busy.is_empty() || report.held_unlinks > 0;
                 tell(ConnectorEvent::Scanned(report));
-            } else if blind.is_none() {
+            } else if blind.is_none() && !put_off {
                 self.engine.observed_through(watched_us)?;
             }
             if now.saturating_sub(retried) >= self.options.retry_every {
@@ -273,10 +275,12 @@ impl Connector {
         Ok(())
     }
 
-    fn full(&mut self, tell: &mut dyn FnMut(ConnectorEvent)) -> Result<Duration> {
+    /// When it was done, and whether something had to be put off.
+    fn full(&mut self, tell: &mut dyn FnMut(ConnectorEvent)) -> Result<(Duration, bool)> {
         let report = self.scan_once()?;
+        let put_off = !report.complete;
         tell(ConnectorEvent::Scanned(report));
-        Ok(self.clock.monotonic())
+        Ok((self.clock.monotonic(), put_off))
     }
 
     /// Applies until nothing is left that can be applied now; true when there was something.

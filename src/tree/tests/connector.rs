@@ -26,6 +26,15 @@ fn connector(tree: &Path, state: &Path, engine: &FakeEngine, other: &Path) -> Co
     Connector::new(options, Box::new(engine.clone()), Box::new(source), clock).unwrap()
 }
 
+/// A failing test must not wait for its threads.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn two_running_connectors_keep_two_trees_equal() {
     let [a, b, state_a, state_b] = [(); 4].map(|()| tempfile::tempdir().unwrap());
@@ -35,6 +44,7 @@ fn two_running_connectors_keep_two_trees_equal() {
     let stop = Arc::new(AtomicBool::new(false));
     let started = SystemClock.monotonic();
     std::thread::scope(|scope| {
+        let _stop = StopOnDrop(&stop);
         let threads = [
             scope.spawn(|| run_a.run(&stop, &mut |_| ())),
             scope.spawn(|| run_b.run(&stop, &mut |_| ())),
