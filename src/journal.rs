@@ -12,5 +12,5 @@ pub mod op;
 
 pub use batch::{EntryBatch, SeenRun};
 pub use dot::{Actor, Dot, LwwKey, Seen};
-pub use entry::{JournalEntry, RegisterDot, RegisterId, Txn};
+pub use entry::{FoldedStamp, JournalEntry, RegisterDot, RegisterId, Txn};
 pub use op::{Change, OpKind};

@@ -14,6 +14,7 @@ pub mod namespace;
 pub mod node;
 pub mod port;
 pub mod register;
+pub mod registers;
 pub mod state;
 pub mod view;
 pub mod work;
