@@ -9,5 +9,6 @@ pub mod error;
 pub mod journal;
 pub mod proto;
 pub mod sync;
+pub mod wal;
 
 pub use error::ReplError;
