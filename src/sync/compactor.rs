@@ -43,6 +43,32 @@ pub struct Explained {
     pub fate: Fate,
 }
 
+impl Explained {
+    /// Why, for people: lower case without a full stop.
+    #[must_use]
+    pub const fn why(&self) -> &'static str {
+        if let Fate::Kept(reason) = self.fate {
+            return reason.text();
+        }
+        match self.op {
+            OpKind::Write | OpKind::Truncate => "covered by a later write in the same batch",
+            OpKind::SetAttr => "folded into a later setattr in the same batch",
+            OpKind::SetXattr
+            | OpKind::RemoveXattr
+            | OpKind::Create
+            | OpKind::Unlink
+            | OpKind::Rename
+            | OpKind::Link
+            | OpKind::Symlink
+            | OpKind::MkDir
+            | OpKind::Noop
+            | OpKind::ConflictAck
+            | OpKind::Member
+            | OpKind::ResumePoint => "superseded in the same batch",
+        }
+    }
+}
+
 /// Kept or swallowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {

@@ -551,6 +551,31 @@ fn control_entries_are_kept_and_nothing_comes_of_nothing() {
 }
 
 #[test]
+fn every_entry_is_explained_in_words() {
+    let entries = [
+        entry(1, &create("a"), None),
+        entry(2, &write(1, None), None),
+        entry(3, &set_mode(0o600), Some(1)),
+        entry(4, &write(2, None), Some(2)),
+        entry(5, &set_mtime(9), None),
+    ];
+    let words: Vec<&str> = BatchCompactor::explain(&entries)
+        .iter()
+        .map(Explained::why)
+        .collect();
+    assert_eq!(
+        words,
+        [
+            "changes the namespace",
+            "covered by a later write in the same batch",
+            "folded into a later setattr in the same batch",
+            "latest of its kind",
+            "latest of its kind",
+        ]
+    );
+}
+
+#[test]
 fn compacting_twice_is_compacting_once() {
     let entries: Vec<JournalEntry> = (1..=6)
         .map(|seq| match seq % 2 {
