@@ -43,7 +43,7 @@ impl<S: State> Core<S> {
         now_us: TimestampUs,
         clock_vouched: bool,
     ) -> Result<Authored> {
-        let mut ops = Vec::new();
+        let mut authored = Authored::default();
         for op in &txn.ops {
             if op.inode == ROOT_INODE && !matches!(op.change, Change::SetAttr { .. }) {
                 return Err(ReplError::serialization(
@@ -51,19 +51,22 @@ impl<S: State> Core<S> {
                     "the root directory is neither moved nor removed",
                 ));
             }
-            ops.extend(self.expand(op)?);
+            // One after the other: what an operation touches depends on what those before it have made explicit.
+            for part in self.expand(op)? {
+                let (entry, seen) = self.author_one(&part, now_us, clock_vouched)?;
+                self.show_local(&part, &entry)?;
+                authored.entries.push(entry);
+                authored.seen.push(seen);
+                authored.devices.push(part.device);
+            }
         }
-        let parts = u32::try_from(ops.len()).unwrap_or(u32::MAX);
         let id = self.next_txn;
         self.next_txn += 1;
-        let mut authored = Authored::default();
-        for (part, op) in (0..parts).zip(ops) {
-            let txn = (parts > 1).then_some(Txn { id, parts, part });
-            let (entry, seen) = self.author_one(&op, txn, now_us, clock_vouched)?;
-            self.show_local(&op, &entry)?;
-            authored.entries.push(entry);
-            authored.seen.push(seen);
-            authored.devices.push(op.device);
+        let parts = u32::try_from(authored.entries.len()).unwrap_or(u32::MAX);
+        if parts > 1 {
+            for (part, entry) in (0..parts).zip(&mut authored.entries) {
+                entry.txn = Some(Txn { id, parts, part });
+            }
         }
         Ok(authored)
     }
@@ -91,7 +94,7 @@ impl<S: State> Core<S> {
             back_date_us: None,
             device: None,
         };
-        let (entry, seen) = self.author_one(&op, None, now_us, clock_vouched)?;
+        let (entry, seen) = self.author_one(&op, now_us, clock_vouched)?;
         Ok(Authored {
             entries: vec![entry],
             seen: vec![seen],
@@ -102,7 +105,6 @@ impl<S: State> Core<S> {
     fn author_one(
         &mut self,
         op: &LocalOp,
-        txn: Option<Txn>,
         now_us: TimestampUs,
         clock_vouched: bool,
     ) -> Result<(JournalEntry, Seen)> {
@@ -133,7 +135,6 @@ impl<S: State> Core<S> {
         entry.link = op.link;
         entry.merge_gen = node.merge_gen;
         entry.seen_except = seen_except;
-        entry.txn = txn;
         for register in touched_registers(op) {
             self.replaced(op.inode, &node, register, &seen, &mut entry)?;
         }

@@ -1,1 +1,302 @@
-//! The merge, entry by entry: the rules that the design names.
+//! Directed histories of a few sites, entry by entry: the traps of the design, and what random histories found.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use crate::journal::dot::{Actor, ROOT_INODE, Seen};
+use crate::journal::op::{Attr, Change, Content, FileTime, ManifestRoot, Name, Place};
+use crate::journal::{EntryBatch, JournalEntry, RegisterId, SeenRun};
+use crate::sync::conflict::{ConflictKind, ConflictRecord};
+use crate::sync::core::Core;
+use crate::sync::port::{LocalOp, LocalTxn, Outcome};
+use crate::sync::state::{MemState, State};
+
+/// A site: its core and what it wrote, in order.
+struct Site {
+    core: Core<MemState>,
+    log: Vec<(JournalEntry, Seen)>,
+}
+
+impl Site {
+    fn new(site_id: u64) -> Self {
+        let core = Core::new(Actor::new(site_id, 1), MemState::default(), 0);
+        let log = Vec::new();
+        Self { core, log }
+    }
+
+    /// One operation of the user. Returns where its entries stand in the log.
+    fn does(&mut self, now_us: u64, ops: &[LocalOp]) -> Vec<usize> {
+        let txn = LocalTxn { ops: ops.to_vec() };
+        let authored = self.core.author(&txn, now_us, true).unwrap();
+        let from = self.log.len();
+        let entries = authored.entries.into_iter().zip(authored.seen);
+        self.log.extend(entries);
+        (from..self.log.len()).collect()
+    }
+
+    /// Takes entries of another site, without applying them.
+    fn takes(&mut self, from: &Self, indexes: &[usize]) {
+        for index in indexes {
+            let (entry, seen) = from.log[*index].clone();
+            let first_seq = entry.seq;
+            let mut batch = EntryBatch::new(entry.site_id, vec![entry], 1);
+            batch.seen_runs = vec![SeenRun { first_seq, seen }];
+            self.core.merge_batch(&batch, 1).unwrap();
+        }
+    }
+
+    fn takes_all(&mut self, from: &Self) {
+        self.takes(from, &(0..from.log.len()).collect::<Vec<_>>());
+    }
+
+    /// Brings the user's filesystem to what is merged.
+    fn applies(&mut self) {
+        for image in self.core.work(usize::MAX).unwrap() {
+            self.core.done(image, Outcome::Applied).unwrap();
+        }
+        assert_eq!(self.core.work(usize::MAX).unwrap(), []);
+    }
+
+    /// Where inodes are shown, once everything is applied: directory and name, then inode.
+    fn shows(&mut self) -> BTreeMap<(u64, String), u64> {
+        self.applies();
+        let mut shown = BTreeMap::new();
+        for inode in self.core.state().inodes() {
+            let image = self.core.image(inode).unwrap();
+            for link in image.links.iter().filter(|_| image.merged_into.is_none()) {
+                let name = link.name.as_bytes().escape_ascii().to_string();
+                let other = shown.insert((link.parent, name), inode);
+                assert!(other.is_none_or(|other| other == inode), "{link:?}");
+            }
+        }
+        shown
+    }
+
+    /// Conflicts that count, once nothing older can arrive.
+    fn conflicts(&mut self) -> BTreeSet<(ConflictKind, u64, u64)> {
+        self.core.settle(u64::MAX, 1).unwrap();
+        let open = self.records().into_iter().filter(|r| !r.superseded);
+        open.map(|record| (record.kind, record.inode, record.loser.site_id))
+            .collect()
+    }
+
+    fn records(&self) -> Vec<ConflictRecord> {
+        self.core.state().conflicts().unwrap()
+    }
+
+    fn bytes(&self, inode: u64) -> Option<u64> {
+        let image = self.core.image(inode).unwrap();
+        image.content.map(|content| content.value.size)
+    }
+
+    fn mode(&self, inode: u64) -> Option<u32> {
+        let image = self.core.image(inode).unwrap();
+        image.mode.map(|mode| mode.value)
+    }
+}
+
+fn sites<const N: usize>() -> [Site; N] {
+    std::array::from_fn(|index| Site::new(index as u64 + 1))
+}
+
+/// Everything to everybody.
+fn exchange<const N: usize>(mut sites: [Site; N]) -> [Site; N] {
+    for to in 0..N {
+        for from in (0..N).filter(|from| *from != to) {
+            let log = sites[from].log.clone();
+            let sender = Site {
+                core: Core::new(Actor::default(), MemState::default(), 0),
+                log,
+            };
+            sites[to].takes_all(&sender);
+        }
+    }
+    let shown = sites[0].shows();
+    let conflicts = sites[0].conflicts();
+    for site in &mut sites[1..] {
+        assert_eq!(site.shows(), shown);
+        assert_eq!(site.conflicts(), conflicts);
+    }
+    sites
+}
+
+const ROOT: u64 = ROOT_INODE;
+
+fn at(parent: u64, name: &str) -> Place {
+    Place {
+        parent,
+        name: Name::new(name.as_bytes().to_vec()).unwrap(),
+    }
+}
+
+fn op(inode: u64, change: Change) -> LocalOp {
+    LocalOp {
+        inode,
+        link: inode,
+        change,
+        back_date_us: None,
+        device: None,
+    }
+}
+
+fn create(inode: u64, parent: u64, name: &str) -> LocalOp {
+    let (place, attr) = (at(parent, name), Attr::default());
+    op(inode, Change::Create { place, attr })
+}
+
+fn mkdir(inode: u64, parent: u64, name: &str) -> LocalOp {
+    let (place, attr) = (at(parent, name), Attr::default());
+    op(inode, Change::MkDir { place, attr })
+}
+
+fn write(inode: u64, size: u64) -> LocalOp {
+    let mut manifest_root = ManifestRoot::default();
+    manifest_root.0[..8].copy_from_slice(&size.to_le_bytes());
+    let content = Content {
+        size,
+        manifest_root,
+        ..Content::default()
+    };
+    op(
+        inode,
+        Change::Write {
+            content,
+            mode: None,
+        },
+    )
+}
+
+fn chmod(inode: u64, mode: u32) -> LocalOp {
+    let attr = Attr {
+        mode: Some(mode),
+        ..Attr::default()
+    };
+    op(inode, Change::SetAttr { attr })
+}
+
+fn rename(inode: u64, parent: u64, name: &str) -> LocalOp {
+    let place = Some(at(parent, name));
+    op(inode, Change::Rename { place, dir: false })
+}
+
+fn rename_dir(inode: u64, parent: u64, name: &str) -> LocalOp {
+    let place = Some(at(parent, name));
+    op(inode, Change::Rename { place, dir: true })
+}
+
+fn unlink(inode: u64, parent: u64, name: &str) -> LocalOp {
+    let place = at(parent, name);
+    op(inode, Change::Unlink { place, dir: false })
+}
+
+fn rmdir(inode: u64, parent: u64, name: &str) -> LocalOp {
+    let place = at(parent, name);
+    op(inode, Change::Unlink { place, dir: true })
+}
+
+/// What is shown, as literals.
+fn tree<const N: usize>(entries: [(u64, &str, u64); N]) -> BTreeMap<(u64, String), u64> {
+    let entries = entries.into_iter();
+    entries
+        .map(|(parent, name, inode)| ((parent, name.to_owned()), inode))
+        .collect()
+}
+
+#[test]
+fn a_clash_loser_renamed_over_the_winner_takes_its_name_in_either_order_of_the_report() {
+    for victim_first in [false, true] {
+        let [mut a, mut b] = sites();
+        b.does(10, &[create(20, ROOT, "f")]);
+        a.does(20, &[create(10, ROOT, "f")]);
+        a.takes_all(&b);
+        assert_eq!(a.shows().len(), 2);
+        let mut ops = [rename(20, ROOT, "f"), unlink(10, ROOT, "f")];
+        if victim_first {
+            ops.reverse();
+        }
+        a.does(30, &ops);
+        assert_eq!(a.core.work(usize::MAX).unwrap(), []);
+        assert_eq!(a.shows(), tree([(ROOT, "f", 20)]));
+        exchange([a, b]);
+    }
+}
+
+#[test]
+fn a_place_replaced_by_way_of_another_site_is_no_conflict_whatever_arrives_first() {
+    let [mut a, mut b, mut c] = sites();
+    a.does(10, &[create(1 << 48, ROOT, "f")]);
+    b.takes_all(&a);
+    b.applies();
+    b.does(20, &[rename(1 << 48, ROOT, "g")]);
+    c.takes_all(&b);
+    c.applies();
+    c.does(30, &[unlink(1 << 48, ROOT, "g")]);
+    // This one hears of the end of the story before its beginning, and of the middle last.
+    let mut late = Site::new(4);
+    late.takes_all(&c);
+    late.takes_all(&a);
+    late.takes_all(&b);
+    exchange([a, b, c, late]);
+}
+
+#[test]
+fn a_removal_by_who_never_had_the_bytes_is_a_conflict_even_if_another_site_had_them() {
+    let file = 1 << 48;
+    let [mut a, mut b, mut c] = sites();
+    let made = a.does(10, &[create(file, ROOT, "f")]);
+    a.does(11, &[write(file, 5)]);
+    b.takes_all(&a);
+    b.applies();
+    b.does(20, &[rename(file, ROOT, "g")]);
+    c.takes(&a, &made);
+    c.takes_all(&b);
+    assert_eq!(c.shows(), tree([(ROOT, "g", file)]));
+    c.does(30, &[unlink(file, ROOT, "g")]);
+    let [_, _, mut c] = exchange([a, b, c]);
+    assert_eq!(
+        c.conflicts(),
+        BTreeSet::from([(ConflictKind::WriteUnlink, file, 1)])
+    );
+}
+
+#[test]
+fn a_file_is_not_shown_before_it_is_known_what_it_is() {
+    let link = 1 << 48;
+    let [mut a, mut b, mut c] = sites();
+    let (place, target) = (at(ROOT, "f"), Bytes::from_static(b"x"));
+    let attr = Attr::default();
+    let change = Change::Symlink {
+        place,
+        attr,
+        target,
+    };
+    a.does(10, &[op(link, change)]);
+    b.takes_all(&a);
+    b.applies();
+    b.does(20, &[rename(link, ROOT, "g")]);
+    c.takes_all(&b);
+    assert_eq!(c.shows(), tree([]));
+    c.takes_all(&a);
+    assert_eq!(c.shows(), tree([(ROOT, "g", link)]));
+}
+
+#[test]
+fn new_bytes_do_not_bring_back_set_uid_bits_that_were_dropped() {
+    let file = 1 << 48;
+    let [mut a, mut b] = sites();
+    a.does(
+        10,
+        &[create(file, ROOT, "f"), chmod(file, 0o755), write(file, 1)],
+    );
+    b.takes_all(&a);
+    b.applies();
+    b.does(20, &[chmod(file, 0o4755)]);
+    a.does(21, &[write(file, 2)]);
+    a.takes_all(&b);
+    a.applies();
+    assert_eq!((a.mode(file), a.bytes(file)), (Some(0o755), Some(2)));
+    a.does(30, &[write(file, 3)]);
+    assert_eq!((a.mode(file), a.bytes(file)), (Some(0o755), Some(3)));
+    exchange([a, b]);
+}
