@@ -171,11 +171,15 @@ impl<S: State> Core<S> {
             actor: dot.actor,
             seq: dot.seq,
         };
-        let on_disk = match known.pop() {
-            Some(winner) => Some(winner.dot()),
-            // All versions left are unapplied ones; the disk shows one that they replaced.
-            None => self.shown_dot(inode, &register)?,
+        // The times shown may be those of the bytes, so only the register tells which of its own versions shows.
+        let shown = match register {
+            RegisterId::Times => None,
+            _ => self.shown_dot(inode, &register)?,
         };
+        // A version on the disk may be gone from the register, replaced by one that is not on the disk; what is left
+        // of the register are then losers.
+        let on_disk = shown.or_else(|| known.last().map(LwwKey::dot));
+        known.retain(|key| Some(key.dot()) != on_disk);
         entry
             .prev
             .extend(on_disk.map(|dot| version(dot, &register)));

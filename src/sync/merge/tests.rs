@@ -190,6 +190,14 @@ fn unlink(inode: u64, parent: u64, name: &str) -> LocalOp {
     op(inode, Change::Unlink { place, dir: false })
 }
 
+fn link(inode: u64, link: u64, parent: u64, name: &str) -> LocalOp {
+    let place = at(parent, name);
+    LocalOp {
+        link,
+        ..op(inode, Change::Link { place })
+    }
+}
+
 fn rmdir(inode: u64, parent: u64, name: &str) -> LocalOp {
     let place = at(parent, name);
     op(inode, Change::Unlink { place, dir: true })
@@ -299,4 +307,60 @@ fn new_bytes_do_not_bring_back_set_uid_bits_that_were_dropped() {
     a.does(30, &[write(file, 3)]);
     assert_eq!((a.mode(file), a.bytes(file)), (Some(0o755), Some(3)));
     exchange([a, b]);
+}
+
+#[test]
+fn a_write_over_a_version_replaced_behind_it_still_names_the_losers() {
+    let file = 3 << 48;
+    let [mut a, mut b, mut c] = sites();
+    c.does(10, &[create(file, ROOT, "f")]);
+    for site in [&mut a, &mut b] {
+        site.takes_all(&c);
+        site.applies();
+    }
+    c.does(11, &[write(file, 1)]);
+    let first = b.does(15, &[write(file, 2)]);
+    a.takes_all(&c);
+    a.takes(&b, &first);
+    a.applies();
+    assert_eq!(a.bytes(file), Some(2));
+    let second = b.does(16, &[write(file, 3)]);
+    a.takes(&b, &second);
+    let over = a.does(20, &[write(file, 4)]);
+    let (entry, _) = &a.log[over[0]];
+    assert_eq!(
+        entry.prev_of(&RegisterId::Content),
+        Some(b.log[first[0]].0.dot())
+    );
+    c.takes(&a, &over);
+    let lost: Vec<u64> = c.records().iter().map(|r| r.loser.site_id).collect();
+    assert_eq!(lost, [3]);
+    exchange([a, b, c]);
+}
+
+#[test]
+fn two_links_of_a_file_that_gave_way_at_one_name_are_one_entry() {
+    let (file, other) = (1 << 48, 2 << 48);
+    let [mut a, mut b] = sites();
+    let made = a.does(10, &[create(file, ROOT, "f")]);
+    a.does(11, &[link(file, (1 << 48) + 1, ROOT, "d")]);
+    b.takes(&a, &made);
+    b.applies();
+    b.does(12, &[link(file, (2 << 48) + 1, ROOT, "d")]);
+    b.does(13, &[unlink(file, ROOT, "f")]);
+    b.does(14, &[rename(file, ROOT, "d")]);
+    let mut c = Site::new(3);
+    c.does(20, &[create(other, ROOT, "d")]);
+    c.takes_all(&a);
+    c.takes_all(&b);
+    assert_eq!(c.shows().len(), 2);
+    let shown = c.core.image(file).unwrap().links;
+    assert!(
+        shown.len() > 1 && shown.iter().all(|link| link.name == shown[0].name),
+        "{shown:?}"
+    );
+    let name = shown[0].name.as_bytes().escape_ascii().to_string();
+    c.does(30, &[unlink(file, ROOT, &name)]);
+    assert_eq!(c.shows(), tree([(ROOT, "d", other)]));
+    exchange([a, b, c]);
 }
