@@ -1,1 +1,5 @@
 //! All integration tests, one binary so that they link once.
+//! `cfg(test)` is always set here; it tells clippy that helpers may unwrap, as test functions may.
+
+#[cfg(test)]
+mod merge;
