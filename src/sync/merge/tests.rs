@@ -364,3 +364,27 @@ fn two_links_of_a_file_that_gave_way_at_one_name_are_one_entry() {
     assert_eq!(c.shows(), tree([(ROOT, "d", other)]));
     exchange([a, b, c]);
 }
+
+#[test]
+fn a_directory_born_late_judges_moves_that_led_through_it() {
+    let [outer, inner, other, late] = [1, 2, 3, 4].map(|number| (1 << 48) + number);
+    let [mut a, mut b, mut c, mut d] = sites();
+    let made = [(outer, "outer"), (inner, "inner"), (other, "other")];
+    for (at, (inode, name)) in (10..).zip(made) {
+        a.does(at, &[mkdir(inode, ROOT, name)]);
+    }
+    a.does(19, &[mkdir(late, inner, "late")]);
+    for site in [&mut b, &mut c] {
+        site.takes_all(&a);
+        site.applies();
+    }
+    a.does(50, &[rename_dir(inner, outer, "w")]);
+    b.does(60, &[rename_dir(outer, late, "y")]);
+    b.does(70, &[rename_dir(outer, other, "y")]);
+    c.does(65, &[rename_dir(other, outer, "e")]);
+    d.takes(&a, &[0, 1, 2, 4]);
+    d.takes_all(&b);
+    d.takes(&a, &[3]);
+    d.takes_all(&c);
+    exchange([a, b, c, d]);
+}
