@@ -3,9 +3,11 @@
 use std::error::Error;
 
 /// Files that hold services or are imported by nobody; imports come along.
-const FILES: [&str; 2] = [
+const FILES: [&str; 4] = [
     "claudefs/repl/v1/entry.proto",
     "claudefs/repl/v1/conduit.proto",
+    "claudefs/repl/state/v1/state.proto",
+    "claudefs/repl/state/v1/store.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

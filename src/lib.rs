@@ -4,10 +4,18 @@
 //! context; [`journal`] makes it durable; the conduit carries it to the other site, whose received log takes it;
 //! the engine merges it there, records conflicts, and hands the difference to the connector, which applies it.
 
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod clock;
+pub mod conduit;
+pub mod config;
+pub mod daemon;
+pub mod disk;
 pub mod error;
 pub mod journal;
 pub mod proto;
+pub mod store;
 pub mod sync;
+pub mod topology;
 
 pub use error::ReplError;

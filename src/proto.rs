@@ -1,12 +1,26 @@
 //! Generated code only: the messages of `proto/`. Who may use them is listed in ARCHITECTURE.md and enforced by a test.
 
-/// Package `claudefs.repl.v1`: entries, batches, the conduit between sites.
-#[expect(
-    unused_qualifications,
-    clippy::allow_attributes_without_reason,
-    clippy::too_many_lines,
-    reason = "generated"
-)]
-pub mod v1 {
-    tonic::include_proto!("claudefs.repl.v1");
+pub use repl::state::v1 as state;
+pub use repl::v1;
+
+/// The modules as the packages name each other.
+pub mod repl {
+    /// Package `claudefs.repl.v1`: entries, batches, the conduit between sites.
+    #[expect(
+        unused_qualifications,
+        clippy::allow_attributes_without_reason,
+        clippy::too_many_lines,
+        reason = "generated"
+    )]
+    pub mod v1 {
+        tonic::include_proto!("claudefs.repl.v1");
+    }
+
+    /// What stays on a site's own disk.
+    pub mod state {
+        /// Package `claudefs.repl.state.v1`: logs, state store, intents.
+        pub mod v1 {
+            tonic::include_proto!("claudefs.repl.state.v1");
+        }
+    }
 }

@@ -1,5 +1,11 @@
 //! All integration tests, one binary so that they link once.
+//!
 //! `cfg(test)` is always set here; it tells clippy that helpers may unwrap, as test functions may.
 
 #[cfg(test)]
+#[cfg(feature = "cli")]
+mod cli;
+#[cfg(test)]
 mod merge;
+#[cfg(test)]
+mod tidy;

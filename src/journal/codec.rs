@@ -18,6 +18,10 @@ use crate::proto::v1;
 mod payload;
 
 use payload::xattr_name;
+pub(crate) use payload::{
+    content_from_proto, content_to_proto, place_from_proto, place_to_proto, time_from_proto,
+    time_to_proto,
+};
 pub use payload::{decode_change, encode_change};
 
 /// Most `prev`, `overrides` or `seen_except` items of one entry.
@@ -278,14 +282,16 @@ fn op_to_proto(op: OpKind) -> v1::Op {
     v1::Op::try_from(i32::try_from(op.code()).unwrap_or(0)).unwrap_or(v1::Op::Unspecified)
 }
 
-fn actor_seq_to_proto(actor: Actor, seq: u64) -> v1::ActorSeq {
+/// Shared with the encoding of the state store.
+pub(crate) fn actor_seq_to_proto(actor: Actor, seq: u64) -> v1::ActorSeq {
     v1::ActorSeq {
         actor: Some(actor_to_proto(actor)),
         seq,
     }
 }
 
-fn actor_seq_from_proto(message: v1::ActorSeq) -> Result<(Actor, u64)> {
+/// Shared with the encoding of the state store.
+pub(crate) fn actor_seq_from_proto(message: v1::ActorSeq) -> Result<(Actor, u64)> {
     Ok((actor_from_proto(message.actor)?, message.seq))
 }
 
@@ -319,7 +325,8 @@ fn seen_run_from_proto(message: v1::SeenRun) -> Result<SeenRun> {
     })
 }
 
-fn register_dot_to_proto(version: &RegisterDot) -> v1::RegisterDot {
+/// Shared with the encoding of the state store.
+pub(crate) fn register_dot_to_proto(version: &RegisterDot) -> v1::RegisterDot {
     let mut message = v1::RegisterDot {
         register: v1::Register::Unspecified.into(),
         xattr_name: Bytes::new(),
@@ -347,7 +354,8 @@ fn register_dot_to_proto(version: &RegisterDot) -> v1::RegisterDot {
     message
 }
 
-fn register_dot_from_proto(message: v1::RegisterDot) -> Result<RegisterDot> {
+/// Shared with the encoding of the state store.
+pub(crate) fn register_dot_from_proto(message: v1::RegisterDot) -> Result<RegisterDot> {
     let register = match message.register() {
         v1::Register::Unspecified => {
             return Err(refused(

@@ -12,7 +12,7 @@ use super::register::{Register, Version};
 use super::state::State;
 use crate::clock::TimestampUs;
 use crate::error::{ReplError, Result};
-use crate::journal::codec::encode_change;
+use crate::journal::codec::{decode_change, encode_change};
 use crate::journal::dot::{Actor, CONTROL_STREAM, Dot, LwwKey, ROOT_INODE, Seen, shard_of};
 use crate::journal::entry::{JournalEntry, RegisterDot, RegisterId, Txn};
 use crate::journal::op::{Attr, Change, OpKind};
@@ -100,6 +100,29 @@ impl<S: State> Core<S> {
             seen: vec![seen],
             devices: vec![None],
         })
+    }
+
+    /// Takes an entry of this site's own journal in again after a restart: what [`Core::author`] did to the state.
+    ///
+    /// # Errors
+    /// When the payload does not decode or the store fails.
+    pub fn replay_own(
+        &mut self,
+        entry: &JournalEntry,
+        seen: &Seen,
+        now_us: TimestampUs,
+    ) -> Result<()> {
+        self.merge_entry(entry, seen, now_us)?;
+        let cursor = self.state.cursor(self.local, entry.shard_id)?;
+        self.state.set_cursor(self.local, entry.shard_id, cursor.max(entry.seq))?;
+        self.next_txn = self.next_txn.max(entry.txn.map_or(0, |txn| txn.id) + 1);
+        if entry.op.is_control() {
+            return Ok(());
+        }
+        let change = decode_change(entry)?;
+        let (inode, link) = (entry.inode, entry.link);
+        let op = LocalOp { inode, link, change, back_date_us: None, device: None };
+        self.show_local(&op, entry)
     }
 
     fn author_one(

@@ -39,6 +39,7 @@ pub struct Core<S> {
     pub(super) clock: Hlc,
     pub(super) rules: Rules,
     pub(super) next_txn: u64,
+    pub(super) settled: Vec<u64>,
 }
 
 impl<S: State> Core<S> {
@@ -50,6 +51,7 @@ impl<S: State> Core<S> {
             clock: Hlc::new(last_hlc_us, MAX_AHEAD),
             rules: Rules::default(),
             next_txn: last_hlc_us.saturating_add(1),
+            settled: Vec::new(),
         }
     }
 
@@ -83,6 +85,11 @@ impl<S: State> Core<S> {
     /// The clock, for its owner to take note of marks.
     pub const fn clock_mut(&mut self) -> &mut Hlc {
         &mut self.clock
+    }
+
+    /// Inodes whose image the connector shows, since the last call.
+    pub fn take_settled(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.settled)
     }
 
     /// The node, empty when it is not known.

@@ -81,6 +81,7 @@ impl<S: State> Core<S> {
         node.dir_mut().birth = Some((key, place.clone()));
         let placed = node.dir_mut().current.is_some();
         self.state.set_node(inode, &node)?;
+<<<<<<< HEAD
         // Where it stands decides of later moves only if one of them led into it, or out of it.
         let at_it = |place: &Place| place.parent == inode;
         let leads_by =
@@ -88,6 +89,9 @@ impl<S: State> Core<S> {
         let later = self.state.dir_moves_after(key)?;
         let passed = placed || later.iter().any(|(_, moved)| leads_by(moved));
         if !passed && !self.state.has_children(inode)? {
+=======
+        if !placed && !self.state.has_children(inode)? && place.parent != inode {
+>>>>>>> main
             return self.place_dirs(BTreeMap::from([(inode, Some(place.clone()))]));
         }
         self.replay_moves(key, None, Some((inode, place)))
@@ -119,8 +123,10 @@ impl<S: State> Core<S> {
         for (_, undone) in later.iter().rev().filter(|(_, undone)| !undone.skipped) {
             places.insert(undone.inode, undone.before.clone());
         }
+        // A birth inside itself exists only in the entries of a broken peer; it stays without a place.
         if let Some((inode, place)) = born
             && self.place_in(&places, inode)?.is_none()
+            && !self.is_inside(&places, place.parent, inode)?
         {
             places.insert(inode, Some(place.clone()));
         }

@@ -76,6 +76,7 @@ impl<S: State> Core<S> {
                 if differs(&self.image(image.inode)?, shown) {
                     return Ok(());
                 }
+                self.settled.push(image.inode);
                 self.state.set_dirty(image.inode, None)
             }
             Outcome::Parked { reason } => self.state.set_parked(image.inode, Some(&reason)),
@@ -105,6 +106,7 @@ impl<S: State> Core<S> {
         if applied.is_some_and(|applied| *applied != image) {
             self.state.set_applied(inode, Some(&image))?;
         }
+        self.settled.push(inode);
         self.state.set_dirty(inode, None)
     }
 }

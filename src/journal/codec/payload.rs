@@ -218,14 +218,16 @@ fn member_to_proto(change: &Change) -> v1::Member {
     }
 }
 
-fn place_to_proto(place: &Place) -> v1::Place {
+/// Shared with the encoding of the state store.
+pub(crate) fn place_to_proto(place: &Place) -> v1::Place {
     v1::Place {
         parent: place.parent,
         name: place.name.bytes(),
     }
 }
 
-fn place_from_proto(message: Option<v1::Place>) -> Result<Place> {
+/// Shared with the encoding of the state store.
+pub(crate) fn place_from_proto(message: Option<v1::Place>) -> Result<Place> {
     let place = message.ok_or_else(|| refused("place", "is missing"))?;
     if place.parent == 0 {
         return Err(refused("place", "parent inode 0 is not valid"));
@@ -236,14 +238,16 @@ fn place_from_proto(message: Option<v1::Place>) -> Result<Place> {
     })
 }
 
-fn time_to_proto(time: FileTime) -> v1::FileTime {
+/// Shared with the encoding of the state store.
+pub(crate) fn time_to_proto(time: FileTime) -> v1::FileTime {
     v1::FileTime {
         seconds: time.seconds,
         nanos: time.nanos,
     }
 }
 
-fn time_from_proto(message: v1::FileTime) -> Result<FileTime> {
+/// Shared with the encoding of the state store.
+pub(crate) fn time_from_proto(message: v1::FileTime) -> Result<FileTime> {
     if message.nanos > 999_999_999 {
         return Err(refused(
             "time",
@@ -288,7 +292,8 @@ fn attr_from_proto(message: Option<v1::Attr>) -> Result<Attr> {
     })
 }
 
-fn content_to_proto(content: &Content) -> v1::Content {
+/// Shared with the encoding of the state store.
+pub(crate) fn content_to_proto(content: &Content) -> v1::Content {
     let root = content.manifest_root;
     let empty = root == ManifestRoot::default();
     v1::Content {
@@ -303,7 +308,8 @@ fn content_to_proto(content: &Content) -> v1::Content {
     }
 }
 
-fn content_from_proto(message: Option<v1::Content>) -> Result<Content> {
+/// Shared with the encoding of the state store.
+pub(crate) fn content_from_proto(message: Option<v1::Content>) -> Result<Content> {
     let message = message.ok_or_else(|| refused("content", "is missing"))?;
     let root = ManifestRoot(hash_from_proto("manifest root", &message.manifest_root)?);
     if let Some(inline) = &message.inline

@@ -1,5 +1,7 @@
 //! Pure: the touch rule: which derived states an operation makes explicit, and what one shown name stands for.
 
+use std::collections::BTreeSet;
+
 use crate::error::Result;
 use crate::journal::dot::ROOT_INODE;
 use crate::journal::op::{Change, Name, Place};
@@ -161,10 +163,9 @@ impl<S: State> Core<S> {
             return Ok(());
         }
         let mut at = directory;
-        for _ in 0..crate::sync::namespace::DEPTH_MAX {
-            if at == ROOT_INODE {
-                return Ok(());
-            }
+        let mut walked = BTreeSet::new();
+        // A connector that reported a directory inside itself must not hold the loop up.
+        while at != ROOT_INODE && walked.insert(at) {
             let mut members = self.shown_as(at)?;
             if !members.contains(&at) {
                 members.push(at);

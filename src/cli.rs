@@ -1,0 +1,147 @@
+//! The command line: what people and scripts see of a site.
+//!
+//! Data goes to stdout, talk to stderr; every command ends with a code of [`exit::Exit`]. A subcommand is one file
+//! with its arguments, whose doc is the help, and `run(ui, args)`; only [`ui`] prints, only [`render`] knows formats.
+
+mod completions;
+pub mod exit;
+mod help;
+mod init;
+pub mod render;
+pub mod ui;
+mod version;
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::config::units::parse_duration;
+use exit::{CliResult, Exit, Failure};
+use render::Format;
+use ui::Ui;
+
+/// Keeps directory trees at different sites in step
+#[derive(Debug, Parser)]
+#[command(
+    name = "cfs-repl",
+    version,
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags that every subcommand takes, before or behind it.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Daemon to ask, as unix:/path/to/admin.sock
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "CFS_REPL_SERVER",
+        value_name = "ADDRESS"
+    )]
+    pub server: Option<String>,
+    /// How to print data
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
+    pub output: Format,
+    /// The same as --output json
+    #[arg(long, global = true, conflicts_with = "output")]
+    pub json: bool,
+    /// When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: clap::ColorChoice,
+    /// How long to wait for an answer of the daemon
+    #[arg(long, global = true, default_value = "5s", value_parser = parse_duration, value_name = "DURATION")]
+    pub timeout: Duration,
+    /// Say nothing on success
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+impl Global {
+    /// The format that was asked for.
+    #[must_use]
+    pub const fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.output }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(Box<init::InitArgs>),
+    Version(version::VersionArgs),
+    Completions(completions::CompletionsArgs),
+    Help(help::HelpArgs),
+}
+
+/// Runs one command line, the program's name first, and returns its exit code.
+#[must_use]
+pub fn main(args: Vec<OsString>) -> std::process::ExitCode {
+    let exit = match Cli::try_parse_from(&args) {
+        Ok(cli) => {
+            let mut ui = Ui::new(&cli.global);
+            let result = run(&mut ui, cli.command);
+            ui.finish(result)
+        }
+        Err(error) => {
+            let mut ui = Ui::for_usage(&args);
+            let result = usage(&mut ui, &error);
+            ui.finish(result)
+        }
+    };
+    exit.into()
+}
+
+fn run(ui: &mut Ui, command: Command) -> CliResult {
+    match command {
+        Command::Init(args) => init::run(ui, *args),
+        Command::Version(args) => version::run(ui, &args),
+        Command::Completions(args) => completions::run(ui, &args),
+        Command::Help(args) => help::run(ui, &args),
+    }
+}
+
+/// What clap says instead of a command: help and version are data, everything else is a usage failure.
+fn usage(ui: &mut Ui, error: &clap::Error) -> CliResult {
+    let text = error.render().ansi().to_string();
+    if !error.use_stderr() {
+        return ui.data(&text);
+    }
+    if ui.is_json() {
+        let plain = error.render().to_string();
+        let first = plain.lines().next().unwrap_or_default();
+        let message = first.strip_prefix("error: ").unwrap_or(first);
+        return Err(Failure::new(Exit::Usage, message)
+            .hint("cfs-repl --help")
+            .into());
+    }
+    ui.talk(&text);
+    Err(exit::CliError::Told(Exit::Usage))
+}
+
+/// The parser, for help and completions.
+fn parser() -> clap::Command {
+    Cli::command()
+}
+
+#[cfg(test)]
+mod tests;

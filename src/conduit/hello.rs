@@ -1,0 +1,375 @@
+//! Pure: whether a peer's first message may be believed.
+//!
+//! The certificate says who speaks; the hello must agree with it, and with what was seen of that journal before. A
+//! refusal says what was expected, what was found and what to do, because the operator of the *other* site reads it.
+
+use std::collections::BTreeMap;
+
+use super::message::{Close, CloseReason, Hello, PROTOCOL_MAX, PROTOCOL_MIN, SHARD_FUNCTION};
+use crate::journal::batch::ChainHash;
+use crate::journal::dot::STREAM_COUNT;
+use crate::topology::SiteId;
+
+/// Most inode tags of a hello: one is drawn per incarnation, restore or exhausted counter.
+pub const TAGS_MAX: usize = 65_536;
+
+/// What was seen of the peer's journal: a journal that is behind it was rolled back.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Remembered {
+    /// The journal that the positions belong to. Zero: none was ever seen.
+    pub incarnation: u64,
+    /// Highest seq seen of each stream, and the chain hash there.
+    pub streams: BTreeMap<u32, (u64, ChainHash)>,
+}
+
+/// What is known of a connection before the peer speaks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Opening {
+    /// What this site says of itself.
+    pub hello: Hello,
+    /// The site that is expected.
+    pub remote_site_id: SiteId,
+    /// Its name. Empty: not known, any name will do.
+    pub remote_name: String,
+    /// Site name in the peer's certificate. None: no TLS.
+    pub certificate_site: Option<String>,
+    /// What was seen of the peer's journal.
+    pub remembered: Remembered,
+}
+
+/// Checks the peer's hello and returns the protocol version to use.
+///
+/// # Errors
+/// The refusal that is sent to the peer.
+pub fn check(opening: &Opening, theirs: &Hello) -> Result<u32, Close> {
+    let version = check_version(theirs)?;
+    check_identity(opening, theirs)?;
+    check_shape(theirs)?;
+    check_rollback(&opening.remembered, theirs)?;
+    check_cursors(&opening.hello, theirs)?;
+    Ok(version)
+}
+
+fn check_version(theirs: &Hello) -> Result<u32, Close> {
+    let (low, high) = (theirs.protocol_min, theirs.protocol_max);
+    let common = high.min(PROTOCOL_MAX);
+    if low <= high && common >= low.max(PROTOCOL_MIN) {
+        return Ok(common);
+    }
+    let older = if high < PROTOCOL_MIN { "your" } else { "our" };
+    Err(Close::new(
+        CloseReason::Version,
+        format!(
+            "you speak protocol {low}..={high}, we need {PROTOCOL_MIN}..={PROTOCOL_MAX}: \
+             upgrade {older} cfs-repl"
+        ),
+    ))
+}
+
+fn check_identity(opening: &Opening, theirs: &Hello) -> Result<(), Close> {
+    let ours = &opening.hello;
+    let refuse = |reason, detail: String| Err(Close::new(reason, detail));
+    if theirs.cluster != ours.cluster {
+        return refuse(
+            CloseReason::Cluster,
+            format!(
+                "you are of cluster {:?}, we are of {:?}: check `cluster` in both configurations",
+                theirs.cluster, ours.cluster
+            ),
+        );
+    }
+    let (id, name) = (theirs.actor.site_id, &theirs.site_name);
+    if let Some(certified) = &opening.certificate_site
+        && certified != name
+    {
+        return refuse(
+            CloseReason::Identity,
+            format!(
+                "your certificate is of site {certified:?}, your hello says {name:?}: \
+                 check `site.name` and `tls.cert`"
+            ),
+        );
+    }
+    let name_known = opening.remote_name.is_empty() || opening.remote_name == *name;
+    if id != opening.remote_site_id || !name_known {
+        return refuse(
+            CloseReason::UnknownSite,
+            format!(
+                "you say site {id} ({name:?}), here that connection is of site {} ({:?}): \
+                 id and name must be equal in both configurations",
+                opening.remote_site_id, opening.remote_name
+            ),
+        );
+    }
+    if theirs.actor == ours.actor && ours.actor.incarnation != 0 {
+        return refuse(
+            CloseReason::Identity,
+            format!(
+                "your journal {} is ours: the state folder was copied",
+                ours.actor
+            ),
+        );
+    }
+    if theirs.shard_function != SHARD_FUNCTION {
+        return refuse(
+            CloseReason::Protocol,
+            format!(
+                "you use shard function {}, we use {SHARD_FUNCTION}: all sites need the same",
+                theirs.shard_function
+            ),
+        );
+    }
+    Ok(())
+}
+
+/// Refuses what no sound peer says, before anything iterates over it.
+fn check_shape(theirs: &Hello) -> Result<(), Close> {
+    let streams: Vec<u32> = theirs.streams.iter().map(|state| state.stream).collect();
+    let cursors: Vec<u32> = theirs.cursors.iter().map(|cursor| cursor.stream).collect();
+    let sound = |list: &[u32]| {
+        list.is_sorted_by(|a, b| a < b) && list.last().is_none_or(|last| *last < STREAM_COUNT)
+    };
+    let positions = theirs
+        .streams
+        .iter()
+        .all(|state| state.tail <= state.head.saturating_add(1));
+    if sound(&streams) && sound(&cursors) && positions && theirs.tags.len() <= TAGS_MAX {
+        return Ok(());
+    }
+    Err(Close::new(
+        CloseReason::Protocol,
+        "your hello lists streams out of order or range, or too many tags: this is a bug of the \
+         sender",
+    ))
+}
+
+/// A journal that is behind what was seen of it was rolled back, restored or cloned: its new entries would reuse
+/// seqs that others know with different content.
+fn check_rollback(remembered: &Remembered, theirs: &Hello) -> Result<(), Close> {
+    if remembered.incarnation == 0 || remembered.incarnation != theirs.actor.incarnation {
+        return Ok(());
+    }
+    for (stream, (seq, chain)) in &remembered.streams {
+        let state = theirs.streams.iter().find(|state| state.stream == *stream);
+        let head = state.map_or(0, |state| state.head);
+        let differs = state.is_some_and(|state| head == *seq && state.chain_head != *chain);
+        let found = if head < *seq {
+            format!("it ends at {head}")
+        } else if differs {
+            format!("it differs at {seq}")
+        } else {
+            continue;
+        };
+        return Err(rolled_back(format!(
+            "we have stream {stream} of your journal {} up to {seq}, {found}",
+            theirs.actor
+        )));
+    }
+    Ok(())
+}
+
+/// The same from the other side: the peer has more of our journal than we do.
+fn check_cursors(ours: &Hello, theirs: &Hello) -> Result<(), Close> {
+    if ours.actor.incarnation == 0 {
+        return Ok(());
+    }
+    for cursor in theirs.cursors_of(ours.actor.incarnation) {
+        let state = ours
+            .streams
+            .iter()
+            .find(|state| state.stream == cursor.stream);
+        let head = state.map_or(0, |state| state.head);
+        let differs =
+            state.is_some_and(|state| cursor.received == head && cursor.differs(&state.chain_head));
+        if cursor.received > head || differs {
+            return Err(rolled_back(format!(
+                "you have stream {} of our journal {} up to {}, we have it up to {head} with chain {}",
+                cursor.stream,
+                ours.actor,
+                cursor.received,
+                if differs { "different" } else { "shorter" },
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn rolled_back(found: String) -> Close {
+    let what = "the journal was rolled back, restored or copied; \
+                run `cfs-repl site reincarnate` on the site that owns it";
+    Close::new(CloseReason::RolledBack, format!("{found}: {what}"))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::message::{StreamCursor, StreamState};
+    use super::*;
+    use crate::journal::dot::Actor;
+
+    /// A hello of a site named `s<id>` in cluster `lab`.
+    pub(crate) fn hello(site_id: u64) -> Hello {
+        Hello {
+            protocol_min: 1,
+            protocol_max: 1,
+            actor: Actor::new(site_id, site_id + 100),
+            site_name: format!("s{site_id}"),
+            cluster: "lab".to_owned(),
+            shard_function: SHARD_FUNCTION,
+            ..Hello::default()
+        }
+    }
+
+    pub(crate) fn opening(local: u64, remote: u64) -> Opening {
+        Opening {
+            hello: hello(local),
+            remote_site_id: remote,
+            remote_name: format!("s{remote}"),
+            certificate_site: Some(format!("s{remote}")),
+            remembered: Remembered::default(),
+        }
+    }
+
+    fn state(stream: u32, head: u64, chain: u8) -> StreamState {
+        StreamState {
+            stream,
+            tail: 1,
+            head,
+            chain_head: [chain; 32],
+        }
+    }
+
+    /// A change of their hello, the reason of the refusal, and words of its detail.
+    type Fault = (fn(&mut Hello), CloseReason, &'static str);
+
+    #[test]
+    fn every_wrong_hello_is_refused_with_what_to_do() {
+        let cases: [Fault; 11] = [
+            (|h| h.protocol_max = 0, CloseReason::Version, "upgrade your"),
+            (
+                |h| (h.protocol_min, h.protocol_max) = (2, 9),
+                CloseReason::Version,
+                "you speak protocol 2..=9, we need 1..=1: upgrade our",
+            ),
+            (|h| h.protocol_min = 5, CloseReason::Version, "5..=1"),
+            (
+                |h| h.cluster = "prod".into(),
+                CloseReason::Cluster,
+                "`cluster`",
+            ),
+            (
+                |h| h.site_name = "s3".into(),
+                CloseReason::Identity,
+                "certificate is of site \"s2\"",
+            ),
+            (
+                |h| h.actor.site_id = 3,
+                CloseReason::UnknownSite,
+                "site 3 (\"s2\")",
+            ),
+            (
+                |h| h.shard_function = 2,
+                CloseReason::Protocol,
+                "shard function 2",
+            ),
+            (
+                |h| h.streams = vec![state(257, 1, 0)],
+                CloseReason::Protocol,
+                "out of order",
+            ),
+            (
+                |h| h.streams = vec![state(2, 1, 0), state(2, 1, 0)],
+                CloseReason::Protocol,
+                "out of order",
+            ),
+            (
+                |h| h.tags = vec![0; TAGS_MAX + 1],
+                CloseReason::Protocol,
+                "tags",
+            ),
+            (
+                |h| {
+                    h.streams = vec![StreamState {
+                        tail: 9,
+                        ..state(2, 1, 0)
+                    }];
+                },
+                CloseReason::Protocol,
+                "streams",
+            ),
+        ];
+        assert_eq!(check(&opening(1, 2), &hello(2)), Ok(1));
+        for (change, reason, words) in cases {
+            let mut theirs = hello(2);
+            change(&mut theirs);
+            let close = check(&opening(1, 2), &theirs).unwrap_err();
+            assert_eq!(close.reason, reason, "{close}");
+            assert!(close.detail.contains(words), "{close}");
+        }
+    }
+
+    #[test]
+    fn a_newer_peer_that_still_speaks_our_version_is_taken() {
+        let mut theirs = hello(2);
+        theirs.protocol_max = 9;
+        assert_eq!(check(&opening(1, 2), &theirs), Ok(1));
+    }
+
+    #[test]
+    fn a_journal_behind_what_was_seen_of_it_is_refused() {
+        let mut opening = opening(1, 2);
+        opening.remembered = Remembered {
+            incarnation: 102,
+            streams: [(7, (50, [1; 32]))].into_iter().collect(),
+        };
+        let with = |streams: Vec<StreamState>| Hello {
+            streams,
+            ..hello(2)
+        };
+        check(&opening, &with(vec![state(7, 50, 1)])).unwrap();
+        check(&opening, &with(vec![state(7, 51, 9)])).unwrap();
+        for streams in [vec![], vec![state(7, 49, 1)], vec![state(7, 50, 2)]] {
+            let close = check(&opening, &with(streams)).unwrap_err();
+            assert_eq!(close.reason, CloseReason::RolledBack);
+            assert!(close.detail.contains("site reincarnate"), "{close}");
+        }
+        let mut reincarnated = with(vec![]);
+        reincarnated.actor.incarnation = 999;
+        check(&opening, &reincarnated).unwrap();
+    }
+
+    #[test]
+    fn a_peer_that_has_more_of_our_journal_than_we_do_is_refused() {
+        let mut opening = opening(1, 2);
+        opening.hello.streams = vec![state(3, 10, 1)];
+        let cursor = |received, chain: u8| Hello {
+            peer_incarnation: 101,
+            cursors: vec![StreamCursor {
+                stream: 3,
+                received,
+                chain: [chain; 32],
+                ..StreamCursor::default()
+            }],
+            ..hello(2)
+        };
+        for fine in [cursor(10, 1), cursor(9, 8), cursor(10, 0)] {
+            check(&opening, &fine).unwrap();
+        }
+        for bad in [cursor(11, 1), cursor(10, 2)] {
+            let close = check(&opening, &bad).unwrap_err();
+            assert_eq!(close.reason, CloseReason::RolledBack, "{close}");
+        }
+        let of_an_older_journal = Hello {
+            peer_incarnation: 5,
+            ..cursor(11, 1)
+        };
+        check(&opening, &of_an_older_journal).unwrap();
+    }
+
+    #[test]
+    fn a_copied_state_folder_is_noticed() {
+        let mut theirs = hello(1);
+        theirs.site_name = "s1".to_owned();
+        let close = check(&opening(1, 1), &theirs).unwrap_err();
+        assert_eq!(close.reason, CloseReason::Identity, "{close}");
+    }
+}

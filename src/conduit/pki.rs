@@ -1,0 +1,216 @@
+//! A certificate authority for labs and tests: one key in one folder. Production keeps its own authority.
+//!
+//! Every authority gets a name of its own, made of its key: two of the same name make a peer report a broken signature
+//! where it should say that the authority is unknown. Nothing is ever overwritten.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _, date_time_ymd,
+};
+
+use super::config::ConduitTlsConfig;
+use super::tls::{TlsConfigs, TlsFiles, dns_name};
+use crate::clock::TimestampUs;
+use crate::error::{ReplError, Result};
+use crate::topology::check_name;
+
+/// How long a lab authority lives.
+const CA_DAYS: u32 = 3_650;
+/// How much earlier than now a certificate starts: clocks of a lab differ.
+const EARLIER_DAYS: i64 = 1;
+
+/// Files of an authority in its folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaFiles {
+    /// The certificate: every site's `tls.ca`.
+    pub cert: PathBuf,
+    /// The key: stays here.
+    pub key: PathBuf,
+}
+
+impl CaFiles {
+    /// The files of the authority in `dir`.
+    #[must_use]
+    pub fn new(dir: &Path) -> Self {
+        Self {
+            cert: dir.join("ca.pem"),
+            key: dir.join("ca.key"),
+        }
+    }
+}
+
+/// Makes an authority for `cluster` in `dir`, which is created when it is missing.
+///
+/// # Errors
+/// [`ReplError::Io`] when a file exists or cannot be written, [`ReplError::SiteUnknown`] for a bad cluster name.
+pub fn init_ca(dir: &Path, cluster: &str, now_us: TimestampUs) -> Result<CaFiles> {
+    check_name(cluster)?;
+    let files = CaFiles::new(dir);
+    let key = KeyPair::generate().map_err(failed)?;
+    let params = ca_params(&key, cluster, now_us)?;
+    let certificate = params.self_signed(&key).map_err(failed)?;
+    let folder = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir);
+    folder.map_err(|error| ReplError::io("create folder", dir, error))?;
+    write_new(&files.key, key.serialize_pem().as_bytes(), 0o600)?;
+    write_new(&files.cert, certificate.pem().as_bytes(), 0o644)?;
+    Ok(files)
+}
+
+/// Issues a certificate for `site` of `cluster`, valid for `days`, by the authority in `dir`.
+///
+/// # Errors
+/// [`ReplError::Io`] when there is no authority, or a file of the site exists; [`ReplError::Serialization`] when
+/// the authority is of another cluster.
+pub fn issue(
+    dir: &Path,
+    site: &str,
+    cluster: &str,
+    days: u32,
+    now_us: TimestampUs,
+) -> Result<TlsFiles> {
+    check_name(site)?;
+    check_name(cluster)?;
+    let ca = CaFiles::new(dir);
+    let read = |path: &Path| {
+        let text = std::fs::read_to_string(path);
+        text.map_err(|error| ReplError::io("read authority", path, error))
+    };
+    let (ca_pem, ca_key) = (read(&ca.cert)?, read(&ca.key)?);
+    let ca_key = KeyPair::from_pem(&ca_key).map_err(failed)?;
+    let issuer = Issuer::new(ca_params(&ca_key, cluster, now_us)?, ca_key);
+    let key = KeyPair::generate().map_err(failed)?;
+    let mut params = CertificateParams::new(vec![dns_name(site, cluster)]).map_err(failed)?;
+    params.distinguished_name = DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, format!("{site} ({cluster})"));
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
+    params.use_authority_key_identifier_extension = true;
+    valid(&mut params, now_us, i64::from(days))?;
+    let certificate = params.signed_by(&key, &issuer).map_err(failed)?;
+    let material = ConduitTlsConfig {
+        cert_pem: certificate.pem().into_bytes(),
+        key_pem: key.serialize_pem().into_bytes(),
+        ca_pem: ca_pem.into_bytes(),
+    };
+    let files = TlsFiles {
+        cert: dir.join(format!("{site}.pem")),
+        key: dir.join(format!("{site}.key")),
+        ca: ca.cert,
+    };
+    // An authority of another cluster has another name, and would sign what nobody believes.
+    TlsConfigs::new(&material, &files, site, cluster, now_us)?;
+    write_new(&files.key, &material.key_pem, 0o600)?;
+    write_new(&files.cert, &material.cert_pem, 0o644)?;
+    Ok(files)
+}
+
+/// Name and use of an authority follow from its key and cluster, so that they need not be read from its certificate.
+fn ca_params(key: &KeyPair, cluster: &str, now_us: TimestampUs) -> Result<CertificateParams> {
+    let print = blake3::hash(key.der_bytes()).to_hex();
+    let short: String = print.chars().take(12).collect();
+    let mut params = CertificateParams::new(Vec::new()).map_err(failed)?;
+    params.distinguished_name = DistinguishedName::new();
+    let name = format!("cfs-repl lab CA {cluster} {short}");
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    valid(&mut params, now_us, i64::from(CA_DAYS))?;
+    Ok(params)
+}
+
+fn valid(params: &mut CertificateParams, now_us: TimestampUs, days: i64) -> Result<()> {
+    let (year, month, date) = day(now_us, -EARLIER_DAYS)?;
+    params.not_before = date_time_ymd(year, month, date);
+    let (year, month, date) = day(now_us, days)?;
+    params.not_after = date_time_ymd(year, month, date);
+    Ok(())
+}
+
+/// Year, month and day, that many days from now.
+fn day(now_us: TimestampUs, days: i64) -> Result<(i32, u8, u8)> {
+    let outside = |_| ReplError::serialization("certificate", "its end is outside the calendar");
+    let now = i64::try_from(now_us / 1_000_000).unwrap_or(i64::MAX);
+    let moved = now.saturating_add(days.saturating_mul(86_400));
+    let at = jiff::Timestamp::from_second(moved).map_err(outside)?;
+    let date = at.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let part = |value: i8| u8::try_from(value).unwrap_or(1);
+    Ok((i32::from(date.year()), part(date.month()), part(date.day())))
+}
+
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let failed = |error| ReplError::io("create", path, error);
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path);
+    let mut file = file.map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
+    file.sync_all().map_err(failed)
+}
+
+fn failed(error: rcgen::Error) -> ReplError {
+    ReplError::serialization("certificate", error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock as _, SystemClock};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn an_issued_certificate_is_for_its_site_and_its_key_is_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = SystemClock.now_us();
+        let ca = init_ca(dir.path(), "lab", now).unwrap();
+        let files = issue(dir.path(), "fra", "lab", 90, now).unwrap();
+        let material = files.read().unwrap();
+        TlsConfigs::new(&material, &files, "fra", "lab", now).unwrap();
+        for key in [&ca.key, &files.key] {
+            let mode = std::fs::metadata(key).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn nothing_is_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = SystemClock.now_us();
+        init_ca(dir.path(), "lab", now).unwrap();
+        let before = std::fs::read(CaFiles::new(dir.path()).key).unwrap();
+        assert!(init_ca(dir.path(), "lab", now).is_err());
+        assert_eq!(std::fs::read(CaFiles::new(dir.path()).key).unwrap(), before);
+        issue(dir.path(), "fra", "lab", 90, now).unwrap();
+        let error = issue(dir.path(), "fra", "lab", 90, now)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("fra.key"), "{error}");
+    }
+
+    #[test]
+    fn an_authority_of_another_cluster_issues_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = SystemClock.now_us();
+        init_ca(dir.path(), "lab", now).unwrap();
+        let error = issue(dir.path(), "fra", "prod", 90, now)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("was not issued by the authority"), "{error}");
+        assert!(!dir.path().join("fra.pem").exists());
+        assert!(issue(dir.path(), "Fra", "lab", 90, now).is_err());
+    }
+}

@@ -1,0 +1,276 @@
+//! Accepts sites over gRPC: own accept loop, TLS handshake and streams; what is said on them is the session's affair.
+//!
+//! A certificate of the right authority is not enough: its site must be registered here, or the call is refused by
+//! the name that it showed. Handshakes are bounded in number and time, so that strangers cost little.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt as _};
+use tonic::transport::server::{Connected, TcpConnectInfo, TlsConnectInfo};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::client::{CONNECTION_WINDOW_BYTES, SITE_HEADER, STREAM_WINDOW_BYTES, prepare, read};
+use super::content::{self, ContentTransport};
+use super::peer::{TRANSPORT_MESSAGES_MAX, Transport};
+use super::tls::{self, Tls, names_of, site_of};
+use super::wire::{self, MESSAGE_BYTES_MAX};
+use crate::daemon::tasks::Tasks;
+use crate::proto::v1;
+use v1::conduit_server::{Conduit as Service, ConduitServer};
+
+/// Time for a TLS handshake: a few round trips of a bad link.
+pub const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// Handshakes at once. More than sites that come back together, few enough to starve nobody.
+const HANDSHAKES_MAX: usize = 64;
+/// Pause after a failing accept: out of file descriptors is the usual reason, and takes time to mend.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where the connections of one site go.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    /// To the loop of the peer, from [`super::peer::spawn`].
+    pub replicate: mpsc::Sender<Transport>,
+    /// To its content loop. None: content is not served.
+    pub content: Option<mpsc::Sender<ContentTransport>>,
+}
+
+/// The sites that may connect, by name. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Admissions(Arc<Mutex<BTreeMap<String, Admission>>>);
+
+impl Admissions {
+    /// Nobody may connect.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Admits a site, or changes where its connections go.
+    pub fn admit(&self, site: impl Into<String>, admission: Admission) {
+        self.with(|sites| sites.insert(site.into(), admission));
+    }
+
+    /// Refuses a site from here on. A standing connection stays.
+    pub fn refuse(&self, site: &str) {
+        self.with(|sites| sites.remove(site));
+    }
+
+    fn find(&self, site: &str) -> Option<Admission> {
+        self.with(|sites| sites.get(site).cloned())
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut BTreeMap<String, Admission>) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Accepts connections on `listener` until `tasks` ends. Without `tls` in plaintext, for tests only.
+pub fn serve(tasks: &Tasks, listener: TcpListener, tls: Option<Arc<Tls>>, admissions: Admissions) {
+    let service = ConduitService {
+        tls: tls.clone(),
+        admissions,
+        tasks: tasks.clone(),
+    };
+    match tls {
+        None => {
+            let incoming = accept(tasks, listener, |stream| async { Ok(stream) });
+            run(tasks, service, incoming);
+        }
+        Some(tls) => {
+            let incoming = accept(tasks, listener, move |stream| {
+                let acceptor = tokio_rustls::TlsAcceptor::from(tls.server());
+                async move { acceptor.accept(stream).await }
+            });
+            run(tasks, service, incoming);
+        }
+    }
+}
+
+/// Accepts sockets and hands on those whose handshake succeeds.
+fn accept<I, F, H>(tasks: &Tasks, listener: TcpListener, handshake: H) -> Incoming<I>
+where
+    I: Send + 'static,
+    F: Future<Output = std::io::Result<I>> + Send + 'static,
+    H: Fn(TcpStream) -> F + Send + 'static,
+{
+    let (ready, incoming) = mpsc::channel(HANDSHAKES_MAX);
+    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    let own = tasks.clone();
+    tasks.spawn("accept", async move {
+        loop {
+            let accepted = tokio::select! {
+                () = own.token().cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            let (stream, from) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "accept failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let Ok(slot) = Arc::clone(&handshakes).try_acquire_owned() else {
+                tracing::warn!(%from, "too many handshakes at once, connection dropped");
+                continue;
+            };
+            if let Err(error) = prepare(&stream) {
+                tracing::debug!(%from, %error, "socket gone before its handshake");
+                continue;
+            }
+            let (handshake, ready) = (handshake(stream), ready.clone());
+            own.spawn(format!("handshake with {from}"), async move {
+                if let Some(stream) = finish(handshake, from).await
+                    && ready.send(Ok(stream)).await.is_err()
+                {
+                    tracing::debug!(%from, "server stopped during a handshake");
+                }
+                drop(slot);
+            });
+        }
+    });
+    incoming
+}
+
+type Incoming<I> = mpsc::Receiver<std::io::Result<I>>;
+
+async fn finish<I>(
+    handshake: impl Future<Output = std::io::Result<I>>,
+    from: SocketAddr,
+) -> Option<I> {
+    match tokio::time::timeout(HANDSHAKE_MAX, handshake).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            let reason = tls::explain(&error);
+            tracing::warn!(%from, reason, "handshake refused");
+            None
+        }
+        Err(_) => {
+            tracing::warn!(%from, "handshake took too long");
+            None
+        }
+    }
+}
+
+fn run<I>(tasks: &Tasks, service: ConduitService, incoming: Incoming<I>)
+where
+    I: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+{
+    let stop = tasks.token().clone();
+    let service = ConduitServer::new(service)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    tasks.spawn("conduit server", async move {
+        let served = tonic::transport::Server::builder()
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .add_service(service)
+            .serve_with_incoming_shutdown(ReceiverStream::new(incoming), stop.cancelled_owned())
+            .await;
+        if let Err(error) = served {
+            tracing::error!(%error, "conduit server ended");
+        }
+    });
+}
+
+/// Routes calls to the loops of their peers.
+#[derive(Debug)]
+struct ConduitService {
+    tls: Option<Arc<Tls>>,
+    admissions: Admissions,
+    tasks: Tasks,
+}
+
+type Out<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Service for ConduitService {
+    type ReplicateStream = Out<v1::ReplicateMessage>;
+    type ContentStream = Out<v1::ContentMessage>;
+
+    async fn replicate(
+        &self,
+        request: Request<Streaming<v1::ReplicateMessage>>,
+    ) -> Result<Response<Self::ReplicateStream>, Status> {
+        let (site, admission) = self.identify(&request)?;
+        let (outgoing, sent) = mpsc::channel(TRANSPORT_MESSAGES_MAX);
+        let (heard, incoming) = mpsc::channel(TRANSPORT_MESSAGES_MAX);
+        let transport = Transport {
+            outgoing,
+            incoming,
+            certificate_site: self.tls.as_ref().map(|_| site.clone()),
+            endpoint: None,
+        };
+        let taken = admission.replicate.try_send(transport);
+        taken.map_err(|_| Status::unavailable("this site is busy or shuts down"))?;
+        let name = format!("replicate from {site}");
+        self.tasks
+            .spawn(name, read(request.into_inner(), heard, wire::decode));
+        let messages = ReceiverStream::new(sent).map(|message| Ok(wire::encode(&message)));
+        Ok(Response::new(Box::pin(messages)))
+    }
+
+    async fn content(
+        &self,
+        request: Request<Streaming<v1::ContentMessage>>,
+    ) -> Result<Response<Self::ContentStream>, Status> {
+        let (site, admission) = self.identify(&request)?;
+        let Some(content) = admission.content else {
+            return Err(Status::unimplemented("content is not served here"));
+        };
+        let (outgoing, sent) = mpsc::channel(TRANSPORT_MESSAGES_MAX);
+        let (heard, incoming) = mpsc::channel(TRANSPORT_MESSAGES_MAX);
+        let taken = content.try_send(ContentTransport { outgoing, incoming });
+        taken.map_err(|_| Status::unavailable("this site is busy or shuts down"))?;
+        let name = format!("content from {site}");
+        self.tasks
+            .spawn(name, read(request.into_inner(), heard, content::decode));
+        let messages = ReceiverStream::new(sent).map(|message| Ok(content::encode(message)));
+        Ok(Response::new(Box::pin(messages)))
+    }
+}
+
+impl ConduitService {
+    /// Who calls, by its certificate, and whether it may.
+    fn identify<M>(&self, request: &Request<M>) -> Result<(String, Admission), Status> {
+        let (site, shown) = match &self.tls {
+            Some(tls) => {
+                let info = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
+                let certificates = info.and_then(TlsConnectInfo::peer_certs);
+                let leaf = certificates.as_ref().and_then(|all| all.first());
+                let leaf = leaf.ok_or_else(|| Status::unauthenticated("no certificate"))?;
+                (site_of(leaf, tls.cluster()), names_of(leaf).join(", "))
+            }
+            None => {
+                let header = request.metadata().get(SITE_HEADER);
+                let site = header
+                    .and_then(|name| name.to_str().ok())
+                    .map(str::to_owned);
+                let shown = site.clone().unwrap_or_default();
+                (site, shown)
+            }
+        };
+        let found = site.and_then(|site| {
+            self.admissions
+                .find(&site)
+                .map(|admission| (site, admission))
+        });
+        found.ok_or_else(|| {
+            tracing::warn!(certificate = %shown, "unknown site refused");
+            Status::permission_denied(format!(
+                "{shown} is no site of this cluster here: add it to the sites in the configuration"
+            ))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,513 @@
+//! Who is at the other end: TLS 1.3 with certificates on both sides, exchangeable while connections stand.
+//!
+//! A site is the DNS name `<site>.<cluster>.cfs-repl` in its certificate, wherever it is dialled. The stock
+//! verifiers of rustls check it, at load time too, with the words that a peer would have said hours later. Sessions
+//! are never resumed: a ticket would outlive the certificate that earned it.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier as _;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::server::WebPkiClientVerifier;
+use rustls::sign::CertifiedKey;
+use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore, ServerConfig};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+
+use super::config::ConduitTlsConfig;
+use crate::clock::TimestampUs;
+use crate::error::{ReplError, Result};
+use crate::topology::check_name;
+
+/// What every name in a certificate ends with.
+pub const NAME_SUFFIX: &str = "cfs-repl";
+/// Certificate, key and authority files above this are not read: a bundle of the whole Web PKI takes 300 KiB.
+const PEM_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Far enough to lie behind the end of any certificate: asks the verifier when the chain expires.
+const FAR_FUTURE: Duration = Duration::from_secs(250 * 365 * 86_400);
+
+/// The name of a site in its certificate.
+#[must_use]
+pub fn dns_name(site: &str, cluster: &str) -> String {
+    format!("{site}.{cluster}.{NAME_SUFFIX}")
+}
+
+/// The site of this cluster that a certificate was issued to.
+#[must_use]
+pub fn site_of(certificate: &CertificateDer<'_>, cluster: &str) -> Option<String> {
+    let end = format!(".{cluster}.{NAME_SUFFIX}");
+    let site = |name: &String| name.strip_suffix(&end).map(str::to_owned);
+    names_of(certificate).iter().find_map(site)
+}
+
+/// All DNS names of a certificate, for a refusal.
+#[must_use]
+pub fn names_of(certificate: &CertificateDer<'_>) -> Vec<String> {
+    match webpki::EndEntityCert::try_from(certificate) {
+        Ok(parsed) => parsed.valid_dns_names().map(str::to_owned).collect(),
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Where certificate, key and authority come from: files, or memory for tests and the plain library API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificate of the site.
+    pub cert: PathBuf,
+    /// Its key; nobody else may read it.
+    pub key: PathBuf,
+    /// Authorities.
+    pub ca: PathBuf,
+}
+
+impl TlsFiles {
+    /// Names to show when the material came from memory.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self {
+            cert: "tls.cert".into(),
+            key: "tls.key".into(),
+            ca: "tls.ca".into(),
+        }
+    }
+
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// [`ReplError::Io`], or [`ReplError::Serialization`] for a key that others can read.
+    pub fn read(&self) -> Result<ConduitTlsConfig> {
+        let metadata = std::fs::metadata(&self.key)
+            .map_err(|error| ReplError::io("read key", &self.key, error))?;
+        let mode = metadata.permissions().mode();
+        if mode & 0o077 != 0 {
+            let key = self.key.display();
+            let (mode, owner) = (mode & 0o7777, metadata.uid());
+            return Err(refused(
+                &self.key,
+                format!(
+                    "mode {mode:04o} lets others than user {owner} use the key: chmod 600 {key}"
+                ),
+            ));
+        }
+        Ok(ConduitTlsConfig {
+            cert_pem: read(&self.cert)?,
+            key_pem: read(&self.key)?,
+            ca_pem: read(&self.ca)?,
+        })
+    }
+}
+
+/// Checked configurations of both roles.
+pub struct TlsConfigs {
+    client: Arc<ClientConfig>,
+    server: Arc<ServerConfig>,
+    expires_us: TimestampUs,
+}
+
+impl fmt::Debug for TlsConfigs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsConfigs")
+            .field("expires_us", &self.expires_us)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TlsConfigs {
+    /// Checks the material of `site` the way a peer will at `now_us`, and makes configurations of it.
+    ///
+    /// # Errors
+    /// [`ReplError::Serialization`] with the file, what is wrong, and what to do.
+    pub fn new(
+        material: &ConduitTlsConfig,
+        files: &TlsFiles,
+        site: &str,
+        cluster: &str,
+        now_us: TimestampUs,
+    ) -> Result<Self> {
+        check_name(site)?;
+        check_name(cluster)?;
+        let provider = Arc::new(default_provider());
+        let chain = certificates(&material.cert_pem, &files.cert)?;
+        let roots = Arc::new(roots(&material.ca_pem, &files.ca)?);
+        let key = PrivateKeyDer::from_pem_slice(&material.key_pem)
+            .map_err(|error| refused(&files.key, format!("no private key in PEM: {error}")))?;
+        let certified = CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider);
+        certified.map_err(|error| explain_key(&error, files))?;
+        let name = dns_name(site, cluster);
+        let now = UnixTime::since_unix_epoch(Duration::from_micros(now_us));
+        let verify = Verify {
+            chain: &chain,
+            roots: &roots,
+            provider: &provider,
+            name: &name,
+        };
+        verify
+            .at(now)
+            .map_err(|error| explain_certificate(&error, files, &name))?;
+        Ok(Self {
+            expires_us: verify.expires_us(now),
+            server: Arc::new(server_config(files, &roots, &provider, &chain, &key)?),
+            client: Arc::new(client_config(files, &roots, &provider, &chain, &key)?),
+        })
+    }
+}
+
+type Chain = [CertificateDer<'static>];
+
+fn server_config(
+    files: &TlsFiles,
+    roots: &Arc<RootCertStore>,
+    provider: &Arc<CryptoProvider>,
+    chain: &Chain,
+    key: &PrivateKeyDer<'static>,
+) -> Result<ServerConfig> {
+    let failed = |error: rustls::Error| refused(&files.cert, error.to_string());
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone())
+        .build()
+        .map_err(|error| refused(&files.ca, error.to_string()))?;
+    let mut server = ServerConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(failed)?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain.to_vec(), key.clone_key())
+        .map_err(failed)?;
+    server.alpn_protocols = vec![b"h2".to_vec()];
+    server.send_tls13_tickets = 0;
+    server.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+    Ok(server)
+}
+
+fn client_config(
+    files: &TlsFiles,
+    roots: &Arc<RootCertStore>,
+    provider: &Arc<CryptoProvider>,
+    chain: &Chain,
+    key: &PrivateKeyDer<'static>,
+) -> Result<ClientConfig> {
+    let failed = |error: rustls::Error| refused(&files.cert, error.to_string());
+    let mut client = ClientConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(failed)?
+        .with_root_certificates(roots.clone())
+        .with_client_auth_cert(chain.to_vec(), key.clone_key())
+        .map_err(failed)?;
+    client.alpn_protocols = vec![b"h2".to_vec()];
+    client.resumption = rustls::client::Resumption::disabled();
+    Ok(client)
+}
+
+/// The TLS of this site: the configurations in use, exchangeable at any time. Standing connections keep theirs.
+pub struct Tls {
+    site: String,
+    cluster: String,
+    current: ArcSwap<TlsConfigs>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls")
+            .field("site", &self.site)
+            .field("cluster", &self.cluster)
+            .field("current", &*self.current.load())
+            .finish()
+    }
+}
+
+impl Tls {
+    /// Checks the material of `site` and takes it into use.
+    ///
+    /// # Errors
+    /// See [`TlsConfigs::new`].
+    pub fn new(
+        material: &ConduitTlsConfig,
+        files: &TlsFiles,
+        site: &str,
+        cluster: &str,
+        now_us: TimestampUs,
+    ) -> Result<Arc<Self>> {
+        let configs = TlsConfigs::new(material, files, site, cluster, now_us)?;
+        Ok(Arc::new(Self {
+            site: site.to_owned(),
+            cluster: cluster.to_owned(),
+            current: ArcSwap::from_pointee(configs),
+        }))
+    }
+
+    /// Checks new material and takes it into use for the connections to come. On an error the old stays.
+    ///
+    /// # Errors
+    /// See [`TlsConfigs::new`].
+    pub fn replace(
+        &self,
+        material: &ConduitTlsConfig,
+        files: &TlsFiles,
+        now_us: TimestampUs,
+    ) -> Result<()> {
+        let configs = TlsConfigs::new(material, files, &self.site, &self.cluster, now_us)?;
+        self.current.store(Arc::new(configs));
+        Ok(())
+    }
+
+    /// The cluster whose sites are believed.
+    #[must_use]
+    pub fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
+    /// When the certificate, or an authority above it, expires.
+    #[must_use]
+    pub fn expires_us(&self) -> TimestampUs {
+        self.current.load().expires_us
+    }
+
+    /// For the next connection that this site dials.
+    #[must_use]
+    pub fn client(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.current.load().client)
+    }
+
+    /// For the next connection that this site accepts.
+    #[must_use]
+    pub fn server(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.current.load().server)
+    }
+}
+
+/// What went wrong in a handshake, for an operator: walks the sources down to what rustls says.
+#[must_use]
+pub fn explain(error: &(dyn StdError + 'static)) -> String {
+    let mut next = Some(error);
+    let mut last = error.to_string();
+    while let Some(current) = next {
+        let tls = current.downcast_ref::<rustls::Error>();
+        let inner = current
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(found) = tls.or(inner) {
+            return explain_tls(found);
+        }
+        last = current.to_string();
+        next = current.source();
+    }
+    explain_text(last)
+}
+
+fn explain_tls(error: &rustls::Error) -> String {
+    if let rustls::Error::AlertReceived(alert) = error {
+        return format!(
+            "the peer refused our certificate: {}",
+            explain_alert(*alert)
+        );
+    }
+    if matches!(error, rustls::Error::NoCertificatesPresented) {
+        return "the peer has no certificate: set its `tls.cert`".to_owned();
+    }
+    format!("we refused the peer's certificate: {error}")
+}
+
+/// What an operator should know of an alert that a peer answers a certificate with.
+const ALERTS: [(AlertDescription, &str); 8] = [
+    (
+        AlertDescription::CertificateExpired,
+        "it expired, issue a new one (or a clock is wrong)",
+    ),
+    (
+        AlertDescription::UnknownCA,
+        "its authority is not in the peer's `tls.ca`",
+    ),
+    (
+        AlertDescription::DecryptError,
+        "its authority has the same name as the peer's, but another key",
+    ),
+    (
+        AlertDescription::CertificateRequired,
+        "none was sent, set `tls.cert`",
+    ),
+    (
+        AlertDescription::CertificateRevoked,
+        "it was revoked, issue a new one",
+    ),
+    (
+        AlertDescription::AccessDenied,
+        "the peer does not admit this site",
+    ),
+    (
+        AlertDescription::BadCertificate,
+        "it is malformed, not valid yet, or not for this use",
+    ),
+    (
+        AlertDescription::ProtocolVersion,
+        "the peer speaks no TLS 1.3",
+    ),
+];
+
+fn explain_alert(alert: AlertDescription) -> String {
+    let found = ALERTS.iter().find(|(known, _)| *known == alert);
+    found.map_or_else(|| format!("{alert:?}"), |(_, words)| (*words).to_owned())
+}
+
+/// HTTP/2 keeps only the text of what broke its connection; the alert is found by the words of rustls.
+fn explain_text(text: String) -> String {
+    let said = |alert: AlertDescription| rustls::Error::AlertReceived(alert).to_string();
+    let found = ALERTS
+        .iter()
+        .find(|(alert, _)| text.ends_with(&said(*alert)));
+    match found {
+        Some((alert, _)) => explain_tls(&rustls::Error::AlertReceived(*alert)),
+        None => text,
+    }
+}
+
+/// Asks the verifiers that a peer uses, in both roles.
+struct Verify<'a> {
+    chain: &'a [CertificateDer<'static>],
+    roots: &'a Arc<RootCertStore>,
+    provider: &'a Arc<CryptoProvider>,
+    name: &'a str,
+}
+
+impl Verify<'_> {
+    fn at(&self, now: UnixTime) -> Result<(), rustls::Error> {
+        let Some((leaf, rest)) = self.chain.split_first() else {
+            return Err(rustls::Error::NoCertificatesPresented);
+        };
+        let other = |error: &dyn fmt::Display| rustls::Error::General(error.to_string());
+        let name = ServerName::try_from(self.name).map_err(|error| other(&error))?;
+        let (roots, provider) = (self.roots, self.provider);
+        WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone())
+            .build()
+            .map_err(|error| other(&error))?
+            .verify_server_cert(leaf, rest, &name, &[], now)?;
+        WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone())
+            .build()
+            .map_err(|error| other(&error))?
+            .verify_client_cert(leaf, rest, now)?;
+        Ok(())
+    }
+
+    /// What expires first in the chain.
+    fn expires_us(&self, now: UnixTime) -> TimestampUs {
+        let far = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()) + FAR_FUTURE);
+        match self.at(far) {
+            Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext {
+                not_after,
+                ..
+            })) => not_after.as_secs().saturating_mul(1_000_000),
+            Ok(()) | Err(_) => u64::MAX,
+        }
+    }
+}
+
+fn explain_certificate(error: &rustls::Error, files: &TlsFiles, name: &str) -> ReplError {
+    let rustls::Error::InvalidCertificate(why) = error else {
+        return refused(&files.cert, error.to_string());
+    };
+    if let CertificateError::ExpiredContext { not_after, .. } = why {
+        let date = date(*not_after);
+        return refused(
+            &files.cert,
+            format!("expired on {date}: issue a new certificate"),
+        );
+    }
+    if let CertificateError::NotValidYetContext { not_before, .. } = why {
+        let date = date(*not_before);
+        let what = "check the clock of this machine, or wait";
+        return refused(&files.cert, format!("not valid before {date}: {what}"));
+    }
+    if let CertificateError::NotValidForNameContext { presented, .. } = why {
+        let has = presented.join(", ");
+        let what = "check `site.name` and `cluster`, or issue a certificate for this site";
+        return refused(
+            &files.cert,
+            format!("is for {has}, this site is {name:?}: {what}"),
+        );
+    }
+    if matches!(
+        why,
+        CertificateError::UnknownIssuer | CertificateError::BadSignature
+    ) {
+        let ca = files.ca.display();
+        let what = "use the certificate and the CA of the same cluster";
+        return refused(
+            &files.cert,
+            format!("was not issued by the authority in {ca}: {what}"),
+        );
+    }
+    if matches!(
+        why,
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. }
+    ) {
+        let what = "issue it for server and client authentication";
+        return refused(
+            &files.cert,
+            format!("is not for both ends of a connection: {what}"),
+        );
+    }
+    refused(&files.cert, format!("{why}: issue a new certificate"))
+}
+
+fn explain_key(error: &rustls::Error, files: &TlsFiles) -> ReplError {
+    if matches!(error, rustls::Error::InconsistentKeys(_)) {
+        let cert = files.cert.display();
+        let what = "both must come from the same issue";
+        return refused(
+            &files.key,
+            format!("is not the key of the certificate in {cert}: {what}"),
+        );
+    }
+    refused(&files.key, format!("cannot be used: {error}"))
+}
+
+fn date(time: UnixTime) -> String {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    match jiff::Timestamp::from_second(seconds) {
+        Ok(time) => time.to_string(),
+        Err(_) => format!("second {seconds}"),
+    }
+}
+
+fn certificates(pem: &[u8], file: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let all = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+    let all = all.map_err(|error| refused(file, format!("no certificate in PEM: {error}")))?;
+    if all.is_empty() {
+        return Err(refused(file, "holds no certificate in PEM"));
+    }
+    Ok(all)
+}
+
+fn roots(pem: &[u8], file: &Path) -> Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(pem, file)? {
+        let added = roots.add(certificate);
+        added.map_err(|error| refused(file, format!("is not an authority: {error}")))?;
+    }
+    Ok(roots)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let failed = |error| ReplError::io("read certificate file", path, error);
+    let bytes = std::fs::metadata(path).map_err(failed)?.len();
+    if bytes > PEM_BYTES_MAX {
+        return Err(refused(
+            path,
+            format!("{bytes} bytes are above {PEM_BYTES_MAX}"),
+        ));
+    }
+    std::fs::read(path).map_err(failed)
+}
+
+fn refused(file: &Path, reason: impl fmt::Display) -> ReplError {
+    ReplError::serialization("tls", format!("{}: {reason}", file.display()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,214 @@
+//! Rules between keys, and what the disk says about them.
+//!
+//! A key that could not be read is not judged again: only what stands in the file and was understood is compared.
+
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use super::problem::{Findings, Refusal};
+use super::units::format_duration;
+use super::{Config, NAME_BYTES_MAX, Role};
+
+/// What the name of a site or a cluster may be, for help texts.
+pub const NAME_RULE: &str = "a-z, 0-9 and '-', at most 63 characters";
+
+/// True when `text` can name a site or a cluster: one DNS label in lower case, as it stands in certificates.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=NAME_BYTES_MAX).contains(&text.len())
+        && text.bytes().all(inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// A checked name.
+pub(super) fn name(text: &str) -> Result<String, Refusal> {
+    if is_name(text) {
+        return Ok(text.to_owned());
+    }
+    Err(Refusal::new(
+        format!("\"{text}\" is no name"),
+        format!("use {NAME_RULE}"),
+    ))
+}
+
+/// Rules between keys; the disk is not asked.
+pub(super) fn relations(config: &Config, findings: &mut Findings) {
+    roles(config, findings);
+    peers(config, findings);
+    reachability(config, findings);
+    ordered_durations(config, findings);
+}
+
+fn roles(config: &Config, findings: &mut Findings) {
+    let site = &config.site;
+    let role_place = findings.place("site.role");
+    let primary_place = findings.place("site.primary_site_id");
+    match (site.role, site.primary_site_id) {
+        (Role::Replica, None) => findings.add(
+            role_place,
+            "a replica must know whose tree it follows",
+            "add primary_site_id = the id of that peer to [site]",
+        ),
+        (Role::Replica, Some(id)) if config.peers.iter().all(|peer| peer.id != id) => findings.add(
+            primary_place,
+            format!("primary_site_id {id} is no peer"),
+            "add a [[peer]] with that id",
+        ),
+        (Role::Bidirectional | Role::Primary, Some(_)) => findings.add(
+            primary_place,
+            format!(
+                "primary_site_id has no meaning for a site with role \"{}\"",
+                site.role.as_str()
+            ),
+            "remove it, or set role = \"replica\"",
+        ),
+        (Role::Replica, Some(_)) | (Role::Bidirectional | Role::Primary, None) => {}
+    }
+}
+
+fn peers(config: &Config, findings: &mut Findings) {
+    for (index, peer) in config.peers.iter().enumerate() {
+        let id_place = findings.place(&format!("peer[{index}].id"));
+        let name_place = findings.place(&format!("peer[{index}].name"));
+        let (id, name) = (peer.id, &peer.name);
+        let earlier = config.peers.iter().take(index);
+        if id_place.is_some() && id == config.site.id {
+            findings.add(
+                id_place,
+                format!("peer {id} has the id of this site"),
+                "list only the other sites; give every site its own id",
+            );
+        } else if id_place.is_some() && earlier.clone().any(|other| other.id == id) {
+            findings.add(
+                id_place,
+                format!("two peers have the id {id}"),
+                "give every site its own id",
+            );
+        }
+        if name_place.is_some() && *name == config.site.name {
+            findings.add(
+                name_place,
+                format!("peer \"{name}\" has the name of this site"),
+                "list only the other sites; give every site its own name",
+            );
+        } else if name_place.is_some() && earlier.clone().any(|other| other.name == *name) {
+            findings.add(
+                name_place,
+                format!("two peers have the name \"{name}\""),
+                "give every site its own name",
+            );
+        }
+    }
+}
+
+/// A connection must be possible, and only an encrypted one.
+fn reachability(config: &Config, findings: &mut Findings) {
+    if config.tls.is_none() && !config.peers.is_empty() {
+        findings.add(
+            findings.place("peer[0]"),
+            "there are peers, but no [tls] section, and sites talk only over TLS",
+            "add [tls] with cert, key and ca",
+        );
+    }
+    if config.conduit.listen.is_some() || findings.is_unreadable("conduit.listen") {
+        return;
+    }
+    for (index, peer) in config.peers.iter().enumerate() {
+        let key = format!("peer[{index}]");
+        let unreadable = findings.is_unreadable(&format!("{key}.endpoints"));
+        if peer.endpoints.is_empty() && !unreadable {
+            findings.add(
+                findings.place(&key),
+                format!(
+                    "peer {} has no endpoints and this site does not listen: they can never meet",
+                    peer.id
+                ),
+                "add endpoints to the peer, or listen to [conduit]",
+            );
+        }
+    }
+}
+
+fn ordered_durations(config: &Config, findings: &mut Findings) {
+    let (tree, conduit) = (&config.tree, &config.conduit);
+    for (low_key, low, high_key, high) in [
+        (
+            "tree.settle",
+            tree.settle,
+            "tree.settle_max",
+            tree.settle_max,
+        ),
+        (
+            "conduit.reconnect_delay",
+            conduit.reconnect_delay,
+            "conduit.max_reconnect_delay",
+            conduit.max_reconnect_delay,
+        ),
+    ] {
+        let place = findings.place(high_key).or_else(|| findings.place(low_key));
+        if place.is_some() && low > high {
+            let (low, high) = (format_duration(low), format_duration(high));
+            findings.add(
+                place,
+                format!("{high_key} ({high}) is shorter than {low_key} ({low})"),
+                format!("raise {high_key} or lower {low_key}"),
+            );
+        }
+    }
+}
+
+/// What the disk says: the root is there, and the state lies outside it.
+pub(super) fn disk(config: &Config, findings: &mut Findings) {
+    let Some(root_place) = findings.place("tree.root") else {
+        return;
+    };
+    let root = &config.tree.root;
+    let shown = root.display();
+    match fs::metadata(root) {
+        Ok(metadata) if metadata.is_dir() => {}
+        Ok(_) => findings.add(
+            Some(root_place),
+            format!("tree.root: {shown} is not a directory"),
+            "name the top directory of the tree",
+        ),
+        Err(error) => findings.add(
+            Some(root_place),
+            format!("tree.root: cannot use {shown}: {error}"),
+            "create the directory or correct the path",
+        ),
+    }
+    if findings.is_unreadable("state.dir") {
+        return;
+    }
+    let (root, state) = (real_path(root), real_path(&config.state.dir));
+    if state.starts_with(&root) {
+        let state_place = findings.place("state.dir");
+        findings.add(
+            state_place.or(Some(root_place)),
+            format!("state.dir: {} lies inside the tree {}", state.display(), root.display()),
+            "choose a folder outside the tree, such as /var/lib/cfs-repl: the journal must not replicate itself",
+        );
+    }
+}
+
+/// The path without symbolic links and `..`; what does not exist yet is taken as it is written.
+fn real_path(path: &Path) -> PathBuf {
+    let mut real = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                real.pop();
+            }
+            Component::Normal(_) | Component::RootDir | Component::Prefix(_) => {
+                real.push(component);
+                if let Ok(resolved) = fs::canonicalize(&real) {
+                    real = resolved;
+                }
+            }
+        }
+    }
+    real
+}

@@ -1,0 +1,362 @@
+//! What a configuration may say, and that everything wrong in it is told at once, with its place.
+
+use super::*;
+
+const MINIMAL: &str =
+    "[site]\nid = 1\nname = \"fra-1\"\ncluster = \"prod\"\n[tree]\nroot = \"/srv\"\n";
+
+const PAIR: &str = r#"
+[site]
+id = 1
+name = "fra-1"
+cluster = "prod"
+[tree]
+root = "/srv"
+[conduit]
+listen = "[::]:7443"
+[tls]
+cert = "tls/fra-1.pem"
+key = "/etc/fra-1.key"
+ca = "tls/ca.pem"
+[[peer]]
+id = 2
+name = "iad-2"
+endpoints = ["iad.example.net:7443", "[2001:db8::1]:7443"]
+[[peer]]
+id = 3
+name = "gru-3"
+"#;
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, Path::new("etc/config.toml"))
+}
+
+/// The lines of the error, which has to be one.
+fn problems(text: &str) -> Vec<String> {
+    let error = parse(text).unwrap_err().to_string();
+    error.lines().map(str::to_owned).collect()
+}
+
+fn example(peers: &[ExamplePeer]) -> String {
+    Config::example(&Example {
+        site_id: 1,
+        name: "fra-1",
+        cluster: "prod",
+        role: Role::Bidirectional,
+        primary_site_id: None,
+        root: Path::new("/srv/a \"b\"\\c"),
+        state: Path::new("/var/lib/cfs-repl"),
+        listen: "0.0.0.0:7443".parse().ok(),
+        tls: (!peers.is_empty()).then_some(Path::new("tls")),
+        peers,
+    })
+}
+
+/// Turns every spelled-out default into a setting.
+fn with_defaults_set(text: &str) -> String {
+    let lines = text.lines().map(|line| match line.strip_prefix('#') {
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase()) => rest,
+        _ => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_minimal_file_has_the_documented_defaults() {
+    let config = parse(MINIMAL).unwrap();
+    assert_eq!(config.state.dir, Path::new("/var/lib/cfs-repl"));
+    assert_eq!(config.state.journal_budget_bytes, 20 << 30);
+    assert_eq!(config.tree.settle, Duration::from_secs(1));
+    assert_eq!(
+        (config.tree.brake_percent, config.tree.brake_files),
+        (50, 1_000)
+    );
+    assert_eq!(config.conduit.window_entries, 4_096);
+    assert_eq!(config.conduit.window_bytes, 8 << 20);
+    assert_eq!(config.conduit.reconnect_delay, Duration::from_millis(200));
+    assert_eq!(config.conduit.max_reconnect_delay, Duration::from_secs(30));
+    assert_eq!(config.conflicts.retention, Duration::from_secs(30 * 86_400));
+    assert_eq!((config.tls, config.peers.len()), (None, 0));
+}
+
+#[test]
+fn every_section_is_read_and_relative_paths_start_at_the_folder_of_the_file() {
+    let config = parse(PAIR).unwrap();
+    let tls = config.tls.unwrap();
+    assert_eq!(tls.cert, Path::new("etc/tls/fra-1.pem"));
+    assert_eq!(tls.key, Path::new("/etc/fra-1.key"));
+    assert_eq!(config.conduit.listen, "[::]:7443".parse().ok());
+    let endpoints: Vec<String> = config.peers[0]
+        .endpoints
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(endpoints, ["iad.example.net:7443", "[2001:db8::1]:7443"]);
+    assert_eq!(
+        (config.peers[1].id, config.peers[1].endpoints.len()),
+        (3, 0)
+    );
+}
+
+#[test]
+fn numbers_may_be_written_as_toml_allows() {
+    let text = format!("{MINIMAL}brake_files = 1_500\n[conduit]\nwindow_entries = 0x10\n");
+    let config = parse(&text).unwrap();
+    assert_eq!(
+        (config.tree.brake_files, config.conduit.window_entries),
+        (1_500, 16)
+    );
+}
+
+#[test]
+fn a_refused_value_may_hold_anything() {
+    let text = MINIMAL.replace("fra-1", "a; b");
+    assert_eq!(
+        problems(&text),
+        [
+            "etc/config.toml:3:8: site.name: \"a; b\" is no name; use a-z, 0-9 and '-', at most 63 characters"
+        ]
+    );
+}
+
+#[test]
+fn the_example_parses_and_its_defaults_are_the_defaults() {
+    let peer = |id, name: &str, endpoints: &[&str]| ExamplePeer {
+        id,
+        name: name.to_owned(),
+        endpoints: endpoints.iter().map(|text| text.parse().unwrap()).collect(),
+    };
+    for peers in [
+        vec![],
+        vec![
+            peer(2, "iad-2", &["iad:7443", "10.0.0.2:7443"]),
+            peer(3, "gru-3", &[]),
+        ],
+    ] {
+        let text = example(&peers);
+        let config = parse(&text).unwrap();
+        assert_eq!(config.tree.root, Path::new("/srv/a \"b\"\\c"));
+        assert_eq!(config.peers.len(), peers.len());
+        let set = with_defaults_set(&text);
+        assert_ne!(set, text);
+        assert_eq!(parse(&set).unwrap(), config, "{set}");
+    }
+}
+
+#[test]
+fn the_example_explains_every_key_there_is() {
+    let text = example(&[]);
+    // An unknown key that resembles nothing makes every section list what it knows.
+    for section in [
+        "site",
+        "tree",
+        "state",
+        "conduit",
+        "tls",
+        "conflicts",
+        "log",
+    ] {
+        let wrong = format!("[{section}]\nqqqq = 1\n");
+        let told = problems(&wrong)
+            .into_iter()
+            .find(|line| line.contains("qqqq"))
+            .unwrap();
+        let (_, known) = told.split_once("known here: ").unwrap();
+        for key in known.split(", ") {
+            let stands = text.lines().any(|line| {
+                line.trim_start_matches(['#', ' '])
+                    .starts_with(&format!("{key} = "))
+            });
+            assert!(stands, "{section}.{key} is not in the example");
+        }
+    }
+}
+
+#[test]
+fn an_unknown_key_is_told_with_its_place_and_the_nearest_known_one() {
+    let text = MINIMAL.replace("root", "rot");
+    assert_eq!(
+        problems(&text),
+        [
+            "etc/config.toml:5:1: missing key \"root\" in [tree]; add root = \"/srv/media\", the tree to replicate",
+            "etc/config.toml:6:1: unknown key \"rot\" in [tree]; did you mean \"root\"?",
+        ]
+    );
+    let text = format!("{MINIMAL}[condiut]\nlisten = 1\n");
+    assert_eq!(
+        problems(&text),
+        ["etc/config.toml:7:2: unknown section \"condiut\"; did you mean \"conduit\"?"]
+    );
+    let text = PAIR.replace("endpoints", "endpoint");
+    assert!(
+        problems(&text)[0]
+            .contains("unknown key \"endpoint\" in [peer]; did you mean \"endpoints\"?")
+    );
+}
+
+#[test]
+fn all_problems_are_told_not_only_the_first() {
+    let text = PAIR
+        .replace("id = 1\n", "id = 0\n")
+        .replace("\"prod\"", "\"Prod\"")
+        .replace(
+            "[::]:7443\"\n[tls]",
+            "7443\"\nwindow_bytes = \"8MB\"\nreconnect_delay = 5\n[tls]",
+        )
+        .replace("iad.example.net:7443", "https://iad.example.net");
+    let told = problems(&text);
+    let starts = [
+        ("3:6", "site.id: 0 is out of range"),
+        ("5:11", "site.cluster: \"Prod\" is no name"),
+        ("9:10", "conduit.listen: \"7443\" is no address"),
+        ("10:16", "conduit.window_bytes: \"8MB\" is no size"),
+        (
+            "11:19",
+            "conduit.reconnect_delay: a string is needed, not a",
+        ),
+        (
+            "19:13",
+            "peer[0].endpoints: \"https://iad.example.net\" is no endpoint",
+        ),
+    ];
+    assert_eq!(told.len(), starts.len(), "{told:#?}");
+    for (line, (place, what)) in told.iter().zip(starts) {
+        assert!(
+            line.starts_with(&format!("etc/config.toml:{place}: {what}")),
+            "{line}"
+        );
+        assert!(line.contains("; "), "no hint in {line}");
+    }
+}
+
+#[test]
+fn rules_between_keys_are_told() {
+    type Case = (&'static str, &'static str, &'static str);
+    let cases: [Case; 10] = [
+        ("id = 2", "id = 1", "peer 1 has the id of this site"),
+        ("\"iad-2\"", "\"fra-1\"", "has the name of this site"),
+        ("id = 3", "id = 2", "two peers have the id 2"),
+        (
+            "\"gru-3\"",
+            "\"iad-2\"",
+            "two peers have the name \"iad-2\"",
+        ),
+        (
+            "listen = \"[::]:7443\"",
+            "",
+            "peer 3 has no endpoints and this site does not listen",
+        ),
+        ("[tls]", "[log]", "no [tls] section"),
+        (
+            "id = 1\n",
+            "id = 1\nrole = \"replica\"\n",
+            "whose tree it follows",
+        ),
+        (
+            "id = 1\n",
+            "id = 1\nrole = \"replica\"\nprimary_site_id = 9\n",
+            "9 is no peer",
+        ),
+        (
+            "id = 1\n",
+            "id = 1\nprimary_site_id = 2\n",
+            "has no meaning",
+        ),
+        (
+            "root = ",
+            "settle = \"6s\"\nroot = ",
+            "tree.settle_max (5s) is shorter than tree.settle (6s)",
+        ),
+    ];
+    parse(PAIR).unwrap();
+    for (from, to, why) in cases {
+        let text = PAIR.replacen(from, to, 1);
+        assert!(
+            problems(&text).iter().any(|line| line.contains(why)),
+            "{why}: {text}"
+        );
+    }
+}
+
+#[test]
+fn broken_toml_is_told_with_its_place_and_never_panics() {
+    for (text, place) in [
+        ("[site\nid = 1", "1:"),
+        ("a = \"x\nb = 1", "1:"),
+        ("[site]\nid = 1\nid = 2", "3:"),
+    ] {
+        let told = problems(text);
+        let prefix = format!("etc/config.toml:{place}");
+        assert!(
+            told.iter().any(|line| line.starts_with(&prefix)),
+            "{text}: {told:?}"
+        );
+    }
+    for end in 0..PAIR.len() {
+        let (head, _) = PAIR.split_at(end);
+        drop(parse(head));
+        drop(parse(&format!("{head}\u{0}é[[")));
+    }
+    for text in [
+        "site = 1",
+        "peer = 1",
+        "peer = [1]",
+        "[[site]]",
+        "[peer]",
+        "tree.root = [[]]",
+        "site.id = -1",
+    ] {
+        assert!(!problems(text).is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn a_missing_file_is_told_with_the_command_that_writes_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("none.toml");
+    let error = Config::load(&file).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        format!(
+            "{}: the configuration file does not exist; write one with: cfs-repl init --help",
+            file.display()
+        )
+    );
+}
+
+#[test]
+fn the_disk_is_asked_about_root_and_state() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.toml");
+    std::fs::create_dir(dir.path().join("tree")).unwrap();
+    std::fs::write(dir.path().join("plain"), "x").unwrap();
+    std::os::unix::fs::symlink("tree", dir.path().join("alias")).unwrap();
+    let load = |root: &str, state: &str| {
+        let site = "[site]\nid = 1\nname = \"a\"\ncluster = \"c\"\n";
+        let text = format!("{site}[tree]\nroot = \"{root}\"\n[state]\ndir = \"{state}\"\n");
+        std::fs::write(&file, text).unwrap();
+        Config::load(&file).map_err(|error| error.to_string())
+    };
+    let config = load("tree", "state").unwrap();
+    assert_eq!(config.tree.root, dir.path().join("tree"));
+    load("alias", "tree-state").unwrap();
+    for (root, state, place, why) in [
+        ("none", "state", ":6:8:", "cannot use"),
+        ("plain", "state", ":6:8:", "is not a directory"),
+        ("tree", "tree", ":8:7:", "lies inside the tree"),
+        ("tree", "tree/deep/state", ":8:7:", "lies inside the tree"),
+        ("alias", "tree/state", ":8:7:", "lies inside the tree"),
+        (
+            "tree",
+            "other/../alias/state",
+            ":8:7:",
+            "lies inside the tree",
+        ),
+    ] {
+        let error = load(root, state).unwrap_err();
+        assert!(
+            error.contains(place) && error.contains(why),
+            "{root} {state}: {error}"
+        );
+    }
+}

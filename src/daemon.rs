@@ -1,0 +1,3 @@
+//! The daemon: the parts put together, and the tasks that run them.
+
+pub mod tasks;

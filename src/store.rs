@@ -1,0 +1,439 @@
+//! The durable state of a site: one embedded store behind one module, so that it can be exchanged.
+//!
+//! It is a view of the logs that may lag behind them. Changes gather in memory and are committed together with the
+//! log positions up to which they were made; after a crash the logs are replayed from there. Keys are made so that
+//! every range the merge asks for is one contiguous run.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::error::Result;
+use crate::journal::dot::{Actor, LwwKey, Seen};
+use crate::journal::op::{FileTime, Name};
+use crate::sync::conflict::{Ack, ConflictId, ConflictRecord};
+use crate::sync::node::{Child, DirMove, Node};
+use crate::sync::port::{DeviceImage, Image};
+use crate::sync::state::State;
+
+mod codec;
+mod key;
+mod kv;
+
+use key::{Key, Table};
+
+/// The state of one site on disk. One loop owns it.
+#[derive(Debug)]
+pub struct Store {
+    kv: kv::Kv,
+}
+
+impl Store {
+    /// Opens the store in the file `path`, made when it is missing.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, is damaged, or is in use by another process.
+    pub fn open(path: &Path) -> Result<Self> {
+        Ok(Self {
+            kv: kv::Kv::open(path)?,
+        })
+    }
+
+    /// Makes everything since the last commit durable, in one transaction.
+    ///
+    /// # Errors
+    /// When the disk refuses. The store is then dropped and opened again: what was not committed is replayed.
+    pub fn commit(&mut self) -> Result<()> {
+        self.kv.commit()
+    }
+
+    /// Bytes that wait for [`Store::commit`].
+    #[must_use]
+    pub const fn pending_bytes(&self) -> usize {
+        self.kv.pending_bytes()
+    }
+
+    /// A number kept under a name, such as a log position; zero when it was never set.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn number(&self, name: &str) -> Result<u64> {
+        let value = self
+            .kv
+            .get(&Key::of(Table::Meta).bytes(name.as_bytes()).done())?;
+        value.map_or(Ok(0), |value| key::number(&value))
+    }
+
+    /// Sets a number.
+    pub fn set_number(&mut self, name: &str, number: u64) {
+        let key = Key::of(Table::Meta).bytes(name.as_bytes()).done();
+        self.kv.put(key, Some(number.to_be_bytes().to_vec()));
+    }
+
+    /// All actors of which any stream was merged.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn actors(&self) -> Result<BTreeSet<Actor>> {
+        let mut actors = BTreeSet::new();
+        self.kv
+            .scan(&Key::of(Table::Cursor).done(), None, |key, _| {
+                let mut parts = key::Parts::behind(key, Table::Cursor)?;
+                let _stream = parts.u32()?;
+                actors.insert(Actor::new(parts.u64()?, parts.u64()?));
+                Ok(true)
+            })?;
+        Ok(actors)
+    }
+
+    fn inode_key(table: Table, inode: u64) -> Vec<u8> {
+        Key::of(table).u64(inode).done()
+    }
+
+    fn decoded<T>(&self, key: &[u8], decode: impl FnOnce(&[u8]) -> Result<T>) -> Result<Option<T>> {
+        self.kv.get(key)?.map(|value| decode(&value)).transpose()
+    }
+
+    fn name_key(directory: u64, name: &Name) -> Vec<u8> {
+        Key::of(Table::AppliedName)
+            .u64(directory)
+            .bytes(name.as_bytes())
+            .done()
+    }
+}
+
+impl State for Store {
+    fn node(&self, inode: u64) -> Result<Option<Node>> {
+        self.decoded(&Self::inode_key(Table::Node, inode), codec::node_from_bytes)
+    }
+
+    fn set_node(&mut self, inode: u64, node: &Node) -> Result<()> {
+        self.kv.put(
+            Self::inode_key(Table::Node, inode),
+            Some(codec::node_to_bytes(node)),
+        );
+        Ok(())
+    }
+
+    fn children_at(&self, parent: u64, name: &Name) -> Result<Vec<Child>> {
+        let prefix = Key::of(Table::Child).u64(parent).name(name).done();
+        let mut children = Vec::new();
+        self.kv.scan(&prefix, None, |key, _| {
+            children.push(key::child(key)?.1);
+            Ok(true)
+        })?;
+        Ok(children)
+    }
+
+    fn children_of(&self, parent: u64) -> Result<Vec<(Name, Child)>> {
+        let mut children = Vec::new();
+        self.kv
+            .scan(&Key::of(Table::Child).u64(parent).done(), None, |key, _| {
+                children.push(key::child(key)?);
+                Ok(true)
+            })?;
+        Ok(children)
+    }
+
+    fn has_children(&self, parent: u64) -> Result<bool> {
+        let mut any = false;
+        self.kv
+            .scan(&Key::of(Table::Child).u64(parent).done(), None, |_, _| {
+                any = true;
+                Ok(false)
+            })?;
+        Ok(any)
+    }
+
+    fn set_child(&mut self, parent: u64, name: &Name, child: Child, present: bool) -> Result<()> {
+        let key = Key::of(Table::Child)
+            .u64(parent)
+            .name(name)
+            .child(child)
+            .done();
+        self.kv.put(key, present.then(Vec::new));
+        Ok(())
+    }
+
+    fn dir_move(&self, key: LwwKey) -> Result<Option<DirMove>> {
+        self.decoded(
+            &Key::of(Table::Move).lww(&key).done(),
+            codec::move_from_bytes,
+        )
+    }
+
+    fn dir_moves_after(&self, key: LwwKey) -> Result<Vec<(LwwKey, DirMove)>> {
+        let after = Key::of(Table::Move).lww(&key).done();
+        let mut moves = Vec::new();
+        self.kv
+            .scan(&Key::of(Table::Move).done(), Some(&after), |key, value| {
+                moves.push((key::lww(key)?, codec::move_from_bytes(value)?));
+                Ok(true)
+            })?;
+        Ok(moves)
+    }
+
+    fn set_dir_move(&mut self, key: LwwKey, dir_move: &DirMove) -> Result<()> {
+        self.kv.put(
+            Key::of(Table::Move).lww(&key).done(),
+            Some(codec::move_to_bytes(dir_move)),
+        );
+        Ok(())
+    }
+
+    fn conflict(&self, id: ConflictId) -> Result<Option<ConflictRecord>> {
+        let key = Key::of(Table::Conflict).bytes(&id.0).done();
+        self.decoded(&key, |value| codec::conflict_from_bytes(id, value))
+    }
+
+    fn set_conflict(&mut self, record: &ConflictRecord) -> Result<()> {
+        let key = Key::of(Table::Conflict).bytes(&record.id.0).done();
+        self.kv.put(key, Some(codec::conflict_to_bytes(record)));
+        Ok(())
+    }
+
+    fn conflicts(&self) -> Result<Vec<ConflictRecord>> {
+        let mut records = Vec::new();
+        self.kv
+            .scan(&Key::of(Table::Conflict).done(), None, |key, value| {
+                let id = ConflictId(key::Parts::behind(key, Table::Conflict)?.array()?);
+                records.push(codec::conflict_from_bytes(id, value)?);
+                Ok(true)
+            })?;
+        Ok(records)
+    }
+
+    fn ack(&self, id: ConflictId) -> Result<Option<Ack>> {
+        self.decoded(
+            &Key::of(Table::Ack).bytes(&id.0).done(),
+            codec::ack_from_bytes,
+        )
+    }
+
+    fn set_ack(&mut self, id: ConflictId, ack: &Ack) -> Result<()> {
+        self.kv.put(
+            Key::of(Table::Ack).bytes(&id.0).done(),
+            Some(codec::ack_to_bytes(ack)),
+        );
+        Ok(())
+    }
+
+    fn derived_of(&self, inode: u64) -> Result<BTreeSet<ConflictId>> {
+        let ids = self.decoded(
+            &Self::inode_key(Table::Derived, inode),
+            codec::ids_from_bytes,
+        )?;
+        Ok(ids.unwrap_or_default())
+    }
+
+    fn set_derived_of(&mut self, inode: u64, ids: &BTreeSet<ConflictId>) -> Result<()> {
+        let value = (!ids.is_empty()).then(|| codec::ids_to_bytes(ids));
+        self.kv.put(Self::inode_key(Table::Derived, inode), value);
+        Ok(())
+    }
+
+    fn suspects(&self) -> Result<BTreeSet<u64>> {
+        let mut inodes = BTreeSet::new();
+        self.kv
+            .scan(&Key::of(Table::Suspect).done(), None, |key, _| {
+                inodes.insert(key::Parts::behind(key, Table::Suspect)?.u64()?);
+                Ok(true)
+            })?;
+        Ok(inodes)
+    }
+
+    fn set_suspect(&mut self, inode: u64, suspect: bool) -> Result<()> {
+        self.kv.put(
+            Self::inode_key(Table::Suspect, inode),
+            suspect.then(Vec::new),
+        );
+        Ok(())
+    }
+
+    fn cursor(&self, actor: Actor, stream: u32) -> Result<u64> {
+        let key = Key::of(Table::Cursor).u32(stream).actor(actor).done();
+        self.kv
+            .get(&key)?
+            .map_or(Ok(0), |value| key::number(&value))
+    }
+
+    fn set_cursor(&mut self, actor: Actor, stream: u32, seq: u64) -> Result<()> {
+        let key = Key::of(Table::Cursor).u32(stream).actor(actor).done();
+        self.kv.put(key, Some(seq.to_be_bytes().to_vec()));
+        Ok(())
+    }
+
+    fn cursors(&self, stream: u32) -> Result<Seen> {
+        let mut seen = Seen::new();
+        self.kv.scan(
+            &Key::of(Table::Cursor).u32(stream).done(),
+            None,
+            |key, value| {
+                let mut parts = key::Parts::behind(key, Table::Cursor)?;
+                let _stream = parts.u32()?;
+                seen.set(Actor::new(parts.u64()?, parts.u64()?), key::number(value)?);
+                Ok(true)
+            },
+        )?;
+        Ok(seen)
+    }
+
+    fn applied(&self, inode: u64) -> Result<Option<Image>> {
+        let key = Self::inode_key(Table::Applied, inode);
+        self.decoded(&key, |value| codec::image_from_bytes(inode, value))
+    }
+
+    fn set_applied(&mut self, inode: u64, image: Option<&Image>) -> Result<()> {
+        let names = |image: &Image| {
+            let links = image.links.iter().filter(|_| image.merged_into.is_none());
+            links
+                .map(|l| (l.parent, l.name.clone(), l.link))
+                .collect::<Vec<_>>()
+        };
+        for (parent, name, link) in self.applied(inode)?.iter().flat_map(names) {
+            if self.applied_at(parent, &name)? == Some((inode, link)) {
+                self.kv.put(Self::name_key(parent, &name), None);
+            }
+        }
+        for (parent, name, link) in image.into_iter().flat_map(names) {
+            let value = Key::pair(inode, link);
+            self.kv.put(Self::name_key(parent, &name), Some(value));
+        }
+        // Bytes that travelled inside an entry are on the disk; the store need not hold them again.
+        let stripped = image.map(|image| {
+            let mut image = image.clone();
+            if let Some(content) = &mut image.content {
+                content.value.inline = None;
+            }
+            codec::image_to_bytes(&image)
+        });
+        self.kv
+            .put(Self::inode_key(Table::Applied, inode), stripped);
+        Ok(())
+    }
+
+    fn applied_entries(&self, directory: u64) -> Result<Vec<(Name, u64, u64)>> {
+        let mut entries = Vec::new();
+        self.kv.scan(
+            &Key::of(Table::AppliedName).u64(directory).done(),
+            None,
+            |key, value| {
+                let mut parts = key::Parts::behind(key, Table::AppliedName)?;
+                let _directory = parts.u64()?;
+                let mut pair = key::Parts::new(value);
+                entries.push((Name::new(parts.rest().to_vec())?, pair.u64()?, pair.u64()?));
+                Ok(true)
+            },
+        )?;
+        Ok(entries)
+    }
+
+    fn applied_at(&self, directory: u64, name: &Name) -> Result<Option<(u64, u64)>> {
+        self.decoded(&Self::name_key(directory, name), |value| {
+            let mut pair = key::Parts::new(value);
+            Ok((pair.u64()?, pair.u64()?))
+        })
+    }
+
+    fn dirty_after(&self, after: Option<(u64, u64)>, limit: usize) -> Result<Vec<(u64, u64)>> {
+        let after = after.map(|(order, inode)| Key::of(Table::DirtyOrder).u64(order).u64(inode));
+        let mut marked = Vec::new();
+        let prefix = Key::of(Table::DirtyOrder).done();
+        self.kv
+            .scan(&prefix, after.map(Key::done).as_deref(), |key, _| {
+                let mut parts = key::Parts::behind(key, Table::DirtyOrder)?;
+                marked.push((parts.u64()?, parts.u64()?));
+                Ok(marked.len() < limit)
+            })?;
+        Ok(marked)
+    }
+
+    fn set_dirty(&mut self, inode: u64, order_us: Option<u64>) -> Result<()> {
+        let key = Self::inode_key(Table::Dirty, inode);
+        let old = self.decoded(&key, key::number)?;
+        if old == order_us {
+            return Ok(());
+        }
+        if let Some(old) = old {
+            self.kv
+                .put(Key::of(Table::DirtyOrder).u64(old).u64(inode).done(), None);
+        }
+        if let Some(order) = order_us {
+            let key = Key::of(Table::DirtyOrder).u64(order).u64(inode).done();
+            self.kv.put(key, Some(Vec::new()));
+        }
+        self.kv
+            .put(key, order_us.map(|order| order.to_be_bytes().to_vec()));
+        Ok(())
+    }
+
+    fn is_dirty(&self, inode: u64) -> Result<bool> {
+        Ok(self
+            .kv
+            .get(&Self::inode_key(Table::Dirty, inode))?
+            .is_some())
+    }
+
+    fn parked(&self, inode: u64) -> Result<Option<String>> {
+        self.decoded(&Self::inode_key(Table::Parked, inode), |value| {
+            Ok(String::from_utf8_lossy(value).into_owned())
+        })
+    }
+
+    fn all_parked(&self) -> Result<Vec<(u64, String)>> {
+        let mut parked = Vec::new();
+        self.kv
+            .scan(&Key::of(Table::Parked).done(), None, |key, value| {
+                let inode = key::Parts::behind(key, Table::Parked)?.u64()?;
+                parked.push((inode, String::from_utf8_lossy(value).into_owned()));
+                Ok(true)
+            })?;
+        Ok(parked)
+    }
+
+    fn set_parked(&mut self, inode: u64, reason: Option<&str>) -> Result<()> {
+        let value = reason.map(|reason| reason.as_bytes().to_vec());
+        self.kv.put(Self::inode_key(Table::Parked, inode), value);
+        Ok(())
+    }
+
+    fn device(&self, inode: u64) -> Result<Option<DeviceImage>> {
+        self.decoded(
+            &Self::inode_key(Table::Device, inode),
+            codec::device_from_bytes,
+        )
+    }
+
+    fn inode_of(&self, ino: u64, btime: FileTime) -> Result<Option<u64>> {
+        self.decoded(
+            &Key::of(Table::DeviceIndex).u64(ino).time(btime).done(),
+            key::number,
+        )
+    }
+
+    fn set_device(&mut self, inode: u64, device: Option<DeviceImage>) -> Result<()> {
+        if let Some(old) = self.device(inode)?
+            && self.inode_of(old.ino, old.btime)? == Some(inode)
+        {
+            self.kv.put(
+                Key::of(Table::DeviceIndex)
+                    .u64(old.ino)
+                    .time(old.btime)
+                    .done(),
+                None,
+            );
+        }
+        if let Some(device) = &device {
+            let key = Key::of(Table::DeviceIndex)
+                .u64(device.ino)
+                .time(device.btime)
+                .done();
+            self.kv.put(key, Some(inode.to_be_bytes().to_vec()));
+        }
+        let value = device.as_ref().map(codec::device_to_bytes);
+        self.kv.put(Self::inode_key(Table::Device, inode), value);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

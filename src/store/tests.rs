@@ -1,0 +1,203 @@
+//! The store on disk and the state in memory are one and the same to the merge: the same random entries lead to the
+//! same images, conflicts and work, across commits and reopening.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::journal::dot::{CONTROL_STREAM, ROOT_INODE};
+use crate::journal::op::{Attr, Change, Content, ManifestRoot, Owner, Place};
+use crate::journal::{EntryBatch, SeenRun};
+use crate::sync::author::Authored;
+use crate::sync::core::Core;
+use crate::sync::port::{LocalOp, LocalTxn, Outcome};
+use crate::sync::state::MemState;
+
+/// A local operation in small numbers: kind, inode, parent, name.
+type Step = (u8, u64, u64, u8);
+
+fn change(step: Step) -> (u64, Change) {
+    let (kind, inode, parent, name) = step;
+    let inode = (1 << 48) | (inode + 2);
+    let parent = if parent == 0 {
+        ROOT_INODE
+    } else {
+        (1 << 48) | (parent + 20)
+    };
+    let place = Place {
+        parent,
+        name: Name::new(vec![b'a' + name]).unwrap(),
+    };
+    let attr = Attr {
+        mode: Some(0o644),
+        owner: Some(Owner::default()),
+        ..Attr::default()
+    };
+    let content = Content {
+        size: 1,
+        manifest_root: ManifestRoot([name + 1; 32]),
+        ..Content::default()
+    };
+    match kind {
+        0 => (inode, Change::Create { place, attr }),
+        1 => (inode + 18, Change::MkDir { place, attr }),
+        2 => (
+            inode,
+            Change::Write {
+                content,
+                mode: None,
+            },
+        ),
+        3 => (inode, Change::Unlink { place, dir: false }),
+        4 => (inode + 18, Change::Unlink { place, dir: true }),
+        5 => (
+            inode,
+            Change::Rename {
+                place: Some(place),
+                dir: false,
+            },
+        ),
+        6 => (
+            inode + 18,
+            Change::Rename {
+                place: Some(place),
+                dir: true,
+            },
+        ),
+        7 => {
+            let name = bytes::Bytes::from(vec![b'u', name + 1]);
+            (
+                inode,
+                Change::SetXattr {
+                    name,
+                    value: bytes::Bytes::from_static(b"v"),
+                },
+            )
+        }
+        _ => (
+            inode,
+            Change::Symlink {
+                place,
+                attr,
+                target: bytes::Bytes::from_static(b"t"),
+            },
+        ),
+    }
+}
+
+fn batches(authored: &Authored) -> Vec<EntryBatch> {
+    let pairs = authored.entries.iter().zip(&authored.seen);
+    pairs
+        .map(|(entry, seen)| {
+            let mut batch = EntryBatch::new(entry.site_id, vec![entry.clone()], 1);
+            batch.seen_runs = vec![SeenRun {
+                first_seq: entry.seq,
+                seen: seen.clone(),
+            }];
+            batch
+        })
+        .collect()
+}
+
+/// Everything that the merge would do or show next.
+fn summary<S: State>(core: &mut Core<S>) -> String {
+    core.settle(u64::MAX, 9).unwrap();
+    let images = core.work(1_000).unwrap();
+    let conflicts = core.state().conflicts().unwrap();
+    let moves = core.state().dir_moves_after(LwwKey::default()).unwrap();
+    let root = core.state().children_of(ROOT_INODE).unwrap();
+    format!("{images:?}\n{conflicts:?}\n{moves:?}\n{root:?}")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+    #[test]
+    fn store_and_memory_hold_the_same_state(
+        steps in proptest::collection::vec(((0u8..9, 0u64..6, 0u64..5, 0u8..3), any::<bool>(), 0u8..6), 1..40),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.redb");
+        let (here, there) = (Actor::new(1, 11), Actor::new(2, 22));
+        let mut memory = Core::new(here, MemState::default(), 0);
+        let mut disk = Core::new(here, Store::open(&path).unwrap(), 0);
+        let mut other = Core::new(there, MemState::default(), 0);
+        for (at, (step, remote, event)) in (1u64..).zip(steps) {
+            let (inode, change) = change(step);
+            let op = LocalOp { inode, link: inode, change, back_date_us: None, device: None };
+            let txn = LocalTxn { ops: vec![op] };
+            if remote {
+                for batch in batches(&other.author(&txn, at * 100, true).unwrap()) {
+                    memory.merge_batch(&batch, at).unwrap();
+                    disk.merge_batch(&batch, at).unwrap();
+                }
+            } else {
+                let authored = memory.author(&txn, at * 100, true).unwrap();
+                prop_assert_eq!(&authored, &disk.author(&txn, at * 100, true).unwrap());
+                for batch in batches(&authored).iter().filter(|_| event > 2) {
+                    other.merge_batch(batch, at).unwrap();
+                }
+            }
+            if event == 1 {
+                disk.state_mut().commit().unwrap();
+            }
+            if event == 2 {
+                let images = memory.work(3).unwrap();
+                prop_assert_eq!(&images, &disk.work(3).unwrap());
+                for image in images {
+                    memory.done(image.clone(), Outcome::Applied).unwrap();
+                    disk.done(image, Outcome::Applied).unwrap();
+                }
+            }
+        }
+        let expected = summary(&mut memory);
+        prop_assert_eq!(&expected, &summary(&mut disk));
+        disk.state_mut().commit().unwrap();
+        let last = disk.clock().last_us();
+        drop(disk);
+        let mut reopened = Core::new(here, Store::open(&path).unwrap(), last);
+        prop_assert_eq!(&expected, &summary(&mut reopened));
+    }
+}
+
+#[test]
+fn numbers_cursors_devices_and_acks_survive_reopening() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.redb");
+    let actor = Actor::new(3, 7);
+    let device = DeviceImage {
+        ino: 12,
+        btime: FileTime {
+            seconds: -1,
+            nanos: 5,
+        },
+        size: 9,
+        ..DeviceImage::default()
+    };
+    let ack = Ack {
+        at_us: 1,
+        by: "ana".to_owned(),
+        note: "seen".to_owned(),
+        key: LwwKey::new(5, crate::journal::Dot::new(actor, CONTROL_STREAM, 1)),
+        acked: true,
+    };
+    let mut store = Store::open(&path).unwrap();
+    store.set_number("journal", 77);
+    store.set_cursor(actor, 4, 9).unwrap();
+    store.set_device(5, Some(device)).unwrap();
+    store.set_parked(5, Some("permission denied")).unwrap();
+    store.set_ack(ConflictId([1; 32]), &ack).unwrap();
+    store.commit().unwrap();
+    drop(store);
+    let mut store = Store::open(&path).unwrap();
+    assert_eq!(store.number("journal").unwrap(), 77);
+    assert_eq!(store.cursors(4).unwrap().get(actor), 9);
+    assert_eq!(store.actors().unwrap(), BTreeSet::from([actor]));
+    assert_eq!(store.inode_of(12, device.btime).unwrap(), Some(5));
+    assert_eq!(store.device(5).unwrap(), Some(device));
+    assert_eq!(
+        store.all_parked().unwrap(),
+        [(5, "permission denied".to_owned())]
+    );
+    assert_eq!(store.ack(ConflictId([1; 32])).unwrap(), Some(ack));
+    store.set_device(5, None).unwrap();
+    assert_eq!(store.inode_of(12, device.btime).unwrap(), None);
+}

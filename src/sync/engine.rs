@@ -1,0 +1,437 @@
+//! One site: its journal, the received logs of the others, the merged state, and the order in which they are written.
+//!
+//! Order is the promise: an entry is durable in the journal before anyone hears of it, a batch is durable in the
+//! received log before it is receipted, and the state is a view that is committed with the log positions it was made
+//! from. After any failure everything is dropped and opened again from disk, the way a crash would leave it: there is
+//! one path of recovery, and it is always in use.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tokio::sync::watch;
+
+use super::author::Authored;
+use super::conflict::{Ack, ConflictRecord};
+use super::core::Core;
+use super::ids::Minter;
+use super::port::{DeviceImage, Image, LocalTxn, Outcome};
+use super::progress::{StreamProgress, Waiting};
+use super::state::State;
+use crate::clock::SharedClock;
+use crate::disk::SharedDisk;
+use crate::error::{ReplError, Result};
+use crate::journal::dot::{Actor, CONTROL_STREAM, Dot, STREAM_COUNT};
+use crate::journal::op::{Change, FileTime, Name};
+use crate::journal::{AppendGroup, BatchReader, Durable, Journal, LogOptions, ReceivedLog};
+use crate::store::Store;
+
+mod handle;
+mod open;
+mod receive;
+
+pub use handle::{Handle, start};
+pub use receive::{Arrived, Refusal};
+
+/// Uncommitted state is written out at this size, or after a second, whichever comes first.
+const COMMIT_BYTES: usize = 4 << 20;
+
+/// Where a site keeps its state, and who it is.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// The state folder; it exists.
+    pub dir: PathBuf,
+    /// The disk that the logs are on.
+    pub disk: SharedDisk,
+    /// Time.
+    pub clock: SharedClock,
+    /// Layout of the logs.
+    pub log: LogOptions,
+    /// This site.
+    pub site_id: u64,
+    /// Incarnation and inode tag of a journal that has to be created: random.
+    pub seed: u64,
+    /// Entries of others are taken.
+    pub applies: bool,
+    /// Local changes are journaled.
+    pub sends: bool,
+}
+
+/// What an operator asks first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineStatus {
+    /// The journal.
+    pub actor: Actor,
+    /// Last seq of every stream of the journal that holds entries.
+    pub heads: BTreeMap<u32, u64>,
+    /// Bytes of the journal's segments.
+    pub journal_bytes: u64,
+    /// Entries of others that are merged and not applied.
+    pub waiting: usize,
+    /// Inodes that could not be applied, with the reason.
+    pub parked: Vec<(u64, String)>,
+    /// Conflicts that count and are not acknowledged.
+    pub open_conflicts: usize,
+    /// Conflicts on record.
+    pub conflicts: usize,
+    /// Last mark of each origin, in its hybrid clock.
+    pub marks: BTreeMap<Actor, u64>,
+    /// Why the engine had to be opened again, if it had to.
+    pub last_failure: Option<String>,
+}
+
+/// The engine of one site. One loop owns it ([`start`]); everything else goes through [`Handle`].
+#[derive(Debug)]
+pub struct Engine {
+    config: EngineConfig,
+    open: Option<Opened>,
+    /// Moves whenever there may be work for the connector, or progress to tell.
+    changed: watch::Sender<u64>,
+    last_failure: Option<String>,
+}
+
+/// Everything that is dropped and opened again together.
+#[derive(Debug)]
+struct Opened {
+    journal: Journal,
+    received: BTreeMap<Actor, ReceivedLog>,
+    core: Core<Store>,
+    minter: Minter,
+    waiting: Waiting,
+    marks: BTreeMap<Actor, u64>,
+    observed_us: u64,
+    committed_at_us: u64,
+}
+
+impl Engine {
+    /// Opens the site's logs and state, and replays what the state lags behind. A journal is created when there is
+    /// none.
+    ///
+    /// # Errors
+    /// Damage, another site's journal, or a disk that refuses; nothing was changed then.
+    pub fn open(config: EngineConfig) -> Result<Self> {
+        let opened = open::open(&config)?;
+        let (changed, _) = watch::channel(0);
+        Ok(Self { config, open: Some(opened), changed, last_failure: None })
+    }
+
+    /// Tells of every change that may mean work or progress.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// The journal's identity.
+    ///
+    /// # Errors
+    /// All methods: when the engine failed before and cannot be opened again.
+    pub fn actor(&mut self) -> Result<Actor> {
+        self.with(|opened, _| Ok(opened.journal.actor()))
+    }
+
+    /// See [`super::port::Engine::mint`].
+    pub fn mint(&mut self) -> Result<u64> {
+        self.with(|opened, _| opened.minter.mint())
+    }
+
+    /// See [`super::port::Engine::submit`].
+    pub fn submit(&mut self, txns: &[LocalTxn]) -> Result<()> {
+        self.with(|opened, config| {
+            let now_us = config.clock.now_us();
+            let mut authored = Vec::with_capacity(txns.len());
+            for txn in txns {
+                authored.push(opened.core.author(txn, now_us, false)?);
+            }
+            opened.journal_all(authored)?;
+            opened.commit_if_large()
+        })?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Journals an operation of the control stream.
+    pub fn submit_control(&mut self, change: Change) -> Result<()> {
+        self.with(|opened, config| {
+            let now_us = config.clock.now_us();
+            let authored = opened.core.author_control(change, now_us, false)?;
+            opened.journal_all(vec![authored])
+        })?;
+        self.wake();
+        Ok(())
+    }
+
+    /// See [`super::port::Engine::work`].
+    pub fn work(&mut self, limit: usize) -> Result<Vec<Image>> {
+        let (images, settled) = self.with(|opened, _| {
+            let images = opened.core.work(limit)?;
+            Ok((images, opened.take_settled()))
+        })?;
+        if settled {
+            self.wake();
+        }
+        Ok(images)
+    }
+
+    /// See [`super::port::Engine::done`]. Durable when it returns: what was applied cannot be told from the logs.
+    pub fn done(&mut self, outcomes: Vec<(Image, Outcome)>) -> Result<()> {
+        self.with(|opened, config| {
+            for (image, outcome) in outcomes {
+                if matches!(outcome, Outcome::Parked { .. }) {
+                    opened.waiting.park(image.inode);
+                }
+                opened.core.done(image, outcome)?;
+            }
+            opened.take_settled();
+            opened.commit(config)
+        })?;
+        self.wake();
+        Ok(())
+    }
+
+    /// See [`super::port::Engine::retry_parked`].
+    pub fn retry_parked(&mut self) -> Result<()> {
+        self.with(|opened, _| {
+            opened.waiting.unpark();
+            opened.core.retry_parked()
+        })?;
+        self.wake();
+        Ok(())
+    }
+
+    /// See [`super::port::Engine::applied`].
+    pub fn applied(&mut self, inode: u64) -> Result<Option<Image>> {
+        self.with(|opened, _| opened.core.state().applied(inode))
+    }
+
+    /// See [`super::port::Engine::applied_entries`].
+    pub fn applied_entries(&mut self, directory: u64) -> Result<Vec<(Name, u64, u64)>> {
+        self.with(|opened, _| opened.core.state().applied_entries(directory))
+    }
+
+    /// See [`super::port::Engine::set_device`].
+    pub fn set_device(&mut self, inode: u64, device: Option<DeviceImage>) -> Result<()> {
+        self.with(|opened, _| opened.core.state_mut().set_device(inode, device))
+    }
+
+    /// See [`super::port::Engine::device`].
+    pub fn device(&mut self, inode: u64) -> Result<Option<DeviceImage>> {
+        self.with(|opened, _| opened.core.state().device(inode))
+    }
+
+    /// See [`super::port::Engine::inode_of`].
+    pub fn inode_of(&mut self, ino: u64, btime: FileTime) -> Result<Option<u64>> {
+        self.with(|opened, _| opened.core.state().inode_of(ino, btime))
+    }
+
+    /// See [`super::port::Engine::observed_through`].
+    pub fn observed_through(&mut self, wall_us: u64) -> Result<()> {
+        self.with(|opened, _| {
+            opened.observed_us = opened.observed_us.max(wall_us);
+            Ok(())
+        })
+    }
+
+    /// Writes the state out when it is due. Called about once a second.
+    pub fn tick(&mut self) -> Result<()> {
+        self.with(|opened, config| {
+            let due = opened.committed_at_us + 1_000_000 <= config.clock.now_us();
+            if due { opened.commit(config) } else { opened.commit_if_large() }
+        })
+    }
+
+    /// A reader of the journal behind a peer's cursors, and how the journal's durable end moves.
+    pub fn batches(
+        &mut self,
+        cursors: BTreeMap<u32, u64>,
+    ) -> Result<(BatchReader, watch::Receiver<Durable>)> {
+        self.with(|opened, _| Ok((opened.journal.batches(cursors)?, opened.journal.watch())))
+    }
+
+    /// Everything of this site up to this hybrid clock is in the journal.
+    pub fn mark(&mut self) -> Result<u64> {
+        self.with(|opened, _| {
+            // What was observed later than the last entry and brought none is journaled as it is.
+            Ok(opened.journal.durable().hlc_us.max(opened.observed_us))
+        })
+    }
+
+    /// How far every stream of `actor` got here.
+    pub fn progress(&mut self, actor: Actor) -> Result<Vec<StreamProgress>> {
+        self.with(|opened, _| opened.progress(actor))
+    }
+
+    /// The last mark of `actor` up to which everything is applied, if nothing of it waits.
+    pub fn applied_mark(&mut self, actor: Actor) -> Result<Option<u64>> {
+        self.with(|opened, _| {
+            let clear = opened.waiting.is_clear(actor);
+            Ok(opened.marks.get(&actor).copied().filter(|_| clear))
+        })
+    }
+
+    /// Conflicts on record with their acknowledgements.
+    pub fn conflicts(&mut self) -> Result<Vec<(ConflictRecord, Option<Ack>)>> {
+        self.with(|opened, _| {
+            let state = opened.core.state();
+            let records = state.conflicts()?.into_iter();
+            records.map(|record| Ok((state.ack(record.id)?, record))).map(swapped).collect()
+        })
+    }
+
+    /// The path, below the root, under which an inode is shown.
+    pub fn path_of(&mut self, inode: u64) -> Result<Option<Vec<Name>>> {
+        self.with(|opened, _| opened.path_of(inode))
+    }
+
+    /// What an operator asks first.
+    pub fn status(&mut self) -> Result<EngineStatus> {
+        let last_failure = self.last_failure.clone();
+        self.with(|opened, _| {
+            let state = opened.core.state();
+            let conflicts = state.conflicts()?;
+            let mut open_conflicts = 0;
+            for record in &conflicts {
+                open_conflicts += usize::from(record.is_open(state.ack(record.id)?.as_ref()));
+            }
+            let points = opened.journal.points();
+            Ok(EngineStatus {
+                actor: opened.journal.actor(),
+                heads: points.iter().map(|(stream, point)| (*stream, point.seq)).collect(),
+                journal_bytes: opened.journal.bytes(),
+                waiting: opened.waiting.len(),
+                parked: state.all_parked()?,
+                open_conflicts,
+                conflicts: conflicts.len(),
+                marks: opened.marks.clone(),
+                last_failure,
+            })
+        })
+    }
+
+    /// Commits and ends.
+    pub fn close(&mut self) -> Result<()> {
+        self.with(|opened, config| opened.commit(config))
+    }
+
+    /// Runs `work` on the open state; after a failure it is dropped and opened again from disk first.
+    fn with<T>(
+        &mut self,
+        work: impl FnOnce(&mut Opened, &EngineConfig) -> Result<T>,
+    ) -> Result<T> {
+        let opened = match &mut self.open {
+            Some(opened) => opened,
+            None => self.open.insert(open::open(&self.config)?),
+        };
+        let result = work(opened, &self.config);
+        if let Err(error) = &result {
+            tracing::warn!(%error, "engine stopped, opening it again from disk");
+            self.last_failure = Some(error.to_string());
+            self.open = None;
+        }
+        result
+    }
+
+    fn wake(&self) {
+        self.changed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+}
+
+fn swapped<A, B>(pair: Result<(A, B)>) -> Result<(B, A)> {
+    pair.map(|(a, b)| (b, a))
+}
+
+impl Opened {
+    /// Makes authored entries durable, then binds the files behind them.
+    fn journal_all(&mut self, authored: Vec<Authored>) -> Result<()> {
+        let mut groups = Vec::with_capacity(authored.len());
+        let mut devices = Vec::new();
+        for one in authored {
+            for ((entry, device), _) in one.entries.iter().zip(&one.devices).zip(&one.seen) {
+                devices.extend(device.map(|device| (entry.inode, device)));
+            }
+            let streams = one.entries.iter().map(|entry| entry.shard_id);
+            let seen = streams.zip(one.seen).collect();
+            groups.push(AppendGroup { entries: one.entries, trailers: one.devices, seen });
+        }
+        self.journal.append(&groups)?;
+        for (inode, device) in devices {
+            self.core.state_mut().set_device(inode, Some(device))?;
+        }
+        Ok(())
+    }
+
+    /// Takes note of what the connector shows. Returns whether there was anything.
+    fn take_settled(&mut self) -> bool {
+        let settled = self.core.take_settled();
+        for inode in &settled {
+            self.waiting.settle(*inode);
+        }
+        !settled.is_empty()
+    }
+
+    fn commit_if_large(&mut self) -> Result<()> {
+        if self.core.state().pending_bytes() < COMMIT_BYTES {
+            return Ok(());
+        }
+        self.commit_positions()
+    }
+
+    fn commit(&mut self, config: &EngineConfig) -> Result<()> {
+        self.committed_at_us = config.clock.now_us();
+        self.commit_positions()
+    }
+
+    fn commit_positions(&mut self) -> Result<()> {
+        let journal = self.journal.durable().position;
+        let received: Vec<(String, u64)> = self
+            .received
+            .iter()
+            .map(|(actor, log)| (open::received_key(*actor), log.durable().position))
+            .collect();
+        let (next, hlc) = (self.minter.next(), self.core.clock().last_us());
+        let store = self.core.state_mut();
+        store.set_number(open::JOURNAL_KEY, journal);
+        store.set_number(open::MINTED_KEY, next);
+        store.set_number(open::HLC_KEY, hlc);
+        for (key, position) in received {
+            store.set_number(&key, position);
+        }
+        store.commit()
+    }
+
+    fn progress(&self, actor: Actor) -> Result<Vec<StreamProgress>> {
+        let Some(log) = self.received.get(&actor) else { return Ok(Vec::new()) };
+        let mut streams = Vec::new();
+        for (stream, cursor) in log.cursors() {
+            let merged = self.core.state().cursor(actor, stream)?;
+            let (parked, parked_count) = self.waiting.parked(actor, stream);
+            streams.push(StreamProgress {
+                actor,
+                stream,
+                received: cursor.seq,
+                merged,
+                applied: self.waiting.applied(actor, stream, merged),
+                parked,
+                parked_count,
+            });
+        }
+        Ok(streams)
+    }
+
+    fn path_of(&self, inode: u64) -> Result<Option<Vec<Name>>> {
+        let mut names = Vec::new();
+        let mut at = inode;
+        while at != crate::journal::dot::ROOT_INODE {
+            let Some(image) = self.core.state().applied(at)? else { return Ok(None) };
+            let Some(link) = image.links.into_iter().next() else { return Ok(None) };
+            if names.len() >= super::namespace::DEPTH_MAX {
+                return Ok(None);
+            }
+            names.push(link.name);
+            at = link.parent;
+        }
+        names.reverse();
+        Ok(Some(names))
+    }
+}
+
+#[cfg(test)]
+mod tests;

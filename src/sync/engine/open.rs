@@ -1,0 +1,184 @@
+//! Opens a site from disk: the logs first, then the state, then what the state lags behind is replayed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::{EngineConfig, Opened};
+use crate::error::{ReplError, Result};
+use crate::journal::dot::{Actor, Dot};
+use crate::journal::{Journal, ReceivedLog};
+use crate::store::Store;
+use crate::sync::core::Core;
+use crate::sync::ids::{Minter, site_and_tag};
+use crate::sync::progress::Waiting;
+use crate::sync::state::State;
+
+/// Position of the journal up to which the state was made.
+pub(super) const JOURNAL_KEY: &str = "journal";
+/// Counter of the next inode.
+pub(super) const MINTED_KEY: &str = "minted";
+/// High water of the hybrid clock.
+pub(super) const HLC_KEY: &str = "hlc";
+
+/// Where the position of a received log is kept.
+pub(super) fn received_key(actor: Actor) -> String {
+    format!("received/{}/{:016x}", actor.site_id, actor.incarnation)
+}
+
+/// Name of the folder of an origin's received log.
+fn received_dir(actor: Actor) -> String {
+    format!("{}-{:016x}", actor.site_id, actor.incarnation)
+}
+
+pub(super) fn open(config: &EngineConfig) -> Result<Opened> {
+    let journal = open_journal(config)?;
+    let actor = journal.actor();
+    let store = Store::open(&config.dir.join("state.redb"))?;
+    let received = open_received(config)?;
+    let logs = received.values().map(ReceivedLog::last_hlc_us).max().unwrap_or(0);
+    let last_hlc_us = store.number(HLC_KEY)?.max(journal.durable().hlc_us).max(logs);
+    let (_, tag) = site_and_tag(config.seed << 32);
+    let minter = Minter::new(actor.site_id, own_tag(actor, tag), store.number(MINTED_KEY)?);
+    let mut opened = Opened {
+        core: Core::new(actor, store, last_hlc_us),
+        journal,
+        received,
+        minter,
+        waiting: Waiting::default(),
+        marks: BTreeMap::new(),
+        observed_us: 0,
+        committed_at_us: config.clock.now_us(),
+    };
+    opened.replay_journal(config)?;
+    opened.replay_received(config)?;
+    opened.rebuild_waiting()?;
+    opened.commit(config)?;
+    Ok(opened)
+}
+
+/// The tag follows from the incarnation, so it needs no place of its own on disk.
+fn own_tag(actor: Actor, _seeded: u16) -> u16 {
+    (actor.incarnation >> 48) as u16
+}
+
+fn open_journal(config: &EngineConfig) -> Result<Journal> {
+    let dir = config.dir.join("journal");
+    if Journal::exists(&config.disk, &dir)? {
+        let (journal, recovery) = Journal::open(config.disk.clone(), dir, config.log)?;
+        tracing::info!(?recovery, "opened journal");
+        let site_id = journal.actor().site_id;
+        if site_id != config.site_id {
+            return Err(ReplError::Journal {
+                site_id,
+                shard_id: 0,
+                seq: 0,
+                reason: format!("the configuration says site {}", config.site_id),
+            });
+        }
+        return Ok(journal);
+    }
+    let actor = Actor::new(config.site_id, config.seed.max(1));
+    Journal::create(config.disk.clone(), dir, actor, config.log)
+}
+
+fn open_received(config: &EngineConfig) -> Result<BTreeMap<Actor, ReceivedLog>> {
+    let parent = config.dir.join("received");
+    config.disk.create_dir(&parent)?;
+    config.disk.sync_dir(&config.dir)?;
+    let mut logs = BTreeMap::new();
+    for name in config.disk.list(&parent)? {
+        let actor = name.to_str().and_then(parse_dir).ok_or_else(|| ReplError::WalCorrupted {
+            file: parent.join(&name),
+            offset: 0,
+            reason: "not a received log of ours; move it away".to_owned(),
+        })?;
+        logs.insert(actor, open_log(config, &parent, actor)?);
+    }
+    Ok(logs)
+}
+
+fn parse_dir(name: &str) -> Option<Actor> {
+    let (site, incarnation) = name.split_once('-')?;
+    Some(Actor::new(site.parse().ok()?, u64::from_str_radix(incarnation, 16).ok()?))
+}
+
+fn open_log(config: &EngineConfig, parent: &Path, actor: Actor) -> Result<ReceivedLog> {
+    let dir = parent.join(received_dir(actor));
+    let (log, recovery) = ReceivedLog::open(config.disk.clone(), dir, actor, config.log)?;
+    tracing::info!(origin = %actor, ?recovery, "opened received log");
+    Ok(log)
+}
+
+impl Opened {
+    /// The received log of an origin, made when it is first heard of.
+    pub(super) fn log_of(
+        &mut self,
+        config: &EngineConfig,
+        actor: Actor,
+    ) -> Result<&mut ReceivedLog> {
+        if !self.received.contains_key(&actor) {
+            let log = open_log(config, &config.dir.join("received"), actor)?;
+            self.received.insert(actor, log);
+        }
+        self.received.get_mut(&actor).ok_or(ReplError::Shutdown)
+    }
+
+    fn replay_journal(&mut self, config: &EngineConfig) -> Result<()> {
+        let now_us = config.clock.now_us();
+        let from = self.core.state().number(JOURNAL_KEY)?.max(self.journal.start());
+        let mut units = self.journal.replay(from)?;
+        while let Some(unit) = units.next_unit()? {
+            for at in 0..unit.entries.len() {
+                let context = unit.context(at);
+                let Some((stored, _)) = unit.entries.get(at) else { continue };
+                self.core.replay_own(&stored.entry, &context, now_us)?;
+                self.minter.observe(stored.entry.inode);
+                self.minter.observe(stored.entry.link);
+            }
+            for (stream, seq, device) in &unit.trailers {
+                let of = |e: &crate::journal::JournalEntry| e.shard_id == *stream && e.seq == *seq;
+                let entry = unit.entries.iter().find(|(stored, _)| of(&stored.entry));
+                if let Some((stored, _)) = entry {
+                    self.core.state_mut().set_device(stored.entry.inode, Some(*device))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn replay_received(&mut self, config: &EngineConfig) -> Result<()> {
+        let now_us = config.clock.now_us();
+        for (actor, log) in &self.received {
+            let from = self.core.state().number(&received_key(*actor))?.max(log.start());
+            let mut batches = log.replay(from)?;
+            while let Some((_, batch)) = batches.next_batch()? {
+                self.core.merge_batch(&batch, now_us)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is merged and not applied stands in the nodes that are marked.
+    fn rebuild_waiting(&mut self) -> Result<()> {
+        let mut after = None;
+        loop {
+            let marked = self.core.state().dirty_after(after, 1_024)?;
+            let Some(last) = marked.last() else { return self.park_again() };
+            after = Some(*last);
+            for (_, inode) in marked {
+                let node = self.core.state().node(inode)?.unwrap_or_default();
+                let stream = crate::journal::dot::shard_of(inode);
+                for unapplied in node.unapplied {
+                    self.waiting.add(inode, Dot::new(unapplied.actor, stream, unapplied.seq));
+                }
+            }
+        }
+    }
+
+    fn park_again(&mut self) -> Result<()> {
+        for (inode, _) in self.core.state().all_parked()? {
+            self.waiting.park(inode);
+        }
+        Ok(())
+    }
+}
