@@ -114,14 +114,21 @@ impl<S: State> Core<S> {
     ) -> Result<()> {
         self.merge_entry(entry, seen, now_us)?;
         let cursor = self.state.cursor(self.local, entry.shard_id)?;
-        self.state.set_cursor(self.local, entry.shard_id, cursor.max(entry.seq))?;
+        self.state
+            .set_cursor(self.local, entry.shard_id, cursor.max(entry.seq))?;
         self.next_txn = self.next_txn.max(entry.txn.map_or(0, |txn| txn.id) + 1);
         if entry.op.is_control() {
             return Ok(());
         }
         let change = decode_change(entry)?;
         let (inode, link) = (entry.inode, entry.link);
-        let op = LocalOp { inode, link, change, back_date_us: None, device: None };
+        let op = LocalOp {
+            inode,
+            link,
+            change,
+            back_date_us: None,
+            device: None,
+        };
         self.show_local(&op, entry)
     }
 
