@@ -202,9 +202,10 @@ impl<S: State> Core<S> {
             seq: dot.seq,
         };
         // The times shown may be those of the bytes, so only the register tells which of its own versions shows.
-        let shown = match register {
-            RegisterId::Times => None,
-            _ => self.shown_dot(inode, &register)?,
+        let shown = if register == RegisterId::Times {
+            None
+        } else {
+            self.shown_dot(inode, &register)?
         };
         // A version on the disk may be gone from the register, replaced by one that is not on the disk; what is left
         // of the register are then losers.
