@@ -9,6 +9,7 @@ pub mod cli;
 pub mod clock;
 pub mod conduit;
 pub mod config;
+pub mod content;
 pub mod daemon;
 pub mod disk;
 pub mod error;
@@ -17,5 +18,7 @@ pub mod proto;
 pub mod store;
 pub mod sync;
 pub mod topology;
+pub mod tree;
+pub mod wal;
 
 pub use error::ReplError;

@@ -181,6 +181,34 @@ fn sites_agree_and_nothing_is_lost_in_silence() {
     }
 }
 
+/// Histories that are run twice, with and without compaction.
+const COMPACTED: u64 = 1_000;
+
+#[test]
+fn compaction_changes_neither_trees_nor_conflicts_nor_cursors() {
+    let mut counts = Counts::default();
+    let compact = Plan {
+        compact: true,
+        ..Plan::default()
+    };
+    for seed in 0..COMPACTED {
+        let whole = history(seed, Plan::default(), &mut counts);
+        let compacted = history(seed, compact, &mut counts);
+        let (whole, compacted) = match (whole, compacted) {
+            (Ok(whole), Ok(compacted)) => (whole, compacted),
+            (Err(refused), _) | (_, Err(refused)) => return none_refused(&[refused]),
+        };
+        for at in 0..whole.sites.len() {
+            let trees = (&whole.sites[at].tree, &compacted.sites[at].tree);
+            assert!(trees.0.looks_like(trees.1), "seed {seed}, site {at}");
+            let open = compacted.open_conflicts(at);
+            assert_eq!(whole.open_conflicts(at), open, "seed {seed}, site {at}");
+            let cursors = compacted.cursors(at);
+            assert_eq!(whole.cursors(at), cursors, "seed {seed}, site {at}");
+        }
+    }
+}
+
 /// Histories within which the checks must notice that a rule is missing.
 const CAUGHT_WITHIN: u64 = 4_000;
 

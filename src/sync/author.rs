@@ -9,13 +9,14 @@ use super::core::Core;
 use super::node::Node;
 use super::port::{DeviceImage, LocalOp, LocalTxn};
 use super::register::{Register, Version};
+use super::registers::registers_of;
 use super::state::State;
 use crate::clock::TimestampUs;
 use crate::error::{ReplError, Result};
 use crate::journal::codec::{decode_change, encode_change};
 use crate::journal::dot::{Actor, CONTROL_STREAM, Dot, LwwKey, ROOT_INODE, Seen, shard_of};
 use crate::journal::entry::{JournalEntry, RegisterDot, RegisterId, Txn};
-use crate::journal::op::{Attr, Change, OpKind};
+use crate::journal::op::{Change, OpKind};
 
 mod shown;
 mod touch;
@@ -165,7 +166,7 @@ impl<S: State> Core<S> {
         entry.link = op.link;
         entry.merge_gen = node.merge_gen;
         entry.seen_except = seen_except;
-        for register in touched_registers(op) {
+        for register in registers_of(&op.change, op.link) {
             self.replaced(op.inode, &node, register, &seen, &mut entry)?;
         }
         self.merge_entry(&entry, &seen, now_us)?;
@@ -246,47 +247,6 @@ fn stamp(op: &LocalOp, kind: OpKind, node: &Node, hlc_us: u64) -> u64 {
     match op.back_date_us {
         Some(at) if datable => at.max(node.stamp_max_us.saturating_add(1)).min(hlc_us),
         Some(_) | None => hlc_us,
-    }
-}
-
-fn touched_registers(op: &LocalOp) -> Vec<RegisterId> {
-    let attrs = |attr: &Attr| {
-        let mut registers = Vec::new();
-        registers.extend(attr.mode.map(|_| RegisterId::Mode));
-        registers.extend(attr.owner.map(|_| RegisterId::Owner));
-        registers.extend(attr.mtime.map(|_| RegisterId::Times));
-        registers.extend(attr.flags.map(|_| RegisterId::Flags));
-        registers
-    };
-    match &op.change {
-        Change::Create { attr, .. } | Change::Symlink { attr, .. } => {
-            let mut registers = attrs(attr);
-            registers.push(RegisterId::LinkPlace(op.link));
-            registers
-        }
-        Change::MkDir { attr, .. } => {
-            let mut registers = attrs(attr);
-            registers.push(RegisterId::DirPlace);
-            registers
-        }
-        Change::Link { .. }
-        | Change::Unlink { dir: false, .. }
-        | Change::Rename { dir: false, .. } => vec![RegisterId::LinkPlace(op.link)],
-        Change::Unlink { dir: true, .. } | Change::Rename { dir: true, .. } => {
-            vec![RegisterId::DirPlace]
-        }
-        Change::Write { mode, .. } | Change::Truncate { mode, .. } => {
-            let mut registers = vec![RegisterId::Content];
-            registers.extend(mode.map(|_| RegisterId::Mode));
-            registers
-        }
-        Change::SetAttr { attr } => attrs(attr),
-        Change::SetXattr { name, .. } | Change::RemoveXattr { name } => {
-            vec![RegisterId::Xattr(name.clone())]
-        }
-        Change::Noop | Change::ConflictAck { .. } | Change::Member { .. } | Change::ResumePoint => {
-            Vec::new()
-        }
     }
 }
 

@@ -6,7 +6,7 @@
 //! one path of recovery, and it is always in use.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tokio::sync::watch;
 
@@ -19,8 +19,8 @@ use super::progress::{StreamProgress, Waiting};
 use super::state::State;
 use crate::clock::SharedClock;
 use crate::disk::SharedDisk;
-use crate::error::{ReplError, Result};
-use crate::journal::dot::{Actor, CONTROL_STREAM, Dot, STREAM_COUNT};
+use crate::error::Result;
+use crate::journal::dot::{Actor, ROOT_INODE};
 use crate::journal::op::{Change, FileTime, Name};
 use crate::journal::{AppendGroup, BatchReader, Durable, Journal, LogOptions, ReceivedLog};
 use crate::store::Store;
@@ -48,8 +48,8 @@ pub struct EngineConfig {
     pub log: LogOptions,
     /// This site.
     pub site_id: u64,
-    /// Incarnation and inode tag of a journal that has to be created: random.
-    pub seed: u64,
+    /// Incarnation of a journal that has to be created: random. Its upper 16 bits are the tag of the inodes.
+    pub incarnation: u64,
     /// Entries of others are taken.
     pub applies: bool,
     /// Local changes are journaled.
@@ -111,7 +111,12 @@ impl Engine {
     pub fn open(config: EngineConfig) -> Result<Self> {
         let opened = open::open(&config)?;
         let (changed, _) = watch::channel(0);
-        Ok(Self { config, open: Some(opened), changed, last_failure: None })
+        Ok(Self {
+            config,
+            open: Some(opened),
+            changed,
+            last_failure: None,
+        })
     }
 
     /// Tells of every change that may mean work or progress.
@@ -234,7 +239,11 @@ impl Engine {
     pub fn tick(&mut self) -> Result<()> {
         self.with(|opened, config| {
             let due = opened.committed_at_us + 1_000_000 <= config.clock.now_us();
-            if due { opened.commit(config) } else { opened.commit_if_large() }
+            if due {
+                opened.commit(config)
+            } else {
+                opened.commit_if_large()
+            }
         })
     }
 
@@ -272,7 +281,10 @@ impl Engine {
         self.with(|opened, _| {
             let state = opened.core.state();
             let records = state.conflicts()?.into_iter();
-            records.map(|record| Ok((state.ack(record.id)?, record))).map(swapped).collect()
+            records
+                .map(|record| Ok((state.ack(record.id)?, record)))
+                .map(swapped)
+                .collect()
         })
     }
 
@@ -294,7 +306,10 @@ impl Engine {
             let points = opened.journal.points();
             Ok(EngineStatus {
                 actor: opened.journal.actor(),
-                heads: points.iter().map(|(stream, point)| (*stream, point.seq)).collect(),
+                heads: points
+                    .iter()
+                    .map(|(stream, point)| (*stream, point.seq))
+                    .collect(),
                 journal_bytes: opened.journal.bytes(),
                 waiting: opened.waiting.len(),
                 parked: state.all_parked()?,
@@ -312,10 +327,7 @@ impl Engine {
     }
 
     /// Runs `work` on the open state; after a failure it is dropped and opened again from disk first.
-    fn with<T>(
-        &mut self,
-        work: impl FnOnce(&mut Opened, &EngineConfig) -> Result<T>,
-    ) -> Result<T> {
+    fn with<T>(&mut self, work: impl FnOnce(&mut Opened, &EngineConfig) -> Result<T>) -> Result<T> {
         let opened = match &mut self.open {
             Some(opened) => opened,
             None => self.open.insert(open::open(&self.config)?),
@@ -330,7 +342,8 @@ impl Engine {
     }
 
     fn wake(&self) {
-        self.changed.send_modify(|count| *count = count.wrapping_add(1));
+        self.changed
+            .send_modify(|count| *count = count.wrapping_add(1));
     }
 }
 
@@ -349,7 +362,11 @@ impl Opened {
             }
             let streams = one.entries.iter().map(|entry| entry.shard_id);
             let seen = streams.zip(one.seen).collect();
-            groups.push(AppendGroup { entries: one.entries, trailers: one.devices, seen });
+            groups.push(AppendGroup {
+                entries: one.entries,
+                trailers: one.devices,
+                seen,
+            });
         }
         self.journal.append(&groups)?;
         for (inode, device) in devices {
@@ -398,7 +415,9 @@ impl Opened {
     }
 
     fn progress(&self, actor: Actor) -> Result<Vec<StreamProgress>> {
-        let Some(log) = self.received.get(&actor) else { return Ok(Vec::new()) };
+        let Some(log) = self.received.get(&actor) else {
+            return Ok(Vec::new());
+        };
         let mut streams = Vec::new();
         for (stream, cursor) in log.cursors() {
             let merged = self.core.state().cursor(actor, stream)?;
@@ -419,9 +438,13 @@ impl Opened {
     fn path_of(&self, inode: u64) -> Result<Option<Vec<Name>>> {
         let mut names = Vec::new();
         let mut at = inode;
-        while at != crate::journal::dot::ROOT_INODE {
-            let Some(image) = self.core.state().applied(at)? else { return Ok(None) };
-            let Some(link) = image.links.into_iter().next() else { return Ok(None) };
+        while at != ROOT_INODE {
+            let Some(image) = self.core.state().applied(at)? else {
+                return Ok(None);
+            };
+            let Some(link) = image.links.into_iter().next() else {
+                return Ok(None);
+            };
             if names.len() >= super::namespace::DEPTH_MAX {
                 return Ok(None);
             }

@@ -17,7 +17,11 @@ impl Minter {
     /// Numbers of `site_id` under `tag`, from counter `next` on.
     #[must_use]
     pub fn new(site_id: u64, tag: u16, next: u64) -> Self {
-        Self { site_id, tag, next: next.max(1) }
+        Self {
+            site_id,
+            tag,
+            next: next.max(1),
+        }
     }
 
     /// The next number.
@@ -68,7 +72,10 @@ mod tests {
     fn numbers_carry_site_and_tag_and_go_on_behind_what_was_seen() {
         let mut minter = Minter::new(3, 9, 0);
         let first = minter.mint().unwrap();
-        assert_eq!((first, site_and_tag(first)), (3 << 48 | 9 << 32 | 1, (3, 9)));
+        assert_eq!(
+            (first, site_and_tag(first)),
+            (3 << 48 | 9 << 32 | 1, (3, 9))
+        );
         minter.observe(3 << 48 | 9 << 32 | 41);
         minter.observe(3 << 48 | 8 << 32 | 99);
         minter.observe(4 << 48 | 9 << 32 | 99);

@@ -42,7 +42,10 @@ impl Waiting {
     pub fn add(&mut self, inode: u64, dot: Dot) {
         self.by_inode.entry(inode).or_default().push(dot);
         if !self.parked.contains(&inode) {
-            self.by_stream.entry((dot.actor, dot.stream)).or_default().insert(dot.seq);
+            self.by_stream
+                .entry((dot.actor, dot.stream))
+                .or_default()
+                .insert(dot.seq);
         }
     }
 
@@ -67,7 +70,10 @@ impl Waiting {
     pub fn unpark(&mut self) {
         for inode in std::mem::take(&mut self.parked) {
             for dot in self.by_inode.get(&inode).into_iter().flatten() {
-                self.by_stream.entry((dot.actor, dot.stream)).or_default().insert(dot.seq);
+                self.by_stream
+                    .entry((dot.actor, dot.stream))
+                    .or_default()
+                    .insert(dot.seq);
             }
         }
     }
@@ -75,7 +81,10 @@ impl Waiting {
     /// The last seq of the stream before which nothing waits, given the last merged one.
     #[must_use]
     pub fn applied(&self, actor: Actor, stream: u32, merged: u64) -> u64 {
-        let first = self.by_stream.get(&(actor, stream)).and_then(|seqs| seqs.first());
+        let first = self
+            .by_stream
+            .get(&(actor, stream))
+            .and_then(|seqs| seqs.first());
         first.map_or(merged, |seq| seq - 1)
     }
 
@@ -101,7 +110,11 @@ impl Waiting {
     /// Seqs of parked inodes in a stream, at most [`PARKED_MAX`], and how many there are.
     #[must_use]
     pub fn parked(&self, actor: Actor, stream: u32) -> (Vec<u64>, u64) {
-        let dots = self.parked.iter().filter_map(|inode| self.by_inode.get(inode)).flatten();
+        let dots = self
+            .parked
+            .iter()
+            .filter_map(|inode| self.by_inode.get(inode))
+            .flatten();
         let mut seqs: Vec<u64> = dots
             .filter(|dot| dot.actor == actor && dot.stream == stream)
             .map(|dot| dot.seq)

@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use claudefs_repl::journal::dot::{Actor, shard_of};
 use claudefs_repl::journal::{Dot, EntryBatch, JournalEntry, OpKind, RegisterId, Seen, SeenRun};
 use claudefs_repl::sync::author::Authored;
+use claudefs_repl::sync::compactor::BatchCompactor;
 use claudefs_repl::sync::conflict::{ConflictId, ConflictKind};
 use claudefs_repl::sync::core::{Core, Rules};
 use claudefs_repl::sync::port::{Image, LocalTxn, NodeKind, Outcome};
@@ -281,7 +282,12 @@ impl World {
             }
         }
         batch.validate().unwrap();
-        batch
+        if !self.plan.compact {
+            return batch;
+        }
+        let compacted = BatchCompactor::compact_batch(&batch);
+        compacted.validate().unwrap();
+        compacted
     }
 
     fn merge(&mut self, to: usize, batch: &EntryBatch) -> Check {
@@ -437,6 +443,12 @@ impl World {
             }
         }
         recorded
+    }
+
+    /// How far a site has merged every stream.
+    pub(super) fn cursors(&self, at: usize) -> Vec<Seen> {
+        let state = self.sites[at].core.state();
+        SHARDS.map(|stream| state.cursors(stream).unwrap()).to_vec()
     }
 
     /// Whether a removed file is shown because it was written later.

@@ -37,7 +37,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "storage",
-        modules: &["disk", "journal", "wal", "store", "content"],
+        modules: &["disk", "journal", "wal", "content"],
         sees: &["words", "facts"],
     },
     Layer {
@@ -47,7 +47,8 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "sense",
-        modules: &["sync"],
+        // The store keeps what the merge knows, and the engine keeps it in the store.
+        modules: &["sync", "store"],
         sees: &["words", "facts", "storage"],
     },
     Layer {

@@ -9,7 +9,7 @@ use crate::journal::dot::{Actor, Dot};
 use crate::journal::{Journal, ReceivedLog};
 use crate::store::Store;
 use crate::sync::core::Core;
-use crate::sync::ids::{Minter, site_and_tag};
+use crate::sync::ids::Minter;
 use crate::sync::progress::Waiting;
 use crate::sync::state::State;
 
@@ -35,10 +35,18 @@ pub(super) fn open(config: &EngineConfig) -> Result<Opened> {
     let actor = journal.actor();
     let store = Store::open(&config.dir.join("state.redb"))?;
     let received = open_received(config)?;
-    let logs = received.values().map(ReceivedLog::last_hlc_us).max().unwrap_or(0);
-    let last_hlc_us = store.number(HLC_KEY)?.max(journal.durable().hlc_us).max(logs);
-    let (_, tag) = site_and_tag(config.seed << 32);
-    let minter = Minter::new(actor.site_id, own_tag(actor, tag), store.number(MINTED_KEY)?);
+    let logs = received
+        .values()
+        .map(ReceivedLog::last_hlc_us)
+        .max()
+        .unwrap_or(0);
+    let last_hlc_us = store
+        .number(HLC_KEY)?
+        .max(journal.durable().hlc_us)
+        .max(logs);
+    // The tag follows from the incarnation, so it needs no place of its own on disk.
+    let tag = (actor.incarnation >> 48) as u16;
+    let minter = Minter::new(actor.site_id, tag, store.number(MINTED_KEY)?);
     let mut opened = Opened {
         core: Core::new(actor, store, last_hlc_us),
         journal,
@@ -54,11 +62,6 @@ pub(super) fn open(config: &EngineConfig) -> Result<Opened> {
     opened.rebuild_waiting()?;
     opened.commit(config)?;
     Ok(opened)
-}
-
-/// The tag follows from the incarnation, so it needs no place of its own on disk.
-fn own_tag(actor: Actor, _seeded: u16) -> u16 {
-    (actor.incarnation >> 48) as u16
 }
 
 fn open_journal(config: &EngineConfig) -> Result<Journal> {
@@ -77,7 +80,7 @@ fn open_journal(config: &EngineConfig) -> Result<Journal> {
         }
         return Ok(journal);
     }
-    let actor = Actor::new(config.site_id, config.seed.max(1));
+    let actor = Actor::new(config.site_id, config.incarnation.max(1));
     Journal::create(config.disk.clone(), dir, actor, config.log)
 }
 
@@ -87,11 +90,14 @@ fn open_received(config: &EngineConfig) -> Result<BTreeMap<Actor, ReceivedLog>> 
     config.disk.sync_dir(&config.dir)?;
     let mut logs = BTreeMap::new();
     for name in config.disk.list(&parent)? {
-        let actor = name.to_str().and_then(parse_dir).ok_or_else(|| ReplError::WalCorrupted {
-            file: parent.join(&name),
-            offset: 0,
-            reason: "not a received log of ours; move it away".to_owned(),
-        })?;
+        let actor = name
+            .to_str()
+            .and_then(parse_dir)
+            .ok_or_else(|| ReplError::WalCorrupted {
+                file: parent.join(&name),
+                offset: 0,
+                reason: "not a received log of ours; move it away".to_owned(),
+            })?;
         logs.insert(actor, open_log(config, &parent, actor)?);
     }
     Ok(logs)
@@ -99,7 +105,10 @@ fn open_received(config: &EngineConfig) -> Result<BTreeMap<Actor, ReceivedLog>> 
 
 fn parse_dir(name: &str) -> Option<Actor> {
     let (site, incarnation) = name.split_once('-')?;
-    Some(Actor::new(site.parse().ok()?, u64::from_str_radix(incarnation, 16).ok()?))
+    Some(Actor::new(
+        site.parse().ok()?,
+        u64::from_str_radix(incarnation, 16).ok()?,
+    ))
 }
 
 fn open_log(config: &EngineConfig, parent: &Path, actor: Actor) -> Result<ReceivedLog> {
@@ -125,12 +134,18 @@ impl Opened {
 
     fn replay_journal(&mut self, config: &EngineConfig) -> Result<()> {
         let now_us = config.clock.now_us();
-        let from = self.core.state().number(JOURNAL_KEY)?.max(self.journal.start());
+        let from = self
+            .core
+            .state()
+            .number(JOURNAL_KEY)?
+            .max(self.journal.start());
         let mut units = self.journal.replay(from)?;
         while let Some(unit) = units.next_unit()? {
             for at in 0..unit.entries.len() {
                 let context = unit.context(at);
-                let Some((stored, _)) = unit.entries.get(at) else { continue };
+                let Some((stored, _)) = unit.entries.get(at) else {
+                    continue;
+                };
                 self.core.replay_own(&stored.entry, &context, now_us)?;
                 self.minter.observe(stored.entry.inode);
                 self.minter.observe(stored.entry.link);
@@ -139,7 +154,9 @@ impl Opened {
                 let of = |e: &crate::journal::JournalEntry| e.shard_id == *stream && e.seq == *seq;
                 let entry = unit.entries.iter().find(|(stored, _)| of(&stored.entry));
                 if let Some((stored, _)) = entry {
-                    self.core.state_mut().set_device(stored.entry.inode, Some(*device))?;
+                    self.core
+                        .state_mut()
+                        .set_device(stored.entry.inode, Some(*device))?;
                 }
             }
         }
@@ -149,7 +166,11 @@ impl Opened {
     fn replay_received(&mut self, config: &EngineConfig) -> Result<()> {
         let now_us = config.clock.now_us();
         for (actor, log) in &self.received {
-            let from = self.core.state().number(&received_key(*actor))?.max(log.start());
+            let from = self
+                .core
+                .state()
+                .number(&received_key(*actor))?
+                .max(log.start());
             let mut batches = log.replay(from)?;
             while let Some((_, batch)) = batches.next_batch()? {
                 self.core.merge_batch(&batch, now_us)?;
@@ -163,13 +184,16 @@ impl Opened {
         let mut after = None;
         loop {
             let marked = self.core.state().dirty_after(after, 1_024)?;
-            let Some(last) = marked.last() else { return self.park_again() };
+            let Some(last) = marked.last() else {
+                return self.park_again();
+            };
             after = Some(*last);
             for (_, inode) in marked {
                 let node = self.core.state().node(inode)?.unwrap_or_default();
                 let stream = crate::journal::dot::shard_of(inode);
                 for unapplied in node.unapplied {
-                    self.waiting.add(inode, Dot::new(unapplied.actor, stream, unapplied.seq));
+                    self.waiting
+                        .add(inode, Dot::new(unapplied.actor, stream, unapplied.seq));
                 }
             }
         }

@@ -2,10 +2,10 @@
 
 use super::{Engine, EngineConfig, Opened};
 use crate::error::Result;
+use crate::journal::EntryBatch;
 use crate::journal::codec::decode_change;
 use crate::journal::dot::{Actor, Dot};
 use crate::journal::verdict::Verdict;
-use crate::journal::EntryBatch;
 use crate::sync::progress::StreamProgress;
 use crate::sync::state::State;
 
@@ -140,14 +140,26 @@ impl Opened {
         }
         let cursor = self.log_of(config, actor)?.cursor(stream);
         let received = cursor.seq;
-        let invalid =
-            |detail: String| Some(Refusal::Invalid { stream, batch_seq, received, detail });
+        let invalid = |detail: String| {
+            Some(Refusal::Invalid {
+                stream,
+                batch_seq,
+                received,
+                detail,
+            })
+        };
         if let Err(error) = self.validate(actor, batch) {
             return Ok(invalid(error));
         }
-        let newest = batch.entries.iter().map(|e| e.hlc_us.max(e.timestamp_us)).max();
+        let newest = batch
+            .entries
+            .iter()
+            .map(|e| e.hlc_us.max(e.timestamp_us))
+            .max();
         let held = newest.and_then(|stamp| {
-            self.core.clock().too_far_ahead(stamp, config.clock.now_us())
+            self.core
+                .clock()
+                .too_far_ahead(stamp, config.clock.now_us())
         });
         if let Some(until_us) = held {
             let detail = format!(
@@ -157,25 +169,27 @@ impl Opened {
             );
             return Ok(Some(Refusal::Hold { until_us, detail }));
         }
+        // A frame holds at most one batch of a stream, so the cursor is the one that the log will see.
         Ok(match crate::journal::verdict::check(&cursor, batch) {
             Verdict::Next | Verdict::Duplicate | Verdict::Overlap => None,
-            // A batch of the same frame may fill it; the log judges them together, in order.
-            Verdict::Gap { .. } if self.filled_by_frame(batch) => None,
-            Verdict::Gap { received } => Some(Refusal::Gap { stream, batch_seq, received }),
+            Verdict::Gap { received } => Some(Refusal::Gap {
+                stream,
+                batch_seq,
+                received,
+            }),
             Verdict::Fork => {
                 let detail = format!(
                     "journal of site {} differs from what was received of it at {received}: \
                      it was restored or cloned; give it a new incarnation",
                     actor.site_id
                 );
-                Some(Refusal::Fork { stream, batch_seq, detail })
+                Some(Refusal::Fork {
+                    stream,
+                    batch_seq,
+                    detail,
+                })
             }
         })
-    }
-
-    /// Frames hold at most one batch of a stream, so nothing before this one in the frame can fill its gap.
-    const fn filled_by_frame(&self, _batch: &EntryBatch) -> bool {
-        false
     }
 
     /// Rules that need the payloads and this site's own journal.
@@ -186,10 +200,18 @@ impl Opened {
         batch.validate().map_err(|error| error.to_string())?;
         let own = self.journal.actor();
         let (head, _) = self.journal.head(batch.stream);
-        let exceptions = batch.entries.iter().flat_map(|entry| entry.seen_except.iter().copied());
+        let exceptions = batch
+            .entries
+            .iter()
+            .flat_map(|entry| entry.seen_except.iter().copied());
         let runs = batch.seen_runs.iter().flat_map(|run| run.seen.iter());
-        if let Some((_, seq)) = runs.chain(exceptions).find(|(a, seq)| *a == own && *seq > head) {
-            return Err(format!("claims to have seen entry {seq} of ours, the last one is {head}"));
+        if let Some((_, seq)) = runs
+            .chain(exceptions)
+            .find(|(a, seq)| *a == own && *seq > head)
+        {
+            return Err(format!(
+                "claims to have seen entry {seq} of ours, the last one is {head}"
+            ));
         }
         for entry in &batch.entries {
             decode_change(entry).map_err(|error| format!("entry {}: {error}", entry.seq))?;
@@ -198,12 +220,7 @@ impl Opened {
     }
 
     /// Log, then merge.
-    fn take(
-        &mut self,
-        config: &EngineConfig,
-        actor: Actor,
-        batches: &[EntryBatch],
-    ) -> Result<()> {
+    fn take(&mut self, config: &EngineConfig, actor: Actor, batches: &[EntryBatch]) -> Result<()> {
         if batches.is_empty() {
             return Ok(());
         }
@@ -212,7 +229,11 @@ impl Opened {
         for batch in batches {
             let cursor = self.core.state().cursor(actor, batch.stream)?;
             self.core.merge_batch(batch, now_us)?;
-            for entry in batch.entries.iter().filter(|e| e.seq > cursor && !e.op.is_control()) {
+            for entry in batch
+                .entries
+                .iter()
+                .filter(|e| e.seq > cursor && !e.op.is_control())
+            {
                 let dot = Dot::new(actor, batch.stream, entry.first_seq);
                 self.waiting.add(entry.inode, dot);
             }
@@ -225,7 +246,9 @@ impl Opened {
         let mark = self.marks.entry(actor).or_insert(0);
         *mark = mark_us.max(*mark);
         let known: Vec<Actor> = self.received.keys().copied().collect();
-        let marks = known.iter().map(|actor| self.marks.get(actor).copied().unwrap_or(0));
+        let marks = known
+            .iter()
+            .map(|actor| self.marks.get(actor).copied().unwrap_or(0));
         let safe_us = marks.min().unwrap_or(0);
         self.core.settle(safe_us, config.clock.now_us())?;
         Ok(())

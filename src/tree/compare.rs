@@ -1,0 +1,467 @@
+//! Compares two trees by everything that replication promises to keep.
+//!
+//! Fields: name bytes; type; of files: size, blake3 of the bytes, blocks on disk within 1.1 times (or 8 blocks) of
+//! each other; of links: target; of all: mode, uid, gid, extended attributes in `user.`; mtime of files and symbolic
+//! links; and which names are hard links of one another. Not compared: times of directories, ctime, atime, the root's
+//! own attributes, `.cfs-repl` at the root. Nothing else is left out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{Dir, Mode, OFlags};
+
+use super::root::open_beneath;
+use super::stat::{DevId, Stat, stat_at};
+use super::xattr;
+use crate::error::{ReplError, Result};
+use crate::journal::op::RESERVED_NAME;
+use crate::sync::port::NodeKind;
+
+/// Blocks of 512 bytes by which two files may differ whatever their size: one filesystem block.
+const BLOCK_SLACK: u64 = 8;
+/// Bytes hashed at a time.
+const READ_BYTES: usize = 1 << 20;
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Path below the roots, raw bytes.
+    pub path: Vec<u8>,
+    /// Which field.
+    pub field: &'static str,
+    /// The value in the first tree.
+    pub left: String,
+    /// The value in the second tree.
+    pub right: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, field) = (self.path.escape_ascii(), self.field);
+        write!(f, "{path}: {field}: {} against {}", self.left, self.right)
+    }
+}
+
+/// What a comparison found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// Names looked at in both trees.
+    pub names: u64,
+    /// Bytes of files that were hashed in both trees together.
+    pub bytes: u64,
+    /// How many differences there are.
+    pub differing: u64,
+    /// The first of them, by path.
+    pub first: Vec<Difference>,
+}
+
+impl Comparison {
+    /// Whether the trees are the same.
+    #[must_use]
+    pub const fn is_equal(&self) -> bool {
+        self.differing == 0
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for difference in &self.first {
+            writeln!(f, "{difference}")?;
+        }
+        let (differing, names, bytes) = (self.differing, self.names, self.bytes);
+        write!(
+            f,
+            "{differing} differences in {names} names, {bytes} bytes hashed"
+        )
+    }
+}
+
+/// Compares the trees at `left` and `right`, neither of which may change meanwhile; keeps the first `keep`
+/// differences.
+///
+/// # Errors
+/// When either tree cannot be read in full: then nothing is known.
+pub fn compare(left: &Path, right: &Path, keep: usize) -> Result<Comparison> {
+    let (left, right) = (Side::read(left)?, Side::read(right)?);
+    let mut found = Comparison {
+        bytes: left.bytes + right.bytes,
+        ..Comparison::default()
+    };
+    let mut report = |path: &[u8], field, left: String, right: String| {
+        if left != right {
+            found.differing += 1;
+            if found.first.len() < keep {
+                found.first.push(Difference {
+                    path: path.to_owned(),
+                    field,
+                    left,
+                    right,
+                });
+            }
+        }
+    };
+    let paths: BTreeSet<&Vec<u8>> = left.items.keys().chain(right.items.keys()).collect();
+    for path in &paths {
+        match (left.items.get(*path), right.items.get(*path)) {
+            (Some(a), Some(b)) => compare_items(a, b, &mut |field, x, y| report(path, field, x, y)),
+            (a, _) => {
+                let shown = |there| if there { "present" } else { "absent" }.to_owned();
+                report(path, "name", shown(a.is_some()), shown(a.is_none()));
+            }
+        }
+    }
+    let groups = right.groups();
+    for (path, group) in &left.groups() {
+        if let Some(other) = groups.get(path) {
+            report(path, "hard links", shown_group(group), shown_group(other));
+        }
+    }
+    found.names = paths.len() as u64;
+    Ok(found)
+}
+
+fn compare_items(a: &Item, b: &Item, report: &mut dyn FnMut(&'static str, String, String)) {
+    report("type", kind_word(&a.stat), kind_word(&b.stat));
+    if a.stat.kind != b.stat.kind {
+        return;
+    }
+    report(
+        "mode",
+        format!("{:o}", a.stat.mode),
+        format!("{:o}", b.stat.mode),
+    );
+    report(
+        "uid",
+        a.stat.owner.uid.to_string(),
+        b.stat.owner.uid.to_string(),
+    );
+    report(
+        "gid",
+        a.stat.owner.gid.to_string(),
+        b.stat.owner.gid.to_string(),
+    );
+    if a.stat.kind != Some(NodeKind::Dir) {
+        let time = |s: &Stat| format!("{}.{:09}", s.mtime.seconds, s.mtime.nanos);
+        report("mtime", time(&a.stat), time(&b.stat));
+    }
+    if a.stat.kind == Some(NodeKind::File) {
+        report("size", a.stat.size.to_string(), b.stat.size.to_string());
+        report("blake3", a.data.clone(), b.data.clone());
+        let (few, many) = (
+            a.stat.blocks.min(b.stat.blocks),
+            a.stat.blocks.max(b.stat.blocks),
+        );
+        if many > few + few / 10 + BLOCK_SLACK {
+            report(
+                "blocks",
+                a.stat.blocks.to_string(),
+                b.stat.blocks.to_string(),
+            );
+        }
+    } else {
+        report("target", a.data.clone(), b.data.clone());
+    }
+    let names: BTreeSet<_> = a.xattrs.keys().chain(b.xattrs.keys()).collect();
+    for name in names {
+        let shown = |item: &Item| {
+            item.xattrs.get(name).map_or_else(
+                || "absent".to_owned(),
+                |value| format!("{}={}", name.escape_ascii(), value.escape_ascii()),
+            )
+        };
+        report("xattr", shown(a), shown(b));
+    }
+}
+
+struct Item {
+    stat: Stat,
+    /// blake3 of a file, text of a link.
+    data: String,
+    xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+#[derive(Default)]
+struct Side {
+    items: BTreeMap<Vec<u8>, Item>,
+    bytes: u64,
+}
+
+impl Side {
+    fn read(path: &Path) -> Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(path, flags, Mode::empty())
+            .map_err(|e| ReplError::io("open tree", path, e))?;
+        let mut side = Self::default();
+        let mut hashes = BTreeMap::new();
+        let mut todo: Vec<Vec<u8>> = vec![Vec::new()];
+        while let Some(dir) = todo.pop() {
+            side.read_dir(&root, path, &dir, &mut hashes, &mut todo)?;
+        }
+        Ok(side)
+    }
+
+    fn read_dir(
+        &mut self,
+        root: &OwnedFd,
+        top: &Path,
+        dir: &[u8],
+        hashes: &mut BTreeMap<DevId, String>,
+        todo: &mut Vec<Vec<u8>>,
+    ) -> Result<()> {
+        let shown = top.join(OsStr::from_bytes(dir));
+        let fail = |action| {
+            let shown = shown.clone();
+            move |e: rustix::io::Errno| ReplError::io(action, shown.clone(), e)
+        };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let at = if dir.is_empty() { &b"."[..] } else { dir };
+        let fd = open_beneath(root.as_fd(), at, flags).map_err(fail("open directory"))?;
+        for entry in Dir::read_from(&fd).map_err(fail("list directory"))? {
+            let entry = entry.map_err(fail("list directory"))?;
+            let name = entry.file_name().to_bytes();
+            if name == b"." || name == b".." || (dir.is_empty() && name == RESERVED_NAME) {
+                continue;
+            }
+            let stat = stat_at(&fd, entry.file_name()).map_err(fail("stat entry of"))?;
+            let mut path = dir.to_owned();
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend_from_slice(name);
+            let item = self
+                .item(&fd, name, stat, hashes)
+                .map_err(fail("read entry of"))?;
+            if stat.kind == Some(NodeKind::Dir) {
+                todo.push(path.clone());
+            }
+            self.items.insert(path, item);
+        }
+        Ok(())
+    }
+
+    fn item(
+        &mut self,
+        dir: &OwnedFd,
+        name: &[u8],
+        stat: Stat,
+        hashes: &mut BTreeMap<DevId, String>,
+    ) -> rustix::io::Result<Item> {
+        let mut item = Item {
+            stat,
+            data: String::new(),
+            xattrs: BTreeMap::new(),
+        };
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        match stat.kind {
+            Some(NodeKind::Symlink) => {
+                let target = rustix::fs::readlinkat(dir, OsStr::from_bytes(name), Vec::new())?;
+                item.data = target.to_bytes().escape_ascii().to_string();
+            }
+            Some(NodeKind::Dir) => {
+                let fd = open_beneath(dir.as_fd(), name, flags)?;
+                item.xattrs = xattr::read_all(&fd)?;
+            }
+            Some(NodeKind::File) => {
+                let fd = open_beneath(dir.as_fd(), name, flags)?;
+                item.xattrs = xattr::read_all(&fd)?;
+                item.data = match hashes.get(&stat.id) {
+                    Some(hash) => hash.clone(),
+                    None => self.hash(&fd)?,
+                };
+                hashes.insert(stat.id, item.data.clone());
+            }
+            None => {}
+        }
+        Ok(item)
+    }
+
+    fn hash(&mut self, file: &OwnedFd) -> rustix::io::Result<String> {
+        let mut hasher = blake3::Hasher::new();
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            let length = rustix::io::retry_on_intr(|| rustix::io::read(file, &mut buffer[..]))?;
+            if length == 0 {
+                return Ok(hasher.finalize().to_hex().to_string());
+            }
+            self.bytes += length as u64;
+            hasher.update(buffer.get(..length).unwrap_or_default());
+        }
+    }
+
+    /// Names that are one file, by the first of them.
+    fn groups(&self) -> BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>> {
+        let mut by_id: BTreeMap<DevId, BTreeSet<Vec<u8>>> = BTreeMap::new();
+        for (path, item) in &self.items {
+            if item.stat.kind == Some(NodeKind::File) {
+                by_id.entry(item.stat.id).or_default().insert(path.clone());
+            }
+        }
+        let groups = by_id.into_values();
+        groups
+            .flat_map(|group| {
+                let names: Vec<_> = group.iter().cloned().collect();
+                names.into_iter().map(move |name| (name, group.clone()))
+            })
+            .collect()
+    }
+}
+
+fn shown_group(group: &BTreeSet<Vec<u8>>) -> String {
+    let names: Vec<String> = group
+        .iter()
+        .map(|name| name.escape_ascii().to_string())
+        .collect();
+    names.join(" ")
+}
+
+fn kind_word(stat: &Stat) -> String {
+    match stat.kind {
+        Some(NodeKind::File) => "file",
+        Some(NodeKind::Dir) => "directory",
+        Some(NodeKind::Symlink) => "symbolic link",
+        None => "special file",
+    }
+    .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn plant(root: &Path) {
+        fs::create_dir(root.join("d")).unwrap();
+        fs::write(root.join("d/f"), b"bytes").unwrap();
+        fs::write(root.join("g"), b"other").unwrap();
+        fs::hard_link(root.join("g"), root.join("h")).unwrap();
+        fs::write(root.join("i"), b"other").unwrap();
+        symlink("d/f", root.join("s")).unwrap();
+        fs::create_dir(root.join(".cfs-repl")).unwrap();
+        for name in ["d/f", "g", "i", "s"] {
+            touch(&root.join(name), 1_000);
+        }
+    }
+
+    fn touch(path: &Path, seconds: i64) {
+        let at = rustix::fs::Timespec {
+            tv_sec: seconds,
+            tv_nsec: 5,
+        };
+        let times = rustix::fs::Timestamps {
+            last_access: at,
+            last_modification: at,
+        };
+        let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+        rustix::fs::utimensat(rustix::fs::CWD, path, &times, flags).unwrap();
+    }
+
+    #[test]
+    fn equal_trees_are_equal_whatever_is_in_the_reserved_directory() {
+        let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        plant(a.path());
+        plant(b.path());
+        fs::write(a.path().join(".cfs-repl/x"), b"only here").unwrap();
+        let found = compare(a.path(), b.path(), 10).unwrap();
+        assert!(found.is_equal(), "{found}");
+        assert_eq!(found.names, 6);
+    }
+
+    #[test]
+    fn every_kind_of_planted_difference_is_found() {
+        type Plant = fn(&Path);
+        let cases: [(&str, Plant); 13] = [
+            ("name", |r| fs::write(r.join("new"), b"").unwrap()),
+            ("name", |r| fs::create_dir(r.join("empty")).unwrap()),
+            ("type", |r| {
+                fs::remove_file(r.join("i")).unwrap();
+                fs::create_dir(r.join("i")).unwrap();
+            }),
+            ("mode", |r| {
+                fs::set_permissions(r.join("d"), fs::Permissions::from_mode(0o700)).unwrap();
+            }),
+            ("uid", |r| {
+                std::os::unix::fs::lchown(r.join("s"), Some(12), None).unwrap();
+            }),
+            ("gid", |r| {
+                std::os::unix::fs::lchown(r.join("g"), None, Some(12)).unwrap();
+            }),
+            ("mtime", |r| touch(&r.join("s"), 7)),
+            ("size", |r| {
+                fs::write(r.join("g"), b"othe").unwrap();
+                touch(&r.join("g"), 1_000);
+            }),
+            ("blake3", |r| {
+                fs::write(r.join("d/f"), b"bytez").unwrap();
+                touch(&r.join("d/f"), 1_000);
+            }),
+            ("target", |r| {
+                fs::remove_file(r.join("s")).unwrap();
+                symlink("d/g", r.join("s")).unwrap();
+                touch(&r.join("s"), 1_000);
+            }),
+            ("xattr", |r| {
+                let at = rustix::fs::XattrFlags::empty();
+                rustix::fs::setxattr(r.join("d"), "user.k", b"v", at).unwrap();
+            }),
+            ("hard links", |r| {
+                fs::remove_file(r.join("i")).unwrap();
+                fs::hard_link(r.join("g"), r.join("i")).unwrap();
+            }),
+            ("name", |r| fs::create_dir(r.join("d/.cfs-repl")).unwrap()),
+        ];
+        for (field, change) in cases {
+            let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            plant(a.path());
+            plant(b.path());
+            change(b.path());
+            let found = compare(a.path(), b.path(), 10).unwrap();
+            assert!(
+                found.first.iter().any(|d| d.field == field),
+                "{field}: {found}"
+            );
+            let fields: BTreeSet<_> = found.first.iter().map(|d| d.field).collect();
+            assert!(fields.len() <= 2, "{field} alone was planted: {found}");
+        }
+    }
+
+    #[test]
+    fn an_inflated_sparse_file_is_a_difference() {
+        let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for dir in [&a, &b] {
+            fs::File::create(dir.path().join("f"))
+                .unwrap()
+                .set_len(1 << 20)
+                .unwrap();
+        }
+        fs::write(b.path().join("f"), vec![0; 1 << 20]).unwrap();
+        touch(&a.path().join("f"), 1);
+        touch(&b.path().join("f"), 1);
+        rustix::fs::syncfs(fs::File::open(b.path()).unwrap()).unwrap();
+        let found = compare(a.path(), b.path(), 10).unwrap();
+        assert_eq!(
+            found.first.iter().map(|d| d.field).collect::<Vec<_>>(),
+            ["blocks"]
+        );
+    }
+
+    #[test]
+    fn only_the_first_differences_are_kept_but_all_are_counted() {
+        let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for i in 0..10 {
+            fs::write(a.path().join(format!("f{i}")), b"").unwrap();
+        }
+        let found = compare(a.path(), b.path(), 3).unwrap();
+        assert_eq!((found.differing, found.first.len()), (10, 3));
+        assert!(
+            found
+                .to_string()
+                .ends_with("10 differences in 10 names, 0 bytes hashed")
+        );
+    }
+}

@@ -1,0 +1,134 @@
+//! What one image asks of the tree: what is there, what should be there, and what became of it.
+
+use std::collections::BTreeMap;
+
+use super::intent::Fingerprint;
+use super::plan::{LinkAt, Want};
+use super::stage::content_differs;
+use super::stat::Stat;
+use crate::error::Result;
+use crate::journal::op::{Name, Place};
+use crate::sync::port::{DeviceImage, Engine, Image, NodeKind, Outcome, Versioned};
+
+/// One image on its way to the tree.
+#[derive(Debug)]
+pub struct Job {
+    /// What should be shown.
+    pub image: Image,
+    /// What is shown.
+    pub shown: Image,
+    /// The object on the device, as it was last journaled or applied.
+    pub device: Option<DeviceImage>,
+    /// Where it is.
+    pub now: Vec<LinkAt>,
+    /// Where it should be.
+    pub goal: Vec<LinkAt>,
+    /// A new object in staging.
+    pub staged: Option<(Name, Stat)>,
+    /// What became of it, once that is known.
+    pub outcome: Option<Outcome>,
+}
+
+impl Job {
+    /// The job of `image`, with every link that it names as its goal.
+    ///
+    /// # Errors
+    /// When the engine's store fails.
+    pub fn new(engine: &mut dyn Engine, image: Image) -> Result<Self> {
+        let shown = engine.applied(image.inode)?;
+        let shown = shown.unwrap_or_else(|| Image::absent(image.inode, image.kind));
+        let links = |image: &Image| -> Vec<LinkAt> {
+            if image.merged_into.is_some() {
+                return Vec::new();
+            }
+            let links = image.links.iter().map(|link| LinkAt {
+                link: link.link,
+                place: Place {
+                    parent: link.parent,
+                    name: link.name.clone(),
+                },
+            });
+            links.collect()
+        };
+        Ok(Self {
+            device: engine.device(image.inode)?,
+            now: links(&shown),
+            goal: links(&image),
+            shown,
+            image,
+            staged: None,
+            outcome: None,
+        })
+    }
+
+    /// Whether it is a directory.
+    #[must_use]
+    pub fn is_dir(&self) -> bool {
+        self.image.kind == NodeKind::Dir
+    }
+
+    /// Whether an object has to be made.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.now.is_empty() && !self.goal.is_empty()
+    }
+
+    /// Whether the bytes under unchanged names are to be exchanged.
+    #[must_use]
+    pub fn has_new_bytes(&self) -> bool {
+        !self.now.is_empty() && !self.goal.is_empty() && content_differs(&self.shown, &self.image)
+    }
+
+    /// Whether attributes of the object that is there are to be set.
+    #[must_use]
+    pub fn has_new_attributes(&self) -> bool {
+        fn value<T>(of: &Option<Versioned<T>>) -> Option<&T> {
+            of.as_ref().map(|versioned| &versioned.value)
+        }
+        let (a, b) = (&self.shown, &self.image);
+        let xattrs = |image: &Image| -> BTreeMap<_, _> {
+            let all = image.xattrs.iter();
+            all.map(|(name, value)| (name.clone(), value.value.clone()))
+                .collect()
+        };
+        !self.now.is_empty()
+            && !self.goal.is_empty()
+            && !self.has_new_bytes()
+            && (value(&a.mode) != value(&b.mode)
+                || value(&a.owner) != value(&b.owner)
+                || value(&a.mtime) != value(&b.mtime)
+                || xattrs(a) != xattrs(b))
+    }
+
+    /// What the planner needs to know.
+    #[must_use]
+    pub fn want(&self) -> Want {
+        Want {
+            inode: self.image.inode,
+            dir: self.is_dir(),
+            now: self.now.clone(),
+            goal: self.goal.clone(),
+            staged: self
+                .staged
+                .as_ref()
+                .filter(|_| self.is_new())
+                .map(|(name, _)| name.clone()),
+        }
+    }
+
+    /// What the object looks like before the first step.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        match (&self.staged, &self.device) {
+            (Some((_, stat)), _) if self.is_new() => Some(Fingerprint::of(stat)),
+            (_, device) => device
+                .as_ref()
+                .map(|device| Fingerprint::new(device, self.is_dir())),
+        }
+    }
+
+    /// Records why nothing more is done for it; the first reason stays.
+    pub fn stop(&mut self, outcome: Outcome) {
+        self.outcome.get_or_insert(outcome);
+    }
+}

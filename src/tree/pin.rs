@@ -1,0 +1,173 @@
+//! Remembers in the state folder which tree belongs to it.
+//!
+//! Written before the marker goes into the tree and again after it, so that a stop between the two is no lock-out and
+//! a marker that vanishes later is noticed.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use super::intent::{frame, unframe};
+use super::root::{Pin, Root};
+use super::stat::DevId;
+use crate::error::{ReplError, Result};
+use crate::journal::op::FileTime;
+
+/// Name in the state folder.
+const FILE_NAME: &str = "tree-pin";
+/// Format of the file.
+const VERSION: u32 = 1;
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct PinRecord {
+    #[prost(uint32, tag = "1")]
+    version: u32,
+    #[prost(bytes = "vec", tag = "2")]
+    id: Vec<u8>,
+    #[prost(uint64, tag = "3")]
+    ino: u64,
+    #[prost(sint64, tag = "4")]
+    btime_seconds: i64,
+    #[prost(uint32, tag = "5")]
+    btime_nanos: u32,
+    /// The marker is in the tree.
+    #[prost(bool, tag = "6")]
+    settled: bool,
+}
+
+/// Opens the tree at `path` that belongs to the folder `state`; the first time, the two are bound to each other.
+///
+/// # Errors
+/// When the tree is another one, belongs to another folder, or the state folder lies inside it.
+pub fn open(path: &Path, state: &Path) -> Result<Root> {
+    let real = |path: &Path| fs::canonicalize(path).map_err(|e| ReplError::io("find", path, e));
+    if real(state)?.starts_with(real(path)?) {
+        let source = std::io::Error::other("the state folder must be outside the tree");
+        return Err(ReplError::io("use state folder", state, source));
+    }
+    let file = state.join(FILE_NAME);
+    let id = match read(&file)? {
+        Some((pin, true)) => return Root::open(path, &pin),
+        Some((pin, false)) => pin.id,
+        None => {
+            let mut id = [0; 16];
+            let flags = rustix::rand::GetRandomFlags::empty();
+            rustix::rand::getrandom(&mut id, flags)
+                .map_err(|e| ReplError::io("draw tree id", path, e))?;
+            let root = DevId::default();
+            write(state, &file, &Pin { id, root }, false)?;
+            id
+        }
+    };
+    let root = Root::adopt(path, id)?;
+    write(state, &file, root.pin(), true)?;
+    Ok(root)
+}
+
+fn read(file: &Path) -> Result<Option<(Pin, bool)>> {
+    let bytes = match fs::read(file) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(ReplError::io("read tree pin", file, e)),
+    };
+    let damaged = |reason: &str| ReplError::WalCorrupted {
+        file: file.to_owned(),
+        offset: 0,
+        reason: reason.to_owned(),
+    };
+    let record: PinRecord = unframe(&mut &bytes[..]).ok_or_else(|| damaged("crc differs"))?;
+    if record.version != VERSION {
+        return Err(ReplError::VersionMismatch {
+            what: file.display().to_string(),
+            expected: VERSION.to_string(),
+            got: record.version,
+        });
+    }
+    let id = record
+        .id
+        .try_into()
+        .map_err(|_| damaged("id is not 16 bytes"))?;
+    let btime = FileTime {
+        seconds: record.btime_seconds,
+        nanos: record.btime_nanos,
+    };
+    let root = DevId {
+        ino: record.ino,
+        btime,
+    };
+    Ok(Some((Pin { id, root }, record.settled)))
+}
+
+fn write(state: &Path, file: &Path, pin: &Pin, settled: bool) -> Result<()> {
+    let record = PinRecord {
+        version: VERSION,
+        id: pin.id.to_vec(),
+        ino: pin.root.ino,
+        btime_seconds: pin.root.btime.seconds,
+        btime_nanos: pin.root.btime.nanos,
+        settled,
+    };
+    let mut bytes = Vec::new();
+    frame(&mut bytes, &record);
+    let fail = |e| ReplError::io("write tree pin", file, e);
+    let temporary = file.with_extension("new");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut out = options.open(&temporary).map_err(fail)?;
+    out.write_all(&bytes).map_err(fail)?;
+    out.sync_all().map_err(fail)?;
+    fs::rename(&temporary, file).map_err(fail)?;
+    let folder = File::open(state).map_err(fail)?;
+    folder.sync_all().map_err(fail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_and_a_state_folder_belong_to_each_other() {
+        let (tree, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let pin = *open(tree.path(), state.path()).unwrap().pin();
+        assert_eq!(*open(tree.path(), state.path()).unwrap().pin(), pin);
+        let stranger = tempfile::tempdir().unwrap();
+        assert!(
+            open(tree.path(), stranger.path()).is_err(),
+            "another folder's tree"
+        );
+        assert!(open(stranger.path(), state.path()).is_err(), "another tree");
+        fs::remove_dir_all(tree.path().join(".cfs-repl")).unwrap();
+        let error = open(tree.path(), state.path()).unwrap_err().to_string();
+        assert!(error.contains("nothing was deleted"), "{error}");
+    }
+
+    #[test]
+    fn a_stop_between_pin_and_marker_is_no_lock_out() {
+        let (tree, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let first = Pin {
+            id: [9; 16],
+            root: DevId::default(),
+        };
+        write(state.path(), &state.path().join(FILE_NAME), &first, false).unwrap();
+        assert_eq!(open(tree.path(), state.path()).unwrap().pin().id, [9; 16]);
+        assert!(read(&state.path().join(FILE_NAME)).unwrap().unwrap().1);
+    }
+
+    #[test]
+    fn a_damaged_pin_and_a_state_folder_inside_the_tree_are_refused() {
+        let (tree, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        open(tree.path(), state.path()).unwrap();
+        let file = state.path().join(FILE_NAME);
+        let mut bytes = fs::read(&file).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&file, bytes).unwrap();
+        assert!(matches!(
+            open(tree.path(), state.path()),
+            Err(ReplError::WalCorrupted { .. })
+        ));
+        let inside = tree.path().join("state");
+        fs::create_dir(&inside).unwrap();
+        assert!(open(tree.path(), &inside).is_err());
+    }
+}

@@ -1,0 +1,203 @@
+//! Takes back what a stop in the middle of a batch left: afterwards the tree shows what the engine thinks it shows.
+//!
+//! Undone from the last step to the first, each only if the object is still the one that was moved. What a user did to
+//! it since is a local change and stays. New bytes under an unchanged name are kept. Nothing is deleted but staged
+//! objects that nobody ever saw.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustix::fs::{AtFlags, Dir, RenameFlags};
+use rustix::io::Errno;
+
+use super::exec::{Done, Exec, Stop};
+use super::intent::{Fingerprint, Intent, IntentLog};
+use super::plan::{Action, Base};
+use super::root::Root;
+use super::stat::{DevId, stat_at};
+use crate::error::{ReplError, Result};
+use crate::journal::op::{FileTime, Name};
+use crate::sync::port::{Engine, NodeKind};
+
+/// Names in staging that only a staged object has.
+pub(super) const STAGED_PREFIX: &[u8] = b"s-";
+
+/// What recovery did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Steps of the batch that was under way.
+    pub steps: u64,
+    /// Steps that could not be taken back, because something else is there.
+    pub kept: u64,
+    /// Staged objects that were dropped.
+    pub dropped: u64,
+    /// Objects of the tree that were found in staging and moved to the trash.
+    pub rescued: u64,
+}
+
+/// Brings the tree back to what `engine` knows and empties staging.
+///
+/// # Errors
+/// When the disk or the engine fails; it can be run again.
+pub fn recover(root: &Root, engine: &mut dyn Engine, log: &mut IntentLog) -> Result<Recovery> {
+    let intents = log.pending()?;
+    let mut done = Recovery {
+        steps: intents.len() as u64,
+        ..Recovery::default()
+    };
+    // Directories are not checked against the engine here: their paths are those of the batch.
+    let exec = Exec {
+        root,
+        dirs: BTreeMap::new(),
+    };
+    let finished = finished(engine, &intents)?;
+    let begun = begun_exchanges(&exec, &intents);
+    for intent in intents.iter().rev() {
+        if finished.contains(&intent.step.inode) {
+            continue;
+        }
+        let exchange = intent.step.action == Action::Exchange;
+        let result = if exchange && begun.contains(&intent.step.inode) {
+            // All names of a file, or it is no longer one file.
+            redo(&exec, intent)
+        } else {
+            exec.undo(intent)
+        };
+        match result {
+            Ok(()) => {}
+            Err(Stop::Failed(error)) => return Err(error),
+            Err(Stop::Changed | Stop::NotEmpty | Stop::NoSpace | Stop::Parked(_)) => done.kept += 1,
+        }
+        // In this moment everything is as it was right after this step: its paths hold.
+        settle(&exec, engine, intent)?;
+    }
+    empty_staging(root, &intents, &mut done)?;
+    root.sync()?;
+    log.finish()?;
+    Ok(done)
+}
+
+/// Inodes whose images the engine had already been told to be applied: the stop came after that.
+fn finished(engine: &mut dyn Engine, intents: &[Intent]) -> Result<BTreeSet<u64>> {
+    let mut last: BTreeMap<u64, &Intent> = BTreeMap::new();
+    for intent in intents {
+        last.insert(intent.step.inode, intent);
+    }
+    let mut finished = BTreeSet::new();
+    for (inode, intent) in last {
+        let image = engine.applied(inode)?;
+        let links = image.map_or_else(Vec::new, |image| image.links);
+        let to = &intent.step.to;
+        let shown = links
+            .iter()
+            .any(|link| link.parent == to.dir_inode && link.name == to.name);
+        let is_done = match intent.step.action {
+            Action::Remove | Action::RemoveDir => links.is_empty(),
+            Action::Exchange => engine
+                .device(inode)?
+                .is_some_and(|device| Fingerprint::new(&device, false) == intent.object),
+            Action::Place | Action::Move | Action::Replace { .. } | Action::Link => shown,
+        };
+        if is_done {
+            finished.insert(inode);
+        }
+    }
+    Ok(finished)
+}
+
+/// Files of which at least one name has the new bytes.
+fn begun_exchanges(exec: &Exec<'_>, intents: &[Intent]) -> BTreeSet<u64> {
+    let begun = intents.iter().filter(|intent| {
+        intent.step.action == Action::Exchange
+            && exec
+                .stat(&intent.step.to)
+                .is_ok_and(|stat| stat.id == intent.object.id)
+    });
+    begun.map(|intent| intent.step.inode).collect()
+}
+
+fn redo(exec: &Exec<'_>, intent: &Intent) -> Done {
+    let there = exec.stat(&intent.step.to).map(|stat| stat.id);
+    if there.is_ok_and(|id| id == intent.object.id) {
+        return exec.undo(intent);
+    }
+    exec.run(intent)
+}
+
+/// Tells the engine what an inode of the batch looks like on the device.
+fn settle(exec: &Exec<'_>, engine: &mut dyn Engine, intent: &Intent) -> Result<()> {
+    let step = &intent.step;
+    match step.action {
+        Action::Exchange => {
+            let Ok(stat) = exec.stat(&step.to) else {
+                return Ok(());
+            };
+            if stat.id == intent.object.id {
+                let mut device = stat.image();
+                if Fingerprint::of(&stat) != intent.object {
+                    // Written to since: it must not look as if it had been journaled.
+                    device.ctime = FileTime::default();
+                }
+                engine.set_device(step.inode, Some(device))?;
+            }
+        }
+        Action::Place | Action::Replace { staged: true, .. } => {
+            let bound = engine.device(step.inode)?;
+            if bound.is_some_and(|bound| DevId::of(&bound) == intent.object.id) {
+                engine.set_device(step.inode, None)?;
+            }
+        }
+        // Their ctime moved, so that the next scan reads them again; it finds nothing, or what a user did meanwhile.
+        Action::Move
+        | Action::Remove
+        | Action::Replace { staged: false, .. }
+        | Action::Link
+        | Action::RemoveDir => {}
+    }
+    Ok(())
+}
+
+fn empty_staging(root: &Root, intents: &[Intent], done: &mut Recovery) -> Result<()> {
+    let fail = |e: Errno| ReplError::io("clear staging in", root.path(), e);
+    let staged = intents.iter().filter(|intent| {
+        intent.step.from.base == Base::Staging
+            && intent.step.from.name.as_bytes().starts_with(STAGED_PREFIX)
+    });
+    let ours: BTreeSet<DevId> = staged.map(|intent| intent.object.id).collect();
+    let mut names = Vec::new();
+    for entry in Dir::read_from(root.staging()).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        names.extend(Name::new(entry.file_name().to_bytes().to_vec()));
+    }
+    for name in names {
+        let stat = stat_at(root.staging(), name.as_bytes()).map_err(fail)?;
+        let unseen = name.as_bytes().starts_with(STAGED_PREFIX)
+            && (intents.is_empty() || ours.contains(&stat.id));
+        let dir = stat.kind == Some(NodeKind::Dir);
+        let flags = if dir {
+            AtFlags::REMOVEDIR
+        } else {
+            AtFlags::empty()
+        };
+        if unseen {
+            match rustix::fs::unlinkat(root.staging(), name.as_bytes(), flags) {
+                Ok(()) => {
+                    done.dropped += 1;
+                    continue;
+                }
+                Err(Errno::NOTEMPTY) => {}
+                Err(e) => return Err(fail(e)),
+            }
+        }
+        let rescue = [b"rescued-", name.as_bytes()].concat();
+        rustix::fs::renameat_with(
+            root.staging(),
+            name.as_bytes(),
+            root.trash(),
+            &rescue[..],
+            RenameFlags::NOREPLACE,
+        )
+        .map_err(fail)?;
+        done.rescued += 1;
+    }
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! One round of noticing: list, compare, make durable, journal.
+//!
+//! The order is the promise: what an entry describes is on disk before the entry is, so that a power loss cannot turn
+//! an old file into a newer version that wins everywhere.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::diff::{Findings, Rules, diff};
+use super::policy::Policy;
+use super::root::Root;
+use super::walk::{Note, Snapshot};
+use crate::error::{ReplError, Result};
+use crate::journal::op::Name;
+use crate::sync::port::Engine;
+
+/// What a round looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// The whole tree.
+    Tree,
+    /// These directories, and new ones below them.
+    Dirs(BTreeSet<Vec<Name>>),
+}
+
+/// What a round did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScanReport {
+    /// Transactions that were journaled.
+    pub txns: u64,
+    /// Operations in them.
+    pub ops: u64,
+    /// Local changes that were not journaled because this site only receives.
+    pub diverged: u64,
+    /// Removals that were not believed in this round.
+    pub held_unlinks: u64,
+    /// Why removals are not believed until a human looked, if so.
+    pub brake: Option<String>,
+    /// Files that keep changing; they come again.
+    pub busy: BTreeSet<PathBuf>,
+    /// What is left alone.
+    pub notes: BTreeSet<Note>,
+    /// Whether the whole tree was looked at and nothing had to be put off.
+    pub complete: bool,
+}
+
+/// What the rounds remember between them.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// Files created here that no image touched: candidates of a save.
+    pub own: BTreeSet<u64>,
+    /// Files to be read again although they look the same.
+    pub racy: BTreeSet<u64>,
+}
+
+/// What a round needs beside the tree.
+#[derive(Debug, Clone, Copy)]
+pub struct ScanOptions<'a> {
+    /// Names and bits that are left alone.
+    pub policy: &'a Policy,
+    /// Wall clock at the start of the round.
+    pub now_us: u64,
+    /// Changes may have happened while nobody watched.
+    pub back_date: bool,
+    /// This site only receives: changes are counted, not journaled.
+    pub receive_only: bool,
+}
+
+/// Files remembered as created here; beyond it the oldest numbers are forgotten, and a save of theirs is a rename.
+const OWN_MAX: usize = 100_000;
+
+/// Looks at `scope` of the tree and journals what changed.
+///
+/// # Errors
+/// When the engine or a sync fails: nothing may be taken as journaled then.
+pub fn scan(
+    engine: &mut dyn Engine,
+    root: &Root,
+    memory: &mut Memory,
+    scope: &Scope,
+    options: &ScanOptions<'_>,
+) -> Result<ScanReport> {
+    let mut report = ScanReport::default();
+    if !root.marker_is_ours()? {
+        report.brake = Some(".cfs-repl/id is missing or another one: nothing is journaled".into());
+        return Ok(report);
+    }
+    let rules = Rules {
+        policy: options.policy,
+        own: &memory.own,
+        recheck: &memory.racy,
+        now_us: options.now_us,
+        back_date: options.back_date,
+    };
+    let mut snapshot = take(engine, root, scope, options.policy)?;
+    let mut found = diff(engine, root, &snapshot, &rules)?;
+    if found.need_full {
+        snapshot = take(engine, root, &Scope::Tree, options.policy)?;
+        found = diff(engine, root, &snapshot, &rules)?;
+    }
+    if found.root_empty && found.held_unlinks > 0 {
+        report.brake = Some("the root is empty: no removal is journaled".into());
+    }
+    report.held_unlinks = found.held_unlinks;
+    report.complete =
+        snapshot.full && snapshot.stable && report.brake.is_none() && found.busy.is_empty();
+    report.busy = std::mem::take(&mut found.busy);
+    report.notes = std::mem::take(&mut snapshot.notes);
+    report.notes.append(&mut found.notes);
+    let changes = found.txns.iter().map(|txn| txn.ops.len() as u64).sum();
+    if options.receive_only {
+        report.diverged = changes;
+        return Ok(report);
+    }
+    publish(engine, root, memory, &snapshot, found, &mut report)?;
+    report.ops = changes;
+    Ok(report)
+}
+
+fn publish(
+    engine: &mut dyn Engine,
+    root: &Root,
+    memory: &mut Memory,
+    snapshot: &Snapshot,
+    found: Findings,
+    report: &mut ScanReport,
+) -> Result<()> {
+    report.txns = found.txns.len() as u64;
+    if !found.txns.is_empty() {
+        make_durable(root, snapshot)?;
+        engine.submit(found.txns)?;
+    }
+    for (inode, device) in found.quiet {
+        engine.set_device(inode, Some(device))?;
+    }
+    memory.own.extend(found.created);
+    while memory.own.len() > OWN_MAX {
+        memory.own.pop_first();
+    }
+    if snapshot.full {
+        memory.racy.clear();
+    }
+    memory.racy.extend(found.racy);
+    Ok(())
+}
+
+fn take(engine: &mut dyn Engine, root: &Root, scope: &Scope, policy: &Policy) -> Result<Snapshot> {
+    match scope {
+        Scope::Tree => Snapshot::of_tree(root, policy),
+        Scope::Dirs(paths) => {
+            let paths = paths.iter().cloned().collect();
+            Snapshot::of_dirs(root, policy, paths, &mut |stat| {
+                Ok(engine.inode_of(stat.id.ino, stat.id.btime)?.is_none())
+            })
+        }
+    }
+}
+
+/// Files were synced one by one while they were read where syncfs is not trusted; their names follow here.
+fn make_durable(root: &Root, snapshot: &Snapshot) -> Result<()> {
+    if root.trusts_syncfs() {
+        return root.sync();
+    }
+    for dir in snapshot.dirs.values() {
+        let fd = match root.open_dir(&dir.path) {
+            Ok(fd) => fd,
+            Err(rustix::io::Errno::NOENT) => continue,
+            Err(e) => return Err(ReplError::io("open", root.shown(&dir.path, None), e)),
+        };
+        rustix::fs::fsync(&fd)
+            .map_err(|e| ReplError::io("sync", root.shown(&dir.path, None), e))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! Gives other sites the bytes of a version that is on this tree, hashed again while they are read.
+//!
+//! The tree is the store: there is no copy of contents. A version whose file changed since it was journaled is gone,
+//! and the answer says so; what is given always has the hash that was asked for.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+
+use bytes::Bytes;
+
+use super::apply::path_of;
+use super::root::Root;
+use super::stat::{DevId, stat_fd};
+use crate::content::chunk::{Piece, hash_pieces};
+use crate::content::manifest::BlobHash;
+use crate::error::{ReplError, Result};
+use crate::journal::op::ManifestRoot;
+use crate::sync::port::{DeviceImage, Engine};
+
+/// Files whose chunk positions are remembered between requests.
+const INDEXES_MAX: usize = 16;
+/// Chunks of one file that are remembered, 64 GiB of file: beyond it, every request reads the file.
+const CHUNKS_MAX: usize = 1 << 20;
+
+/// The answer to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Served {
+    /// The chunks and nodes, in the order asked for.
+    Found(Vec<Bytes>),
+    /// The version is no longer here; a scan journals what took its place.
+    Gone,
+}
+
+#[derive(Debug, Default)]
+struct Index {
+    device: DeviceImage,
+    chunks: BTreeMap<BlobHash, (u64, usize)>,
+    nodes: BTreeMap<BlobHash, Bytes>,
+}
+
+/// Serves content of one tree.
+#[derive(Debug, Default)]
+pub struct Server {
+    indexes: BTreeMap<(u64, ManifestRoot), Index>,
+}
+
+impl Server {
+    /// A server that remembers nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The blobs `hashes` of the version `version` of `inode`; none asked for means the root node.
+    ///
+    /// # Errors
+    /// When the engine's store fails or the disk cannot be read.
+    pub fn serve(
+        &mut self,
+        engine: &mut dyn Engine,
+        root: &Root,
+        inode: u64,
+        version: ManifestRoot,
+        hashes: &[BlobHash],
+    ) -> Result<Served> {
+        let Some(file) = open(engine, root, inode)? else {
+            return Ok(Served::Gone);
+        };
+        let stat = stat_fd(&file).map_err(|e| ReplError::io("stat", root.path(), e))?;
+        let known = self.indexes.get(&(inode, version));
+        if known.is_none_or(|index| index.device != stat.image()) {
+            let Some(index) = index(&file, root, version)? else {
+                self.indexes.remove(&(inode, version));
+                return Ok(Served::Gone);
+            };
+            while self.indexes.len() >= INDEXES_MAX {
+                self.indexes.pop_first();
+            }
+            self.indexes.insert((inode, version), index);
+        }
+        let Some(index) = self.indexes.get(&(inode, version)) else {
+            return Ok(Served::Gone);
+        };
+        let root_hash = [BlobHash(version.0)];
+        let hashes = if hashes.is_empty() {
+            &root_hash[..]
+        } else {
+            hashes
+        };
+        let mut found = Vec::new();
+        for hash in hashes {
+            let blob = match (index.nodes.get(hash), index.chunks.get(hash)) {
+                (Some(node), _) => Some(node.clone()),
+                (None, Some(at)) => read(&file, root, *at)?,
+                (None, None) => None,
+            };
+            let Some(blob) = blob.filter(|blob| BlobHash::of(blob) == *hash) else {
+                self.indexes.remove(&(inode, version));
+                return Ok(Served::Gone);
+            };
+            found.push(blob);
+        }
+        Ok(Served::Found(found))
+    }
+}
+
+/// The file behind `inode`, if it is still the one that the engine knows.
+fn open(engine: &mut dyn Engine, root: &Root, inode: u64) -> Result<Option<OwnedFd>> {
+    let (Some(image), Some(device)) = (engine.applied(inode)?, engine.device(inode)?) else {
+        return Ok(None);
+    };
+    for link in &image.links {
+        let Some(path) = path_of(engine, link.parent)? else {
+            continue;
+        };
+        let file = root
+            .open_dir(&path)
+            .and_then(|dir| Root::open_file(&dir, &link.name));
+        if let Ok(file) = file
+            && stat_fd(&file).is_ok_and(|stat| stat.id == DevId::of(&device))
+        {
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
+}
+
+/// Reads the whole file; None when it is not the version that is asked for.
+fn index(file: &OwnedFd, root: &Root, version: ManifestRoot) -> Result<Option<Index>> {
+    let fail = |e| ReplError::io("stat", root.path(), e);
+    let before = stat_fd(file).map_err(fail)?;
+    let mut index = Index {
+        device: before.image(),
+        ..Index::default()
+    };
+    let hashed = hash_pieces(file, before.size, root.path(), &mut |piece| match piece {
+        Piece::Chunk {
+            offset,
+            hash,
+            bytes,
+        } => {
+            if index.chunks.len() < CHUNKS_MAX {
+                index.chunks.insert(hash, (offset, bytes.len()));
+            }
+        }
+        Piece::Node { hash, bytes } => {
+            index.nodes.insert(hash, bytes.clone());
+        }
+    })?;
+    let same = stat_fd(file).map_err(fail)?.image() == before.image();
+    let is_version = hashed.is_some_and(|hashed| hashed.root == version);
+    Ok((same && is_version).then_some(index))
+}
+
+fn read(file: &OwnedFd, root: &Root, (offset, length): (u64, usize)) -> Result<Option<Bytes>> {
+    let mut bytes = vec![0; length];
+    let mut filled = 0;
+    while let Some(free) = bytes.get_mut(filled..)
+        && !free.is_empty()
+    {
+        let at = offset + filled as u64;
+        let got = rustix::io::retry_on_intr(|| rustix::io::pread(file, &mut *free, at))
+            .map_err(|e| ReplError::io("read", root.path(), e))?;
+        if got == 0 {
+            return Ok(None);
+        }
+        filled += got;
+    }
+    Ok(Some(bytes.into()))
+}

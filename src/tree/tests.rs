@@ -1,0 +1,9 @@
+//! Two real trees kept equal through two connectors and a naive engine in memory.
+//!
+//! The engine here is as simple as can be (the later image of an inode wins), so that what fails is the connector.
+
+mod connector;
+mod fake;
+mod kinds;
+mod recovery;
+mod rules;

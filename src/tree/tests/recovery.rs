@@ -1,0 +1,115 @@
+//! A stop at any point of a batch, then recovery: the tree is as before or as after, and everything comes to rest.
+
+use std::fs;
+
+use super::fake::Pair;
+use crate::error::ReplError;
+use crate::tree::recover::recover;
+
+/// A change with every kind of step.
+fn prepared() -> Pair {
+    let mut pair = Pair::new();
+    let a = &pair.a;
+    fs::create_dir_all(a.path("d/gone")).unwrap();
+    fs::create_dir(a.path("e")).unwrap();
+    for name in ["a", "b", "d/f", "d/over", "written", "e/x"] {
+        fs::write(a.path(name), name).unwrap();
+    }
+    fs::hard_link(a.path("written"), a.path("written2")).unwrap();
+    pair.settle();
+    let a = &pair.a;
+    fs::rename(a.path("a"), a.path("t")).unwrap();
+    fs::rename(a.path("b"), a.path("a")).unwrap();
+    fs::rename(a.path("t"), a.path("b")).unwrap();
+    fs::rename(a.path("d/f"), a.path("d/over")).unwrap();
+    fs::remove_dir(a.path("d/gone")).unwrap();
+    fs::rename(a.path("d"), a.path("e/d")).unwrap();
+    fs::create_dir(a.path("d")).unwrap();
+    fs::write(a.path("d/new"), b"new").unwrap();
+    fs::write(a.path("written"), b"other bytes").unwrap();
+    fs::hard_link(a.path("e/x"), a.path("y")).unwrap();
+    pair.a.scan();
+    pair.a.engine.take_ops();
+    pair.b.engine.pull(&pair.a.engine);
+    pair
+}
+
+fn stop_at(pair: &mut Pair, nth: usize) -> bool {
+    let mut seen = 0;
+    let result = pair.b.apply_until(&mut |_| {
+        seen += 1;
+        if seen == nth {
+            Err(ReplError::Shutdown)
+        } else {
+            Ok(())
+        }
+    });
+    result.is_err()
+}
+
+#[test]
+fn a_stop_after_any_step_is_recovered_without_echo() {
+    let mut nth = 1;
+    loop {
+        let mut pair = prepared();
+        if !stop_at(&mut pair, nth) {
+            break;
+        }
+        let mut log = pair.b.log();
+        recover(&pair.b.root, &mut pair.b.engine, &mut log).unwrap();
+        recover(&pair.b.root, &mut pair.b.engine, &mut log).unwrap();
+        pair.b.scan();
+        let echo = pair.b.engine.take_ops();
+        let kinds: Vec<_> = echo.iter().map(|op| op.change.kind()).collect();
+        assert!(
+            kinds
+                .iter()
+                .all(|kind| *kind == crate::journal::op::OpKind::Unlink)
+                && kinds.len() <= 1,
+            "stop {nth}: {echo:?}"
+        );
+        pair.settle();
+        nth += 1;
+    }
+    assert!(nth > 15, "only {nth} points");
+}
+
+#[test]
+fn a_file_written_between_stop_and_recovery_is_kept() {
+    let mut nth = 1;
+    loop {
+        let mut pair = prepared();
+        if !stop_at(&mut pair, nth) {
+            break;
+        }
+        let names: Vec<_> = ["a", "b", "written", "d/over", "e/d/over", "d/new", "e/x"]
+            .into_iter()
+            .filter(|name| pair.b.path(name).exists())
+            .collect();
+        for name in &names {
+            let mut text = fs::read(pair.b.path(name)).unwrap();
+            text.extend_from_slice(b" and the user");
+            fs::write(pair.b.path(name), text).unwrap();
+        }
+        let mut log = pair.b.log();
+        recover(&pair.b.root, &mut pair.b.engine, &mut log).unwrap();
+        for _ in 0..3 {
+            pair.b.scan();
+            pair.b.apply();
+        }
+        let mut kept = 0;
+        let mut todo = vec![pair.b.dir.path().to_owned()];
+        while let Some(dir) = todo.pop() {
+            for entry in fs::read_dir(dir).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    todo.push(path);
+                } else if fs::read(&path).unwrap().ends_with(b"and the user") {
+                    kept += 1;
+                }
+            }
+        }
+        assert!(kept >= names.len(), "stop {nth}: {kept} of {names:?} kept");
+        nth += 3;
+    }
+}

@@ -1,0 +1,194 @@
+//! Rules that need more than two trees kept equal: partial looks, merged directories, what the disk refuses.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use bytes::Bytes;
+
+use super::fake::{Pair, Site};
+use crate::content::WAITS_FOR_CONTENT;
+use crate::journal::dot::Dot;
+use crate::journal::op::{Change, Name, OpKind};
+use crate::sync::port::{LocalOp, Versioned};
+use crate::tree::scan::Scope;
+
+fn dirs(paths: &[&[&str]]) -> Scope {
+    let name = |text: &&str| Name::new(text.as_bytes().to_vec()).unwrap();
+    let path = |path: &&[&str]| path.iter().map(name).collect::<Vec<_>>();
+    Scope::Dirs(paths.iter().map(path).collect::<BTreeSet<_>>())
+}
+
+fn kinds(ops: &[LocalOp]) -> Vec<OpKind> {
+    ops.iter().map(|op| op.change.kind()).collect()
+}
+
+#[test]
+fn a_partial_look_sees_a_move_as_a_move_even_if_it_sees_one_end() {
+    let mut site = Site::new(1);
+    fs::create_dir_all(site.path("a/sub")).unwrap();
+    fs::create_dir(site.path("b")).unwrap();
+    fs::write(site.path("a/f"), b"x").unwrap();
+    fs::write(site.path("a/g"), b"x").unwrap();
+    site.scan();
+    site.engine.take_ops();
+    site.memory.own.clear();
+    fs::rename(site.path("a/f"), site.path("b/f")).unwrap();
+    site.scan_scope(&dirs(&[&["a"], &["b"]]));
+    assert_eq!(kinds(&site.engine.take_ops()), [OpKind::Rename]);
+    // Only the end is looked at.
+    fs::rename(site.path("a/g"), site.path("b/g")).unwrap();
+    site.scan_scope(&dirs(&[&["b"]]));
+    assert_eq!(kinds(&site.engine.take_ops()), [OpKind::Rename]);
+    // Only the beginning of a directory's move is looked at.
+    fs::rename(site.path("a/sub"), site.path("b/sub")).unwrap();
+    site.scan_scope(&dirs(&[&["a"]]));
+    assert_eq!(kinds(&site.engine.take_ops()), [OpKind::Rename]);
+    fs::write(site.path("b/sub/new"), b"n").unwrap();
+    site.scan_scope(&dirs(&[&["b", "sub"]]));
+    assert_eq!(
+        kinds(&site.engine.take_ops()),
+        [OpKind::Create, OpKind::Write]
+    );
+    site.scan();
+    assert_eq!(site.engine.take_ops(), []);
+}
+
+#[test]
+fn a_removed_tree_goes_children_first_and_a_new_one_comes_parents_first() {
+    let mut site = Site::new(1);
+    fs::create_dir_all(site.path("a/b/c")).unwrap();
+    fs::write(site.path("a/b/c/f"), b"x").unwrap();
+    site.scan();
+    let ops = site.engine.take_ops();
+    use OpKind::{Create, MkDir, Unlink, Write};
+    assert_eq!(kinds(&ops), [MkDir, MkDir, MkDir, Create, Write]);
+    fs::remove_dir_all(site.path("a")).unwrap();
+    site.engine.take_ops();
+    fs::write(site.path("other"), b"").unwrap();
+    site.scan();
+    let ops = site.engine.take_ops();
+    assert_eq!(
+        kinds(&ops).iter().filter(|kind| **kind == Unlink).count(),
+        4
+    );
+    let dirs = ops.iter().filter_map(|op| {
+        let Change::Unlink { place, dir: true } = &op.change else {
+            return None;
+        };
+        Some(place.name.as_bytes().to_vec())
+    });
+    assert_eq!(dirs.collect::<Vec<_>>(), [b"c", b"b", b"a"]);
+}
+
+#[test]
+fn a_directory_that_is_merged_into_another_keeps_its_place_on_the_disk() {
+    let mut site = Site::new(2);
+    fs::create_dir(site.path("d")).unwrap();
+    fs::write(site.path("d/mine"), b"mine").unwrap();
+    site.scan();
+    let ops = site.engine.take_ops();
+    let (dir, file) = (ops[0].inode, ops[1].inode);
+    let before = fs::metadata(site.path("d")).unwrap().ino();
+    let smaller = (1 << 48) + 1;
+    {
+        let mut state = site.engine.0.lock().unwrap();
+        let mut absorbed = state.merged[&dir].clone();
+        let mut representative = absorbed.clone();
+        representative.inode = smaller;
+        representative.links[0].link = smaller;
+        absorbed.links = representative.links.clone();
+        absorbed.merged_into = Some(smaller);
+        let mut child = state.merged[&file].clone();
+        child.links[0].parent = smaller;
+        state.merged = BTreeMap::from([(dir, absorbed), (smaller, representative), (file, child)]);
+    }
+    let report = site.apply();
+    assert_eq!((report.applied, report.steps), (3, 0), "{report:?}");
+    assert_eq!(fs::metadata(site.path("d")).unwrap().ino(), before);
+    assert_eq!(fs::read(site.path("d/mine")).unwrap(), b"mine");
+    site.scan();
+    assert_eq!(site.engine.take_ops(), [], "no echo");
+    fs::write(site.path("d/later"), b"").unwrap();
+    site.scan();
+    let ops = site.engine.take_ops();
+    assert!(matches!(&ops[0].change, Change::Create { place, .. } if place.parent == smaller));
+}
+
+#[test]
+fn what_the_disk_refuses_parks_one_inode_and_the_rest_goes_on() {
+    let mut pair = Pair::new();
+    for name in ["big-xattr", "fine"] {
+        fs::write(pair.a.path(name), b"x").unwrap();
+    }
+    pair.a.scan();
+    let inode = pair.a.engine.take_ops()[0].inode;
+    pair.b.engine.pull(&pair.a.engine);
+    {
+        let mut state = pair.b.engine.0.lock().unwrap();
+        let image = state.merged.get_mut(&inode).unwrap();
+        let value = Bytes::from(vec![7; 60_000]);
+        let dot = Dot::default();
+        image
+            .xattrs
+            .insert(Bytes::from_static(b"user.big"), Versioned { dot, value });
+    }
+    let report = pair.b.apply();
+    assert_eq!(
+        (report.applied, report.parked.len(), report.no_space),
+        (1, 1, false)
+    );
+    assert!(report.parked[0].1.contains("No space"), "{report:?}");
+    let staging = fs::read_dir(pair.b.path(".cfs-repl/staging")).unwrap();
+    assert_eq!(staging.count(), 0);
+}
+
+#[test]
+fn content_that_is_not_here_yet_is_waited_for_and_leaves_nothing_in_staging() {
+    let mut pair = Pair::new();
+    let bytes: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
+    fs::write(pair.a.path("f"), &bytes).unwrap();
+    pair.a.scan();
+    pair.b.engine.pull(&pair.a.engine);
+    let empty = tempfile::tempdir().unwrap();
+    pair.b.source.other = empty.path().to_owned();
+    let report = pair.b.apply();
+    assert_eq!(report.parked[0].1, WAITS_FOR_CONTENT);
+    pair.b.source.other = pair.a.dir.path().to_owned();
+    crate::sync::port::Engine::retry_parked(&mut pair.b.engine).unwrap();
+    assert_eq!(pair.b.apply().applied, 1);
+    pair.assert_equal();
+}
+
+#[test]
+fn bytes_with_another_hash_are_refused() {
+    let mut pair = Pair::new();
+    fs::write(pair.a.path("f"), b"honest").unwrap();
+    pair.a.scan();
+    let inode = pair.a.engine.take_ops()[0].inode;
+    pair.b.engine.pull(&pair.a.engine);
+    {
+        let mut state = pair.b.engine.0.lock().unwrap();
+        let image = state.merged.get_mut(&inode).unwrap();
+        image.content.as_mut().unwrap().value.inline = Some(Bytes::from_static(b"forged"));
+    }
+    let report = pair.b.apply();
+    assert!(report.parked[0].1.contains("do not hash"), "{report:?}");
+    assert!(!pair.b.path("f").exists());
+}
+
+#[test]
+fn a_file_that_came_from_outside_the_tree_and_back_is_the_same_file() {
+    let mut site = Site::new(1);
+    let outside = tempfile::tempdir().unwrap();
+    fs::write(site.path("f"), b"x").unwrap();
+    fs::write(site.path("g"), b"x").unwrap();
+    site.scan();
+    site.memory.own.clear();
+    fs::rename(site.path("f"), outside.path().join("f")).unwrap();
+    site.scan();
+    site.engine.take_ops();
+    fs::rename(outside.path().join("f"), site.path("h")).unwrap();
+    site.scan();
+    assert_eq!(kinds(&site.engine.take_ops()), [OpKind::Rename]);
+}
