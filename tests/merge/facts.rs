@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use claudefs_repl::journal::codec::decode_change;
-use claudefs_repl::journal::{Change, Dot, JournalEntry, LwwKey, Seen};
+use claudefs_repl::journal::{Change, Dot, JournalEntry, Seen};
 
 use super::reference::{Reference, Told};
 

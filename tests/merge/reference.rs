@@ -142,14 +142,15 @@ fn at(place: &Place) -> At {
 fn directories(entries: &[Told]) -> (BTreeMap<u64, At>, BTreeMap<u64, bool>) {
     let (mut places, mut live) = (BTreeMap::new(), BTreeMap::new());
     for told in entries {
-        let to = match &told.change {
-            Change::MkDir { place, .. } => Some(place),
-            Change::Rename { place, dir: true } => place.as_ref(),
-            Change::Unlink { dir: true, .. } => {
-                live.insert(told.inode, false);
-                continue;
-            }
-            _ => continue,
+        if let Change::Unlink { dir: true, .. } = &told.change {
+            live.insert(told.inode, false);
+        }
+        let to = if let Change::MkDir { place, .. } = &told.change {
+            Some(place)
+        } else if let Change::Rename { place, dir: true } = &told.change {
+            place.as_ref()
+        } else {
+            continue;
         };
         live.insert(told.inode, true);
         if let Some(to) = to
@@ -185,20 +186,22 @@ fn links(entries: &[Told]) -> Vec<Claim> {
     let mut last: BTreeMap<u64, BTreeMap<u64, (Claim, bool)>> = BTreeMap::new();
     let mut written: BTreeMap<u64, LwwKey> = BTreeMap::new();
     for told in entries {
-        let (place, live) = match &told.change {
-            Change::Create { place, .. }
-            | Change::Symlink { place, .. }
-            | Change::Link { place }
-            | Change::Rename {
-                place: Some(place),
-                dir: false,
-            } => (place, true),
-            Change::Unlink { place, dir: false } => (place, false),
-            Change::Write { .. } | Change::Truncate { .. } => {
-                written.insert(told.inode, told.key);
-                continue;
-            }
-            _ => continue,
+        if let Change::Write { .. } | Change::Truncate { .. } = &told.change {
+            written.insert(told.inode, told.key);
+        }
+        let (place, live) = if let Change::Unlink { place, dir: false } = &told.change {
+            (place, false)
+        } else if let Change::Create { place, .. }
+        | Change::Symlink { place, .. }
+        | Change::Link { place }
+        | Change::Rename {
+            place: Some(place),
+            dir: false,
+        } = &told.change
+        {
+            (place, true)
+        } else {
+            continue;
         };
         let (key, inode, at) = (told.key, told.inode, at(place));
         let links = last.entry(inode).or_default();

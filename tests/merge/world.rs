@@ -43,7 +43,7 @@ pub(super) enum Theme {
 }
 
 /// What a history is made of, beside its seed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Plan {
     pub(super) rules: Rules,
     pub(super) compact: bool,
@@ -51,17 +51,6 @@ pub(super) struct Plan {
     pub(super) sites: usize,
     /// By chance if there is none.
     pub(super) theme: Option<Theme>,
-}
-
-impl Default for Plan {
-    fn default() -> Self {
-        Self {
-            rules: Rules::default(),
-            compact: false,
-            sites: 0,
-            theme: None,
-        }
-    }
 }
 
 #[derive(Debug)]
