@@ -6,4 +6,6 @@
 #[cfg(feature = "cli")]
 mod cli;
 #[cfg(test)]
+mod merge;
+#[cfg(test)]
 mod tidy;
