@@ -7,6 +7,7 @@ mod completions;
 pub mod exit;
 mod help;
 mod init;
+mod pki;
 pub mod render;
 pub mod ui;
 mod version;
@@ -88,6 +89,7 @@ impl Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(Box<init::InitArgs>),
+    Pki(pki::PkiArgs),
     Version(version::VersionArgs),
     Completions(completions::CompletionsArgs),
     Help(help::HelpArgs),
@@ -114,6 +116,7 @@ pub fn main(args: Vec<OsString>) -> std::process::ExitCode {
 fn run(ui: &mut Ui, command: Command) -> CliResult {
     match command {
         Command::Init(args) => init::run(ui, *args),
+        Command::Pki(args) => pki::run(ui, args),
         Command::Version(args) => version::run(ui, &args),
         Command::Completions(args) => completions::run(ui, &args),
         Command::Help(args) => help::run(ui, &args),
