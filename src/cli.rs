@@ -13,6 +13,7 @@ mod lab;
 mod pair;
 mod pki;
 pub mod render;
+mod run;
 pub mod ui;
 mod version;
 
@@ -94,6 +95,7 @@ impl Global {
 enum Command {
     Init(Box<init::InitArgs>),
     Pki(pki::PkiArgs),
+    Run(run::RunArgs),
     Demo(demo::DemoArgs),
     Pair(pair::PairArgs),
     Compare(compare::CompareArgs),
@@ -124,6 +126,7 @@ fn run(ui: &mut Ui, command: Command) -> CliResult {
     match command {
         Command::Init(args) => init::run(ui, *args),
         Command::Pki(args) => pki::run(ui, args),
+        Command::Run(args) => run::run(ui, &args),
         Command::Demo(args) => demo::run(ui, &args),
         Command::Pair(args) => pair::run(ui, &args),
         Command::Compare(args) => compare::run(ui, &args),

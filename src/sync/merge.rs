@@ -263,8 +263,8 @@ impl<S: State> Core<S> {
         let inode = incoming.entry.inode;
         let mut node = self.load(inode)?;
         let register = node.register_mut(&id);
-        let Merged::Taken { dominated, .. } = register.merge(incoming.version(&id, value)) else {
-            return Ok(());
+        let dominated = match register.merge(incoming.version(&id, value)) {
+            Merged::Stale { dominated } | Merged::Taken { dominated, .. } => dominated,
         };
         let winner = register.winner().map(|version| version.key);
         let beaten: Vec<(LwwKey, LostValue)> = register

@@ -18,8 +18,8 @@ use crate::cli::exit::{CliError, CliResult, Exit, Failure};
 use crate::clock::{Clock, SystemClock};
 use crate::error::ReplError;
 
-/// How long a daemon may take to drain before it is killed.
-const DRAIN: Duration = Duration::from_secs(20);
+/// How long a daemon may take to stop before it is killed: longer than it gives itself to drain (20 s).
+const DRAIN: Duration = Duration::from_secs(30);
 /// How often a stopping daemon is looked at.
 const POLL: Duration = Duration::from_millis(20);
 /// Lines of a log that a failure shows.
@@ -104,7 +104,7 @@ impl Daemon {
             }
             if SystemClock.monotonic() > until {
                 let status = self.kill()?;
-                return Err(self.failure("did not drain in 20 s", status).into());
+                return Err(self.failure("did not stop in 30 s", status).into());
             }
             if let Err(interrupted) = interrupt.pause(POLL) {
                 self.kill()?;

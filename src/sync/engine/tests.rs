@@ -134,8 +134,10 @@ impl Site {
 }
 
 fn config(dir: &std::path::Path, clock: &Arc<ManualClock>, site_id: u64) -> EngineConfig {
-    let mut log = LogOptions::default();
-    log.segment_bytes = 64 * 1024;
+    let log = LogOptions {
+        segment_bytes: 64 * 1024,
+        ..LogOptions::default()
+    };
     EngineConfig {
         dir: dir.to_owned(),
         disk: RealDisk::shared(),
