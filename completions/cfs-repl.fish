@@ -40,6 +40,7 @@ complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -s v -l verbose -d 'Say 
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -s V -l version -d 'Print version'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "init" -d 'Write a commented configuration and create the state folder'
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "pki" -d 'Make a certificate authority for a lab, and certificates by it'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "version" -d 'Print the version of this program and of what it was built with'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "help" -d 'Print help on a command or a topic: exit-codes, environment, config'
@@ -70,6 +71,56 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l json -d 'The 
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -f -a "init" -d 'Make the authority: ca.pem, which every site needs, and ca.key, which stays in its folder'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -f -a "issue" -d 'Issue a certificate: SITE.pem and SITE.key, to be taken to that site with ca.pem'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -l cluster -d 'Name of the cluster' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -l dir -d 'Folder of the authority; created when it is missing' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -l site -d 'Name of the site' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -l cluster -d 'Name of the cluster, as when the authority was made' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -l days -d 'How long it is valid' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -l dir -d 'Folder of the authority' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 json\t'One JSON document'

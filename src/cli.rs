@@ -3,10 +3,14 @@
 //! Data goes to stdout, talk to stderr; every command ends with a code of [`exit::Exit`]. A subcommand is one file
 //! with its arguments, whose doc is the help, and `run(ui, args)`; only [`ui`] prints, only [`render`] knows formats.
 
+mod compare;
 mod completions;
+mod demo;
 pub mod exit;
 mod help;
 mod init;
+mod lab;
+mod pair;
 mod pki;
 pub mod render;
 mod run;
@@ -92,6 +96,9 @@ enum Command {
     Init(Box<init::InitArgs>),
     Pki(pki::PkiArgs),
     Run(run::RunArgs),
+    Demo(demo::DemoArgs),
+    Pair(pair::PairArgs),
+    Compare(compare::CompareArgs),
     Version(version::VersionArgs),
     Completions(completions::CompletionsArgs),
     Help(help::HelpArgs),
@@ -120,6 +127,9 @@ fn run(ui: &mut Ui, command: Command) -> CliResult {
         Command::Init(args) => init::run(ui, *args),
         Command::Pki(args) => pki::run(ui, args),
         Command::Run(args) => run::run(ui, &args),
+        Command::Demo(args) => demo::run(ui, &args),
+        Command::Pair(args) => pair::run(ui, &args),
+        Command::Compare(args) => compare::run(ui, &args),
         Command::Version(args) => version::run(ui, &args),
         Command::Completions(args) => completions::run(ui, &args),
         Command::Help(args) => help::run(ui, &args),
