@@ -241,8 +241,8 @@ impl Answers {
     }
 }
 
-/// Starts the content loop of one peer. The sender takes the stream of each connection; a new one takes the place
-/// of the old, whose requests fail.
+/// Starts the content loop of one peer. The sender takes the stream of each connection; requests go to the newest,
+/// and those of a stream that ends fail.
 pub fn spawn(
     tasks: &Tasks,
     remote_site_id: SiteId,

@@ -1,5 +1,7 @@
 //! The loop of one peer's content: gives numbers to requests, verifies what comes, and starts answers.
 
+use std::task::Poll;
+
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -16,22 +18,32 @@ enum Input {
     Connected(ContentTransport),
     Asked(Option<Ask>),
     Slot(Option<mpsc::OwnedPermit<ContentMessage>>),
-    Incoming(Option<Result<ContentMessage, TransportError>>),
+    Incoming(usize, Option<Result<ContentMessage, TransportError>>),
 }
 
-/// State of the loop. `open` belongs to `transport`: both go together.
+/// One stream with the requests that were made on it: both go together.
+struct Stream {
+    transport: ContentTransport,
+    /// Ends the answers on the stream with it.
+    connection: CancellationToken,
+    open: BTreeMap<u64, Open>,
+}
+
+/// Streams of one peer at once. When both sites dial, each has two for a moment, and does not know which of them the
+/// other will keep: so all are answered on, and what is asked goes to the newest.
+const STREAMS_MAX: usize = 4;
+
+/// State of the loop.
 pub(super) struct Content {
     tasks: Tasks,
     remote_site_id: SiteId,
     server: Arc<dyn ContentServer>,
     asked: mpsc::Receiver<Ask>,
     connected: mpsc::Receiver<ContentTransport>,
-    transport: Option<ContentTransport>,
-    /// Ends the answers of the transport with it.
-    connection: CancellationToken,
-    /// The request that waits for the transport.
+    /// Oldest first.
+    streams: Vec<Stream>,
+    /// The request that waits for the newest stream.
     waiting: Option<Ask>,
-    open: BTreeMap<u64, Open>,
     requests: u64,
     answering: Arc<Semaphore>,
     budget: Arc<Semaphore>,
@@ -52,10 +64,8 @@ impl Content {
             server,
             asked,
             connected,
-            transport: None,
-            connection: CancellationToken::new(),
+            streams: Vec::new(),
             waiting: None,
-            open: BTreeMap::new(),
             requests: 0,
             answering: Arc::new(Semaphore::new(REQUESTS_MAX)),
             budget: Arc::new(Semaphore::new(WAITING_BYTES_MAX / BUDGET_UNIT)),
@@ -67,26 +77,28 @@ impl Content {
         loop {
             match self.next().await {
                 Input::Stop => return,
-                Input::Connected(transport) => {
-                    self.disconnect("replaced by another connection");
-                    self.transport = Some(transport);
-                    self.connection = self.tasks.token().child_token();
-                }
+                Input::Connected(transport) => self.connect(transport),
                 Input::Asked(Some(ask)) => self.waiting = Some(ask),
                 Input::Asked(None) => self.asking = false,
                 Input::Slot(Some(slot)) => self.ask(slot),
-                Input::Slot(None) => self.disconnect("the transport is gone"),
-                Input::Incoming(Some(Ok(message))) => {
-                    if let Err(reason) = self.take(message).await {
-                        self.disconnect(&reason);
+                Input::Slot(None) => {
+                    self.disconnect(
+                        self.streams.len().saturating_sub(1),
+                        "the transport is gone",
+                    );
+                }
+                Input::Incoming(at, Some(Ok(message))) => {
+                    if let Err(reason) = self.take(at, message).await {
+                        self.disconnect(at, &reason);
                     }
                 }
-                Input::Incoming(Some(Err(
-                    TransportError::Garbage(reason) | TransportError::Lost(reason),
-                ))) => self.disconnect(&reason),
-                Input::Incoming(None) => self.disconnect("ended by the peer"),
+                Input::Incoming(
+                    at,
+                    Some(Err(TransportError::Garbage(reason) | TransportError::Lost(reason))),
+                ) => self.disconnect(at, &reason),
+                Input::Incoming(at, None) => self.disconnect(at, "ended by the peer"),
             }
-            if self.transport.is_none() {
+            if self.streams.is_empty() {
                 // Without a connection a request fails at once; its owner asks again on the next one.
                 self.waiting = None;
             }
@@ -95,13 +107,8 @@ impl Content {
 
     /// Waits for one input; all branches are cancel-safe.
     async fn next(&mut self) -> Input {
-        let (outgoing, incoming) = match &mut self.transport {
-            Some(transport) => (
-                Some(transport.outgoing.clone()),
-                Some(&mut transport.incoming),
-            ),
-            None => (None, None),
-        };
+        let newest = self.streams.last();
+        let outgoing = newest.map(|stream| stream.transport.outgoing.clone());
         let asks = self.asking && self.waiting.is_none();
         let slot = async {
             match outgoing {
@@ -109,37 +116,50 @@ impl Content {
                 None => std::future::pending().await,
             }
         };
-        let message = async {
-            match incoming {
-                Some(incoming) => incoming.recv().await,
-                None => std::future::pending().await,
+        let streams = &mut self.streams;
+        let message = std::future::poll_fn(|context| {
+            for (at, stream) in streams.iter_mut().enumerate() {
+                if let Poll::Ready(message) = stream.transport.incoming.poll_recv(context) {
+                    return Poll::Ready((at, message));
+                }
             }
-        };
+            Poll::Pending
+        });
         tokio::select! {
             () = self.tasks.token().cancelled() => Input::Stop,
             Some(transport) = self.connected.recv() => Input::Connected(transport),
             ask = self.asked.recv(), if asks => Input::Asked(ask),
             slot = slot, if self.waiting.is_some() => Input::Slot(slot),
-            message = message => Input::Incoming(message),
+            (at, message) = message => Input::Incoming(at, message),
         }
     }
 
-    fn disconnect(&mut self, reason: &str) {
-        if self.transport.take().is_some() {
-            let open = self.open.len();
-            tracing::debug!(
-                site = self.remote_site_id,
-                open,
-                reason,
-                "content stream ended"
-            );
+    fn connect(&mut self, transport: ContentTransport) {
+        if self.streams.len() == STREAMS_MAX {
+            self.disconnect(0, "too many streams of one site");
         }
-        self.connection.cancel();
-        self.open.clear();
+        let connection = self.tasks.token().child_token();
+        self.streams.push(Stream {
+            transport,
+            connection,
+            open: BTreeMap::new(),
+        });
+    }
+
+    fn disconnect(&mut self, at: usize, reason: &str) {
+        if at >= self.streams.len() {
+            return;
+        }
+        let stream = self.streams.remove(at);
+        let (site, open) = (self.remote_site_id, stream.open.len());
+        tracing::debug!(site, open, reason, "content stream ended");
+        stream.connection.cancel();
     }
 
     fn ask(&mut self, slot: mpsc::OwnedPermit<ContentMessage>) {
-        let Some(Ask { want, answers }) = self.waiting.take() else {
+        let (Some(Ask { want, answers }), Some(stream)) =
+            (self.waiting.take(), self.streams.last_mut())
+        else {
             return;
         };
         self.requests += 1;
@@ -148,24 +168,24 @@ impl Content {
         } else {
             want.hashes.iter().copied().collect()
         };
-        self.open.insert(self.requests, Open { wanted, answers });
+        stream.open.insert(self.requests, Open { wanted, answers });
         slot.send(ContentMessage {
             request: self.requests,
             body: Body::Want(want),
         });
     }
 
-    async fn take(&mut self, message: ContentMessage) -> Result<(), String> {
+    async fn take(&mut self, at: usize, message: ContentMessage) -> Result<(), String> {
         match message.body {
-            Body::Want(want) => self.answer(message.request, want),
-            Body::Answer(answer) => self.answered(message.request, answer).await,
+            Body::Want(want) => self.answer(at, message.request, want),
+            Body::Answer(answer) => self.answered(at, message.request, answer).await,
             Body::Unknown => Ok(()),
         }
     }
 
     /// Starts a task that answers; it ends with the transport.
-    fn answer(&self, request: u64, want: Want) -> Result<(), String> {
-        let Some(transport) = &self.transport else {
+    fn answer(&self, at: usize, request: u64, want: Want) -> Result<(), String> {
+        let Some(stream) = self.streams.get(at) else {
             return Ok(());
         };
         let Ok(slot) = Arc::clone(&self.answering).try_acquire_owned() else {
@@ -175,10 +195,10 @@ impl Content {
         };
         let chunks = ChunkSender {
             request,
-            outgoing: transport.outgoing.clone(),
+            outgoing: stream.transport.outgoing.clone(),
         };
         let (server, peer) = (Arc::clone(&self.server), self.remote_site_id);
-        let stop = self.connection.clone();
+        let stop = stream.connection.clone();
         self.tasks
             .spawn(format!("answer {request} of site {peer}"), async move {
                 let answered = async {
@@ -207,8 +227,11 @@ impl Content {
     }
 
     /// Hands an answer to whoever asked. Answers to requests that were given up are dropped.
-    async fn answered(&mut self, request: u64, answer: Answer) -> Result<(), String> {
-        let Some(open) = self.open.get_mut(&request) else {
+    async fn answered(&mut self, at: usize, request: u64, answer: Answer) -> Result<(), String> {
+        let Some(stream) = self.streams.get_mut(at) else {
+            return Ok(());
+        };
+        let Some(open) = stream.open.get_mut(&request) else {
             return if request > self.requests {
                 Err(format!("answer to request {request}, which was never made"))
             } else {
@@ -241,7 +264,7 @@ impl Content {
             .await
             .is_err();
         if last || gave_up {
-            self.open.remove(&request);
+            stream.open.remove(&request);
         }
         Ok(())
     }
