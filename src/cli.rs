@@ -4,10 +4,16 @@
 //! with its arguments, whose doc is the help, and `run(ui, args)`; only [`ui`] prints, only [`render`] knows formats.
 
 mod completions;
+mod conflicts;
 pub mod exit;
 mod help;
+mod human;
 mod init;
+mod lag;
+mod reach;
 pub mod render;
+mod sites;
+mod status;
 pub mod ui;
 mod version;
 
@@ -87,6 +93,10 @@ impl Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Status(status::StatusArgs),
+    Lag(lag::LagArgs),
+    Conflicts(conflicts::ConflictsArgs),
+    Sites(sites::SitesArgs),
     Init(Box<init::InitArgs>),
     Version(version::VersionArgs),
     Completions(completions::CompletionsArgs),
@@ -99,7 +109,7 @@ pub fn main(args: Vec<OsString>) -> std::process::ExitCode {
     let exit = match Cli::try_parse_from(&args) {
         Ok(cli) => {
             let mut ui = Ui::new(&cli.global);
-            let result = run(&mut ui, cli.command);
+            let result = run(&mut ui, &cli.global, cli.command);
             ui.finish(result)
         }
         Err(error) => {
@@ -111,8 +121,12 @@ pub fn main(args: Vec<OsString>) -> std::process::ExitCode {
     exit.into()
 }
 
-fn run(ui: &mut Ui, command: Command) -> CliResult {
+fn run(ui: &mut Ui, global: &Global, command: Command) -> CliResult {
     match command {
+        Command::Status(args) => status::run(ui, global, &args),
+        Command::Lag(args) => lag::run(ui, global, &args),
+        Command::Conflicts(args) => conflicts::run(ui, global, &args),
+        Command::Sites(args) => sites::run(ui, global, &args),
         Command::Init(args) => init::run(ui, *args),
         Command::Version(args) => version::run(ui, &args),
         Command::Completions(args) => completions::run(ui, &args),
