@@ -3,15 +3,21 @@
 //! Data goes to stdout, talk to stderr; every command ends with a code of [`exit::Exit`]. A subcommand is one file
 //! with its arguments, whose doc is the help, and `run(ui, args)`; only [`ui`] prints, only [`render`] knows formats.
 
+mod compare;
 mod completions;
 mod conflicts;
+mod demo;
 pub mod exit;
 mod help;
 mod human;
 mod init;
+mod lab;
 mod lag;
+mod pair;
+mod pki;
 mod reach;
 pub mod render;
+mod run;
 mod sites;
 mod status;
 pub mod ui;
@@ -98,6 +104,11 @@ enum Command {
     Conflicts(conflicts::ConflictsArgs),
     Sites(sites::SitesArgs),
     Init(Box<init::InitArgs>),
+    Pki(pki::PkiArgs),
+    Run(run::RunArgs),
+    Demo(demo::DemoArgs),
+    Pair(pair::PairArgs),
+    Compare(compare::CompareArgs),
     Version(version::VersionArgs),
     Completions(completions::CompletionsArgs),
     Help(help::HelpArgs),
@@ -128,6 +139,11 @@ fn run(ui: &mut Ui, global: &Global, command: Command) -> CliResult {
         Command::Conflicts(args) => conflicts::run(ui, global, &args),
         Command::Sites(args) => sites::run(ui, global, &args),
         Command::Init(args) => init::run(ui, *args),
+        Command::Pki(args) => pki::run(ui, args),
+        Command::Run(args) => run::run(ui, &args),
+        Command::Demo(args) => demo::run(ui, &args),
+        Command::Pair(args) => pair::run(ui, &args),
+        Command::Compare(args) => compare::run(ui, &args),
         Command::Version(args) => version::run(ui, &args),
         Command::Completions(args) => completions::run(ui, &args),
         Command::Help(args) => help::run(ui, &args),

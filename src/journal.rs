@@ -26,7 +26,7 @@ mod writer;
 
 pub use batch::{EntryBatch, SeenRun};
 pub use dot::{Actor, Dot, LwwKey, Seen};
-pub use entry::{JournalEntry, RegisterDot, RegisterId, Txn};
+pub use entry::{FoldedStamp, JournalEntry, RegisterDot, RegisterId, Txn};
 pub use log::{APPEND_BYTES_MAX, Durable, LogOptions};
 pub use op::{Change, OpKind};
 pub use reader::{BatchReader, LoggedUnit, LoggedUnits, StreamReader};

@@ -20,5 +20,6 @@ pub mod store;
 pub mod sync;
 pub mod topology;
 pub mod tree;
+pub mod wal;
 
 pub use error::ReplError;

@@ -5,18 +5,23 @@
 //! everything that is known, and *applied*, what the connector's filesystem shows.
 
 pub mod author;
+pub mod compactor;
 pub mod conflict;
 pub mod core;
 pub mod derived;
+pub mod detector;
 pub mod engine;
 pub mod hlc;
 pub mod ids;
+pub mod lag;
 pub mod merge;
 pub mod namespace;
 pub mod node;
 pub mod port;
 pub mod progress;
 pub mod register;
+pub mod registers;
+pub mod replication;
 pub mod state;
 pub mod view;
 pub mod work;

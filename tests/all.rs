@@ -6,4 +6,9 @@
 #[cfg(feature = "cli")]
 mod cli;
 #[cfg(test)]
+#[cfg(feature = "cli")]
+mod demo;
+#[cfg(test)]
+mod merge;
+#[cfg(test)]
 mod tidy;

@@ -1,7 +1,8 @@
 //! Pure: a run of one stream's entries, as it is sent and as a received log keeps it.
 //!
 //! The range `first..=last` is declared, not derived: compaction may leave out any entry, even all of them, and the
-//! receiver's cursor still moves over the whole range. Invariant: `first <= entry.seq <= last`, seqs increasing.
+//! receiver's cursor still moves over the whole range. Invariant: `first <= first_seq <= seq <= last` of every entry,
+//! seqs increasing. A folded entry's `first_seq` may lie before entries of other inodes that stand in front of it.
 
 use bytes::Bytes;
 
@@ -59,17 +60,15 @@ impl EntryBatch {
     /// A batch of `entries` that covers just them, without context.
     #[must_use]
     pub fn new(source_site_id: u64, entries: Vec<JournalEntry>, batch_seq: u64) -> Self {
-        let (first, last) = match (entries.first(), entries.last()) {
-            (Some(first), Some(last)) => (first.first_seq, last.seq),
-            _ => (0, 0),
-        };
+        let first = entries.iter().map(|entry| entry.first_seq).min();
+        let last = entries.last().map(|entry| entry.seq);
         Self {
             source_site_id,
             batch_seq,
             incarnation: entries.first().map_or(0, |entry| entry.incarnation),
             stream: entries.first().map_or(0, |entry| entry.shard_id),
-            first,
-            last,
+            first: first.unwrap_or(0),
+            last: last.unwrap_or(0),
             entries,
             ..Self::default()
         }
@@ -125,10 +124,16 @@ impl EntryBatch {
                     self.stream
                 )));
             }
-            if entry.first_seq <= previous || entry.seq > self.last {
+            if entry.seq <= previous || entry.seq > self.last {
                 return Err(entry.refused(format!(
                     "is out of order: after {previous}, range ends at {}",
                     self.last
+                )));
+            }
+            if entry.first_seq < self.first {
+                return Err(entry.refused(format!(
+                    "folds entries from {}, range starts at {}",
+                    entry.first_seq, self.first
                 )));
             }
             previous = entry.seq;
@@ -172,9 +177,10 @@ mod tests {
 
     #[test]
     fn order_actor_stream_and_range_are_enforced() {
-        let cases: [Fault; 6] = [
+        let cases: [Fault; 7] = [
             (|b| b.entries.swap(0, 1), "out of order"),
             (|b| b.last = 6, "range ends at 6"),
+            (|b| b.entries[0].first_seq = 3, "range starts at 4"),
             (|b| b.first = 0, "is not valid"),
             (
                 |b| b.entries[1].incarnation = 5,
@@ -198,6 +204,18 @@ mod tests {
             let error = changed.validate().unwrap_err().to_string();
             assert!(error.contains(why), "{error}");
         }
+    }
+
+    #[test]
+    fn a_folded_entry_may_reach_back_over_entries_of_other_inodes() {
+        let mut folded = batch();
+        folded.entries[2].first_seq = 4;
+        folded.validate().unwrap();
+        let mut entries = folded.entries;
+        entries.remove(0);
+        let batch = EntryBatch::new(2, entries, 1);
+        assert_eq!((batch.first, batch.last), (4, 7));
+        batch.validate().unwrap();
     }
 
     #[test]

@@ -10,7 +10,7 @@ use prost::Message;
 
 use super::batch::{BATCH_ENTRIES_MAX, EntryBatch, SeenRun};
 use super::dot::{Actor, SITE_ID_MAX, Seen};
-use super::entry::{JournalEntry, RegisterDot, RegisterId, Txn};
+use super::entry::{FoldedStamp, JournalEntry, RegisterDot, RegisterId, Txn};
 use super::op::OpKind;
 use crate::error::{ReplError, Result};
 use crate::proto::v1;
@@ -24,7 +24,7 @@ pub(crate) use payload::{
 };
 pub use payload::{decode_change, encode_change};
 
-/// Most `prev`, `overrides` or `seen_except` items of one entry.
+/// Most `prev`, `overrides`, `seen_except` or `folded` items of one entry.
 const CAUSAL_ITEMS_MAX: usize = 1_024;
 /// Largest encoded entry: payload, the causal lists and the fixed fields.
 pub const ENTRY_BYTES_MAX: usize = 256 * 1024;
@@ -69,6 +69,7 @@ pub fn encode_entry(entry: &JournalEntry) -> Bytes {
             parts: txn.parts,
             part: txn.part,
         }),
+        folded: entry.folded.iter().map(folded_to_proto).collect(),
     };
     message.encode_to_vec().into()
 }
@@ -89,7 +90,8 @@ pub fn decode_entry(actor: Actor, bytes: Bytes) -> Result<JournalEntry> {
         .prev
         .len()
         .max(message.overrides.len())
-        .max(message.seen_except.len());
+        .max(message.seen_except.len())
+        .max(message.folded.len());
     if longest > CAUSAL_ITEMS_MAX {
         return Err(refused(
             "entry",
@@ -129,6 +131,11 @@ pub fn decode_entry(actor: Actor, bytes: Bytes) -> Result<JournalEntry> {
             parts: txn.parts,
             part: txn.part,
         }),
+        folded: message
+            .folded
+            .into_iter()
+            .map(folded_from_proto)
+            .collect::<Result<_>>()?,
     })
 }
 
@@ -327,55 +334,74 @@ fn seen_run_from_proto(message: v1::SeenRun) -> Result<SeenRun> {
 
 /// Shared with the encoding of the state store.
 pub(crate) fn register_dot_to_proto(version: &RegisterDot) -> v1::RegisterDot {
-    let mut message = v1::RegisterDot {
-        register: v1::Register::Unspecified.into(),
-        xattr_name: Bytes::new(),
-        link: 0,
+    let (register, xattr_name, link) = register_to_proto(&version.register);
+    v1::RegisterDot {
+        register: register.into(),
+        xattr_name,
+        link,
         actor: Some(actor_to_proto(version.actor)),
         seq: version.seq,
-    };
-    let register = match &version.register {
-        RegisterId::Content => v1::Register::Content,
-        RegisterId::Mode => v1::Register::Mode,
-        RegisterId::Owner => v1::Register::Owner,
-        RegisterId::Times => v1::Register::Times,
-        RegisterId::Flags => v1::Register::Flags,
-        RegisterId::Xattr(name) => {
-            message.xattr_name = name.clone();
-            v1::Register::Xattr
-        }
-        RegisterId::LinkPlace(link) => {
-            message.link = *link;
-            v1::Register::LinkPlace
-        }
-        RegisterId::DirPlace => v1::Register::DirPlace,
-    };
-    message.register = register.into();
-    message
+    }
 }
 
 /// Shared with the encoding of the state store.
 pub(crate) fn register_dot_from_proto(message: v1::RegisterDot) -> Result<RegisterDot> {
-    let register = match message.register() {
-        v1::Register::Unspecified => {
-            return Err(refused(
-                "register",
-                format!("{} is not known", message.register),
-            ));
-        }
-        v1::Register::Content => RegisterId::Content,
-        v1::Register::Mode => RegisterId::Mode,
-        v1::Register::Owner => RegisterId::Owner,
-        v1::Register::Times => RegisterId::Times,
-        v1::Register::Flags => RegisterId::Flags,
-        v1::Register::Xattr => RegisterId::Xattr(xattr_name(message.xattr_name)?),
-        v1::Register::LinkPlace => RegisterId::LinkPlace(message.link),
-        v1::Register::DirPlace => RegisterId::DirPlace,
-    };
     Ok(RegisterDot {
-        register,
+        register: register_from_proto(message.register, message.xattr_name, message.link)?,
         actor: actor_from_proto(message.actor)?,
         seq: message.seq,
+    })
+}
+
+fn folded_to_proto(stamp: &FoldedStamp) -> v1::RegisterStamp {
+    let (register, xattr_name, _) = register_to_proto(&stamp.register);
+    v1::RegisterStamp {
+        register: register.into(),
+        xattr_name,
+        seq: stamp.seq,
+        timestamp_us: stamp.timestamp_us,
+    }
+}
+
+fn folded_from_proto(message: v1::RegisterStamp) -> Result<FoldedStamp> {
+    let register = register_from_proto(message.register, message.xattr_name, 0)?;
+    if matches!(register, RegisterId::LinkPlace(_) | RegisterId::DirPlace) {
+        return Err(refused("folded register", "a place is never folded"));
+    }
+    Ok(FoldedStamp {
+        register,
+        seq: message.seq,
+        timestamp_us: message.timestamp_us,
+    })
+}
+
+/// The register as its number, the name of its extended attribute and its link.
+fn register_to_proto(register: &RegisterId) -> (v1::Register, Bytes, u64) {
+    match register {
+        RegisterId::Content => (v1::Register::Content, Bytes::new(), 0),
+        RegisterId::Mode => (v1::Register::Mode, Bytes::new(), 0),
+        RegisterId::Owner => (v1::Register::Owner, Bytes::new(), 0),
+        RegisterId::Times => (v1::Register::Times, Bytes::new(), 0),
+        RegisterId::Flags => (v1::Register::Flags, Bytes::new(), 0),
+        RegisterId::Xattr(name) => (v1::Register::Xattr, name.clone(), 0),
+        RegisterId::LinkPlace(link) => (v1::Register::LinkPlace, Bytes::new(), *link),
+        RegisterId::DirPlace => (v1::Register::DirPlace, Bytes::new(), 0),
+    }
+}
+
+fn register_from_proto(number: i32, name: Bytes, link: u64) -> Result<RegisterId> {
+    Ok(match v1::Register::try_from(number) {
+        Ok(v1::Register::Unspecified) | Err(_) => {
+            return Err(refused("register", format!("{number} is not known")));
+        }
+        Ok(v1::Register::Content) => RegisterId::Content,
+        Ok(v1::Register::Mode) => RegisterId::Mode,
+        Ok(v1::Register::Owner) => RegisterId::Owner,
+        Ok(v1::Register::Times) => RegisterId::Times,
+        Ok(v1::Register::Flags) => RegisterId::Flags,
+        Ok(v1::Register::Xattr) => RegisterId::Xattr(xattr_name(name)?),
+        Ok(v1::Register::LinkPlace) => RegisterId::LinkPlace(link),
+        Ok(v1::Register::DirPlace) => RegisterId::DirPlace,
     })
 }
 

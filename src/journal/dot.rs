@@ -151,6 +151,13 @@ impl Seen {
         }
     }
 
+    /// Moves every actor forward to where `other` has it, none back.
+    pub fn join(&mut self, other: &Self) {
+        for (actor, seq) in other.iter() {
+            self.advance(actor, seq);
+        }
+    }
+
     /// All positions above zero, by actor.
     pub fn iter(&self) -> impl Iterator<Item = (Actor, u64)> + '_ {
         self.0.iter().map(|(actor, seq)| (*actor, *seq))

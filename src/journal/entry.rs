@@ -46,6 +46,18 @@ pub struct RegisterDot {
     pub seq: u64,
 }
 
+/// The version of one register inside an entry that an earlier entry was folded into: its name and place in the
+/// last-write-wins order stay those of the earlier entry, so folding changes neither a winner nor a conflict's id.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FoldedStamp {
+    /// Which register. Places are never folded.
+    pub register: RegisterId,
+    /// The seq that wrote it, below the entry's own.
+    pub seq: u64,
+    /// Its last-write-wins stamp in microseconds since 1970, below the entry's own.
+    pub timestamp_us: u64,
+}
+
 /// Several entries that are one POSIX operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Txn {
@@ -95,6 +107,8 @@ pub struct JournalEntry {
     pub merge_gen: u32,
     /// Set when the entry is part of an operation that takes several.
     pub txn: Option<Txn>,
+    /// Registers whose version is that of an earlier entry, which compaction folded into this one.
+    pub folded: Vec<FoldedStamp>,
 }
 
 impl JournalEntry {
@@ -127,6 +141,7 @@ impl JournalEntry {
             seen_except: Vec::new(),
             merge_gen: 0,
             txn: None,
+            folded: Vec::new(),
         };
         entry.crc32 = entry.compute_crc();
         entry
@@ -171,6 +186,20 @@ impl JournalEntry {
         LwwKey::new(self.timestamp_us, self.dot())
     }
 
+    /// Where the entry's version of `register` stands in the last-write-wins order: its own place, or that of the
+    /// earlier entry that wrote it and was folded in.
+    #[must_use]
+    pub fn key_of(&self, register: &RegisterId) -> LwwKey {
+        let stamp = self.folded.iter().find(|stamp| stamp.register == *register);
+        stamp.map_or_else(
+            || self.key(),
+            |stamp| {
+                let dot = Dot::new(self.actor(), self.shard_id, stamp.seq);
+                LwwKey::new(stamp.timestamp_us, dot)
+            },
+        )
+    }
+
     /// What the entry replaced in `register` on its site's disk.
     #[must_use]
     pub fn prev_of(&self, register: &RegisterId) -> Option<Dot> {
@@ -212,6 +241,11 @@ impl JournalEntry {
             .is_some_and(|txn| txn.parts < 2 || txn.part >= txn.parts)
         {
             "part number outside its operation".to_owned()
+        } else if let Some(stamp) = self.folded.iter().find(|stamp| !self.may_fold(stamp)) {
+            format!(
+                "folded seq {} at {} is outside {}..{} or not before its stamp",
+                stamp.seq, stamp.timestamp_us, self.first_seq, self.seq
+            )
         } else if !self.validate_crc() {
             format!(
                 "crc is {:08x}, the fields give {:08x}",
@@ -222,6 +256,11 @@ impl JournalEntry {
             return Ok(());
         };
         Err(self.refused(fault))
+    }
+
+    /// A folded version comes from the range that the entry declares and is older than the entry.
+    fn may_fold(&self, stamp: &FoldedStamp) -> bool {
+        (self.first_seq..self.seq).contains(&stamp.seq) && stamp.timestamp_us < self.timestamp_us
     }
 
     /// An error that names this entry.
@@ -254,6 +293,24 @@ mod tests {
         )
     }
 
+    fn stamp(seq: u64, timestamp_us: u64) -> FoldedStamp {
+        FoldedStamp {
+            register: RegisterId::Mode,
+            seq,
+            timestamp_us,
+        }
+    }
+
+    #[test]
+    fn a_folded_register_keeps_the_place_of_the_entry_that_wrote_it() {
+        let mut entry = entry();
+        (entry.first_seq, entry.folded) = (2, vec![stamp(2, 900)]);
+        entry.validate().unwrap();
+        let mode = entry.key_of(&RegisterId::Mode);
+        assert_eq!((mode.seq, mode.timestamp_us, mode.site_id), (2, 900, 1));
+        assert_eq!(entry.key_of(&RegisterId::Owner), entry.key());
+    }
+
     #[test]
     fn the_crc_covers_every_specified_field() {
         let changes: [fn(&mut JournalEntry); 7] = [
@@ -280,7 +337,7 @@ mod tests {
 
     #[test]
     fn validation_names_the_fault() {
-        let cases: [Fault; 7] = [
+        let cases: [Fault; 9] = [
             (|e| e.seq = 0, "seq 0"),
             (|e| e.first_seq = 9, "first_seq 9"),
             (|e| e.shard_id = 300, "above 256"),
@@ -291,6 +348,11 @@ mod tests {
                 "payload of",
             ),
             (|e| e.crc32 ^= 1, "crc is"),
+            (|e| e.folded = vec![stamp(3, 1)], "folded seq 3"),
+            (
+                |e| (e.first_seq, e.folded) = (1, vec![stamp(2, 1_000)]),
+                "folded seq 2 at 1000",
+            ),
         ];
         entry().validate().unwrap();
         for (change, why) in cases {

@@ -193,17 +193,19 @@ fn version_from_proto<T: Value>(message: pb::Version) -> Result<Version<T>> {
 
 fn register_to_proto<T: Value>(register: &Register<T>) -> Option<pb::Register> {
     let versions: Vec<_> = register.versions().iter().map(version_to_proto).collect();
-    (!versions.is_empty()).then_some(pb::Register { versions })
+    let gone = register.gone().iter();
+    let gone = gone
+        .map(|(actor, seq)| actor_seq_to_proto(actor, seq))
+        .collect();
+    (!versions.is_empty()).then_some(pb::Register { versions, gone })
 }
 
 fn register_from_proto<T: Value>(message: Option<pb::Register>) -> Result<Register<T>> {
-    let versions = message.unwrap_or_default().versions;
-    Ok(Register::from_versions(
-        versions
-            .into_iter()
-            .map(version_from_proto)
-            .collect::<Result<_>>()?,
-    ))
+    let message = message.unwrap_or_default();
+    let versions = message.versions.into_iter().map(version_from_proto);
+    let gone = message.gone.into_iter().map(actor_seq_from_proto);
+    let register = Register::from_versions(versions.collect::<Result<_>>()?);
+    Ok(register.with_gone(gone.collect::<Result<_>>()?))
 }
 
 fn kind_to_proto(kind: Option<NodeKind>) -> i32 {
@@ -402,6 +404,7 @@ pub(super) fn image_to_bytes(image: &Image) -> Vec<u8> {
         name: name.clone(),
         register: Some(pb::Register {
             versions: vec![shown_to_proto(shown)],
+            gone: Vec::new(),
         }),
     };
     seal(&pb::Applied {

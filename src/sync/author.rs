@@ -9,13 +9,14 @@ use super::core::Core;
 use super::node::Node;
 use super::port::{DeviceImage, LocalOp, LocalTxn};
 use super::register::{Register, Version};
+use super::registers::registers_of;
 use super::state::State;
 use crate::clock::TimestampUs;
 use crate::error::{ReplError, Result};
 use crate::journal::codec::{decode_change, encode_change};
 use crate::journal::dot::{Actor, CONTROL_STREAM, Dot, LwwKey, ROOT_INODE, Seen, shard_of};
 use crate::journal::entry::{JournalEntry, RegisterDot, RegisterId, Txn};
-use crate::journal::op::{Attr, Change, OpKind};
+use crate::journal::op::{Change, OpKind};
 
 mod shown;
 mod touch;
@@ -43,7 +44,7 @@ impl<S: State> Core<S> {
         now_us: TimestampUs,
         clock_vouched: bool,
     ) -> Result<Authored> {
-        let mut ops = Vec::new();
+        let mut authored = Authored::default();
         for op in &txn.ops {
             if op.inode == ROOT_INODE && !matches!(op.change, Change::SetAttr { .. }) {
                 return Err(ReplError::serialization(
@@ -51,19 +52,22 @@ impl<S: State> Core<S> {
                     "the root directory is neither moved nor removed",
                 ));
             }
-            ops.extend(self.expand(op)?);
+            // One after the other: what an operation touches depends on what those before it have made explicit.
+            for part in self.expand(op)? {
+                let (entry, seen) = self.author_one(&part, now_us, clock_vouched)?;
+                self.show_local(&part, &entry)?;
+                authored.entries.push(entry);
+                authored.seen.push(seen);
+                authored.devices.push(part.device);
+            }
         }
-        let parts = u32::try_from(ops.len()).unwrap_or(u32::MAX);
         let id = self.next_txn;
         self.next_txn += 1;
-        let mut authored = Authored::default();
-        for (part, op) in (0..parts).zip(ops) {
-            let txn = (parts > 1).then_some(Txn { id, parts, part });
-            let (entry, seen) = self.author_one(&op, txn, now_us, clock_vouched)?;
-            self.show_local(&op, &entry)?;
-            authored.entries.push(entry);
-            authored.seen.push(seen);
-            authored.devices.push(op.device);
+        let parts = u32::try_from(authored.entries.len()).unwrap_or(u32::MAX);
+        if parts > 1 {
+            for (part, entry) in (0..parts).zip(&mut authored.entries) {
+                entry.txn = Some(Txn { id, parts, part });
+            }
         }
         Ok(authored)
     }
@@ -91,7 +95,7 @@ impl<S: State> Core<S> {
             back_date_us: None,
             device: None,
         };
-        let (entry, seen) = self.author_one(&op, None, now_us, clock_vouched)?;
+        let (entry, seen) = self.author_one(&op, now_us, clock_vouched)?;
         Ok(Authored {
             entries: vec![entry],
             seen: vec![seen],
@@ -132,7 +136,6 @@ impl<S: State> Core<S> {
     fn author_one(
         &mut self,
         op: &LocalOp,
-        txn: Option<Txn>,
         now_us: TimestampUs,
         clock_vouched: bool,
     ) -> Result<(JournalEntry, Seen)> {
@@ -163,8 +166,7 @@ impl<S: State> Core<S> {
         entry.link = op.link;
         entry.merge_gen = node.merge_gen;
         entry.seen_except = seen_except;
-        entry.txn = txn;
-        for register in touched_registers(op) {
+        for register in registers_of(&op.change, op.link) {
             self.replaced(op.inode, &node, register, &seen, &mut entry)?;
         }
         self.merge_entry(&entry, &seen, now_us)?;
@@ -200,11 +202,16 @@ impl<S: State> Core<S> {
             actor: dot.actor,
             seq: dot.seq,
         };
-        let on_disk = match known.pop() {
-            Some(winner) => Some(winner.dot()),
-            // All versions left are unapplied ones; the disk shows one that they replaced.
-            None => self.shown_dot(inode, &register)?,
+        // The times shown may be those of the bytes, so only the register tells which of its own versions shows.
+        let shown = if register == RegisterId::Times {
+            None
+        } else {
+            self.shown_dot(inode, &register)?
         };
+        // A version on the disk may be gone from the register, replaced by one that is not on the disk; what is left
+        // of the register are then losers.
+        let on_disk = shown.or_else(|| known.last().map(LwwKey::dot));
+        known.retain(|key| Some(key.dot()) != on_disk);
         entry
             .prev
             .extend(on_disk.map(|dot| version(dot, &register)));
@@ -240,47 +247,6 @@ fn stamp(op: &LocalOp, kind: OpKind, node: &Node, hlc_us: u64) -> u64 {
     match op.back_date_us {
         Some(at) if datable => at.max(node.stamp_max_us.saturating_add(1)).min(hlc_us),
         Some(_) | None => hlc_us,
-    }
-}
-
-fn touched_registers(op: &LocalOp) -> Vec<RegisterId> {
-    let attrs = |attr: &Attr| {
-        let mut registers = Vec::new();
-        registers.extend(attr.mode.map(|_| RegisterId::Mode));
-        registers.extend(attr.owner.map(|_| RegisterId::Owner));
-        registers.extend(attr.mtime.map(|_| RegisterId::Times));
-        registers.extend(attr.flags.map(|_| RegisterId::Flags));
-        registers
-    };
-    match &op.change {
-        Change::Create { attr, .. } | Change::Symlink { attr, .. } => {
-            let mut registers = attrs(attr);
-            registers.push(RegisterId::LinkPlace(op.link));
-            registers
-        }
-        Change::MkDir { attr, .. } => {
-            let mut registers = attrs(attr);
-            registers.push(RegisterId::DirPlace);
-            registers
-        }
-        Change::Link { .. }
-        | Change::Unlink { dir: false, .. }
-        | Change::Rename { dir: false, .. } => vec![RegisterId::LinkPlace(op.link)],
-        Change::Unlink { dir: true, .. } | Change::Rename { dir: true, .. } => {
-            vec![RegisterId::DirPlace]
-        }
-        Change::Write { mode, .. } | Change::Truncate { mode, .. } => {
-            let mut registers = vec![RegisterId::Content];
-            registers.extend(mode.map(|_| RegisterId::Mode));
-            registers
-        }
-        Change::SetAttr { attr } => attrs(attr),
-        Change::SetXattr { name, .. } | Change::RemoveXattr { name } => {
-            vec![RegisterId::Xattr(name.clone())]
-        }
-        Change::Noop | Change::ConflictAck { .. } | Change::Member { .. } | Change::ResumePoint => {
-            Vec::new()
-        }
     }
 }
 

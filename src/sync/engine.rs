@@ -28,9 +28,11 @@ use crate::store::Store;
 mod handle;
 mod open;
 mod receive;
+mod standing;
 
 pub use handle::{Handle, start};
 pub use receive::{Arrived, Refusal};
+pub use standing::{Standing, StreamHead};
 
 /// Uncommitted state is written out at this size, or after a second, whichever comes first.
 const COMMIT_BYTES: usize = 4 << 20;
@@ -230,7 +232,15 @@ impl Engine {
     /// See [`super::port::Engine::observed_through`].
     pub fn observed_through(&mut self, wall_us: u64) -> Result<()> {
         self.with(|opened, _| {
-            opened.observed_us = opened.observed_us.max(wall_us);
+            // Later entries must be stamped later than what the mark promises, even if the wall clock steps back.
+            let clock = opened.core.clock_mut();
+            if clock
+                .too_far_ahead(wall_us, wall_us.min(clock.last_us()))
+                .is_none()
+            {
+                clock.observe(wall_us);
+                opened.observed_us = opened.observed_us.max(wall_us);
+            }
             Ok(())
         })
     }

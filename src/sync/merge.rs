@@ -39,12 +39,17 @@ struct Incoming<'a> {
 }
 
 impl Incoming<'_> {
-    fn version<T>(&self, value: T) -> Version<T> {
-        let hlc_us = self.entry.hlc_us;
+    fn version<T>(&self, id: &RegisterId, value: T) -> Version<T> {
+        let key = self.entry.key_of(id);
+        let mut seen = self.seen.clone();
+        if key != self.key {
+            // A folded version had not seen what its site wrote between it and the entry that carries it.
+            seen.set(self.entry.actor(), key.seq.saturating_sub(1));
+        }
         Version {
-            key: self.key,
-            hlc_us,
-            seen: self.seen.clone(),
+            key,
+            hlc_us: self.entry.hlc_us,
+            seen,
             value,
         }
     }
@@ -258,8 +263,8 @@ impl<S: State> Core<S> {
         let inode = incoming.entry.inode;
         let mut node = self.load(inode)?;
         let register = node.register_mut(&id);
-        let Merged::Taken { dominated, .. } = register.merge(incoming.version(value)) else {
-            return Ok(());
+        let dominated = match register.merge(incoming.version(&id, value)) {
+            Merged::Stale { dominated } | Merged::Taken { dominated, .. } => dominated,
         };
         let winner = register.winner().map(|version| version.key);
         let beaten: Vec<(LwwKey, LostValue)> = register
@@ -299,8 +304,8 @@ impl<S: State> Core<S> {
             }
             // Its stamp is not told; zero sorts it before everything.
             let key = LwwKey::new(0, loser);
-            let winner = Some(incoming.key);
             let register = version.register.clone();
+            let winner = Some(entry.key_of(&register));
             self.record_loser(incoming, &register, key, winner, LostValue::Unknown, true)?;
         }
         Ok(())

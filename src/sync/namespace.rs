@@ -81,7 +81,13 @@ impl<S: State> Core<S> {
         node.dir_mut().birth = Some((key, place.clone()));
         let placed = node.dir_mut().current.is_some();
         self.state.set_node(inode, &node)?;
-        if !placed && !self.state.has_children(inode)? && place.parent != inode {
+        // Where it stands decides of later moves only if one of them led into it, or out of it.
+        let at_it = |place: &Place| place.parent == inode;
+        let leads_by =
+            |moved: &DirMove| at_it(&moved.to) || moved.before.as_ref().is_some_and(at_it);
+        let later = self.state.dir_moves_after(key)?;
+        let passed = placed || later.iter().any(|(_, moved)| leads_by(moved));
+        if !passed && !self.state.has_children(inode)? && place.parent != inode {
             return self.place_dirs(BTreeMap::from([(inode, Some(place.clone()))]));
         }
         self.replay_moves(key, None, Some((inode, place)))

@@ -121,10 +121,14 @@ pub struct ShownPlace {
 
 impl Node {
     /// The links of a file or symbolic link that are shown, by link id. Liveness rule: any live link; else the most
-    /// recently removed one, if the content was written after that removal.
+    /// recently removed one, if the content was written after that removal. None before the birth is known, which
+    /// alone tells a file from a symbolic link: another site's rename may arrive earlier.
     #[must_use]
     pub fn shown_links(&self) -> BTreeMap<u64, ShownPlace> {
         let mut shown = BTreeMap::new();
+        if self.kind.is_none() {
+            return shown;
+        }
         let mut last_removed: Option<(u64, LwwKey, &Place)> = None;
         for (link, register) in &self.links {
             let Some(winner) = register.winner() else {

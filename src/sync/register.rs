@@ -3,6 +3,10 @@
 //! Whether two versions are concurrent is decided by their contexts alone, exactly: all versions of a register stand
 //! in one stream, and an actor's entries of a stream are merged gap-free, so a version was seen if and only if the
 //! context reaches its seq. The key only picks the winner among the concurrent.
+//!
+//! Actors' streams arrive in any order, so a version may come after one that replaced it, and what it had seen itself
+//! after that. A register therefore remembers the contexts of versions that are gone: whoever replaced a version has
+//! replaced what that one had replaced.
 
 use crate::journal::dot::{Dot, LwwKey, Seen};
 
@@ -35,7 +39,10 @@ impl<T> Version<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Merged<T> {
     /// It was there, or a version there had seen it.
-    Stale,
+    Stale {
+        /// Versions that are gone from the register because its author had seen them.
+        dominated: Vec<Version<T>>,
+    },
     /// It is part of the register.
     Taken {
         /// Versions that it had seen: gone from the register.
@@ -51,20 +58,38 @@ pub enum Merged<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Register<T> {
     versions: Vec<Version<T>>,
+    /// What versions that are gone had seen, as far as those that are left had not; almost always empty.
+    gone: Seen,
 }
 
 impl<T> Default for Register<T> {
     fn default() -> Self {
         Self {
             versions: Vec::new(),
+            gone: Seen::new(),
         }
     }
 }
 
 impl<T> Register<T> {
-    /// A register as it was stored.
+    /// A register as it was stored, all its versions still in their first context.
     pub const fn from_versions(versions: Vec<Version<T>>) -> Self {
-        Self { versions }
+        Self {
+            versions,
+            gone: Seen::new(),
+        }
+    }
+
+    /// The same register with the context of versions that are gone, as [`Register::gone`] told it.
+    #[must_use]
+    pub fn with_gone(mut self, gone: Seen) -> Self {
+        self.gone = gone;
+        self
+    }
+
+    /// What versions that are gone had seen, as far as the versions that are left had not. To be stored with them.
+    pub const fn gone(&self) -> &Seen {
+        &self.gone
     }
 
     /// All versions, in no particular order.
@@ -93,25 +118,52 @@ impl<T> Register<T> {
     /// Merges one version. The result does not depend on the order in which versions arrive, nor on repetition.
     pub fn merge(&mut self, version: Version<T>) -> Merged<T> {
         let dot = version.dot();
-        if self
-            .versions
-            .iter()
-            .any(|known| known.dot() == dot || known.seen.has(dot))
-        {
-            return Merged::Stale;
+        if self.versions.iter().any(|known| known.dot() == dot) {
+            return Merged::Stale {
+                dominated: Vec::new(),
+            };
         }
-        let (dominated, kept) = std::mem::take(&mut self.versions)
-            .into_iter()
-            .partition(|known| version.seen.has(known.dot()));
-        self.versions = kept;
+        if self.covers(dot) {
+            self.gone.join(&version.seen);
+            let dominated = self.take_covered();
+            return Merged::Stale { dominated };
+        }
         let key = version.key;
         self.versions.push(version);
+        let dominated = self.take_covered();
         let wins = self.winner().is_some_and(|winner| winner.key == key);
         Merged::Taken {
             dominated,
             wins,
             contested: self.versions.len() > 1,
         }
+    }
+
+    /// Whether a version other than `dot` itself, here or gone, had seen it.
+    fn covers(&self, dot: Dot) -> bool {
+        let mut others = self.versions.iter().filter(|known| known.dot() != dot);
+        self.gone.has(dot) || others.any(|known| known.seen.has(dot))
+    }
+
+    /// Takes out the versions that another one had seen. One is always left, even if a hostile peer's contexts claim
+    /// each other.
+    fn take_covered(&mut self) -> Vec<Version<T>> {
+        let mut dominated = Vec::new();
+        while self.versions.len() > 1
+            && let Some(at) = (self.versions.iter()).position(|known| self.covers(known.dot()))
+        {
+            let version = self.versions.remove(at);
+            self.gone.join(&version.seen);
+            dominated.push(version);
+        }
+        let mut left = Seen::new();
+        for version in &self.versions {
+            left.join(&version.seen);
+        }
+        if self.gone.iter().all(|(actor, seq)| left.get(actor) >= seq) {
+            self.gone = Seen::new();
+        }
+        dominated
     }
 }
 
@@ -142,7 +194,10 @@ mod tests {
         assert!(
             matches!(merged, Merged::Taken { dominated, wins: true, contested: false } if dominated.len() == 1)
         );
-        assert_eq!(register.merge(version(1, 1, 10, &[])), Merged::Stale);
+        assert!(matches!(
+            register.merge(version(1, 1, 10, &[])),
+            Merged::Stale { .. }
+        ));
     }
 
     #[test]
@@ -160,6 +215,30 @@ mod tests {
         ));
         assert_eq!(register.winner().unwrap().value, 20);
         assert_eq!(register.losers().map(|v| v.value).collect::<Vec<_>>(), [10]);
+    }
+
+    #[test]
+    fn a_version_seen_by_way_of_another_is_gone_although_its_successor_comes_late() {
+        let (first, second) = (version(1, 1, 10, &[]), version(2, 1, 11, &[(1, 1)]));
+        let third = version(3, 1, 12, &[(2, 1)]);
+        for order in [[2, 0, 1], [2, 1, 0], [1, 2, 0], [0, 2, 1]] {
+            let versions = [&first, &second, &third];
+            let mut register = Register::default();
+            for index in order {
+                register.merge(versions[index].clone());
+            }
+            let left: Vec<u64> = register.versions().iter().map(|v| v.value).collect();
+            assert_eq!(left, [12], "{order:?}");
+        }
+    }
+
+    #[test]
+    fn versions_that_claim_each_other_leave_one() {
+        let mut register = Register::default();
+        register.merge(version(1, 1, 10, &[(2, 9), (3, 9)]));
+        register.merge(version(2, 1, 11, &[(1, 9), (3, 9)]));
+        register.merge(version(3, 1, 12, &[(1, 9), (2, 9)]));
+        assert_eq!(register.versions().len(), 1);
     }
 
     proptest! {

@@ -176,9 +176,10 @@ impl<S: State> Core<S> {
             let shown_name = if wins {
                 name.clone()
             } else {
-                let first = slot.files.iter().find(|file| file.inode == image.inode);
-                let first = first.and_then(|file| file.links.iter().min()).copied();
-                let site = shown.key.site_id;
+                // Several links of it there are one entry, so one of them gives the name for all.
+                let file = slot.files.iter().find(|file| file.inode == image.inode);
+                let site = file.map_or(shown.key, |file| file.key).site_id;
+                let first = file.and_then(|file| file.links.iter().min()).copied();
                 self.free_conflict_name(&members, name, site, image.inode, first.unwrap_or(link))?
             };
             image.links.push(ShownLink {

@@ -171,6 +171,22 @@ fn full_entry() -> JournalEntry {
     entry
 }
 
+/// [`full_entry`] as compaction leaves a SetAttr: two registers keep the place of earlier entries.
+fn folded_entry() -> JournalEntry {
+    let mut entry = full_entry();
+    let stamp = |register, seq| FoldedStamp {
+        register,
+        seq,
+        timestamp_us: entry.timestamp_us - 10 + seq,
+    };
+    let name = Bytes::from_static(b"user.k");
+    entry.folded = vec![
+        stamp(RegisterId::Mode, 5),
+        stamp(RegisterId::Xattr(name), 6),
+    ];
+    entry
+}
+
 #[test]
 fn every_change_survives_the_round_trip_in_a_valid_entry() {
     for change in every_change() {
@@ -184,10 +200,20 @@ fn every_change_survives_the_round_trip_in_a_valid_entry() {
 
 #[test]
 fn every_causal_field_survives_the_round_trip() {
-    let entry = full_entry();
-    assert_eq!(
-        decode_entry(entry.actor(), encode_entry(&entry)).unwrap(),
-        entry
+    for entry in [full_entry(), folded_entry()] {
+        let raw = encode_entry(&entry);
+        assert_eq!(decode_entry(entry.actor(), raw).unwrap(), entry);
+    }
+}
+
+#[test]
+fn a_folded_place_is_refused() {
+    let mut entry = folded_entry();
+    entry.folded[0].register = RegisterId::DirPlace;
+    let error = decode_entry(entry.actor(), encode_entry(&entry)).unwrap_err();
+    assert!(
+        error.to_string().contains("a place is never folded"),
+        "{error}"
     );
 }
 
@@ -222,6 +248,10 @@ fn golden_bytes_pin_the_format() {
             hex(&encode_change(&change))
         ));
     }
+    lines.push(format!(
+        "folded_entry {}",
+        hex(&encode_entry(&folded_entry()))
+    ));
     assert_eq!(
         lines.join("\n") + "\n",
         golden,

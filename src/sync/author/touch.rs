@@ -28,15 +28,12 @@ impl<S: State> Core<S> {
             Change::Unlink { dir: false, .. } | Change::Rename { dir: false, .. } => {
                 self.expand_link(op, &mut ops)?;
             }
-            Change::Write { .. }
-            | Change::Truncate { .. }
-            | Change::SetAttr { .. }
-            | Change::SetXattr { .. }
-            | Change::RemoveXattr { .. } => {
-                self.revive_links(op, &mut ops)?;
-                for link in self.shown(op.inode)? {
-                    self.revive_path(link.parent, &mut ops)?;
-                }
+            Change::Write { .. } | Change::Truncate { .. } => {
+                self.revive_names(op, &mut ops)?;
+                ops.push(self.keep_bits_dropped(op)?);
+            }
+            Change::SetAttr { .. } | Change::SetXattr { .. } | Change::RemoveXattr { .. } => {
+                self.revive_names(op, &mut ops)?;
                 ops.push(op.clone());
             }
             Change::Noop
@@ -45,6 +42,36 @@ impl<S: State> Core<S> {
             | Change::ResumePoint => ops.push(op.clone()),
         }
         Ok(ops)
+    }
+
+    /// Everything derived under which an inode is shown becomes explicit.
+    fn revive_names(&self, op: &LocalOp, ops: &mut Vec<LocalOp>) -> Result<()> {
+        self.revive_links(op, ops)?;
+        for link in self.shown(op.inode)? {
+            self.revive_path(link.parent, ops)?;
+        }
+        Ok(())
+    }
+
+    /// New bytes by someone who saw the mode would bring back the set-uid bits that are not shown with the old ones:
+    /// the mode goes with the bytes as it is shown.
+    fn keep_bits_dropped(&self, op: &LocalOp) -> Result<LocalOp> {
+        let mut op = op.clone();
+        let (Change::Write { mode, .. } | Change::Truncate { mode, .. }) = &mut op.change else {
+            return Ok(op);
+        };
+        if mode.is_some() || !self.rules.touch {
+            return Ok(op);
+        }
+        let shown = self.state.applied(op.inode)?.and_then(|image| image.mode);
+        let node = self.load(op.inode)?;
+        if let (Some(shown), Some(winner)) = (shown, node.mode.winner())
+            && shown.dot == winner.dot()
+            && shown.value != winner.value
+        {
+            *mode = Some(shown.value);
+        }
+        Ok(op)
     }
 
     /// One name of a file goes or moves: all links of it that are shown there as one.

@@ -1,6 +1,7 @@
 //! Opens a site from disk: the logs first, then the state, then what the state lags behind is replayed.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 
 use super::{EngineConfig, Opened};
@@ -125,11 +126,12 @@ impl Opened {
         config: &EngineConfig,
         actor: Actor,
     ) -> Result<&mut ReceivedLog> {
-        if !self.received.contains_key(&actor) {
-            let log = open_log(config, &config.dir.join("received"), actor)?;
-            self.received.insert(actor, log);
-        }
-        self.received.get_mut(&actor).ok_or(ReplError::Shutdown)
+        Ok(match self.received.entry(actor) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                new.insert(open_log(config, &config.dir.join("received"), actor)?)
+            }
+        })
     }
 
     fn replay_journal(&mut self, config: &EngineConfig) -> Result<()> {

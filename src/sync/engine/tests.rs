@@ -134,8 +134,10 @@ impl Site {
 }
 
 fn config(dir: &std::path::Path, clock: &Arc<ManualClock>, site_id: u64) -> EngineConfig {
-    let mut log = LogOptions::default();
-    log.segment_bytes = 64 * 1024;
+    let log = LogOptions {
+        segment_bytes: 64 * 1024,
+        ..LogOptions::default()
+    };
     EngineConfig {
         dir: dir.to_owned(),
         disk: RealDisk::shared(),
@@ -231,9 +233,12 @@ fn frames_that_break_a_rule_are_refused_and_nothing_of_them_is_kept() {
     a.write(inode, 2);
 
     let mut forged = batches.clone();
-    forged[0].seen_runs[0]
-        .seen
-        .set(b.engine.actor().unwrap(), 99);
+    let mut run = SeenRun {
+        first_seq: 1,
+        ..SeenRun::default()
+    };
+    run.seen.set(b.engine.actor().unwrap(), 99);
+    forged[0].seen_runs = vec![run];
     let refusal = b.engine.receive(actor, &forged, 1).unwrap().refusal;
     assert!(matches!(refusal, Some(Refusal::Invalid { detail, .. }) if detail.contains("claims")));
 

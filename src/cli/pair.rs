@@ -1,0 +1,262 @@
+//! `cfs-repl pair`: two directories of this machine in step for as long as it runs.
+//!
+//! A lab in the user's state folder, found again by the paths of the directories: what was synced before is not
+//! compared from scratch, and a name that is missing on one side is known to be deleted, not new on the other.
+
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::exit::{CliError, CliResult, Exit, Failure};
+use super::lab::Lab;
+use super::lab::child::Daemon;
+use super::lab::interrupt::Interrupt;
+use super::lab::sight::Sight;
+use super::lab::wait::stop_all;
+use super::ui::Ui;
+use crate::clock::{Clock, SystemClock};
+use crate::error::ReplError;
+
+/// How often the trees are looked at when they are small.
+const LOOK: Duration = Duration::from_secs(1);
+/// A look at large trees may take this part of the time at most.
+const LOOK_SHARE: u32 = 50;
+/// How often the daemons are looked at.
+const POLL: Duration = Duration::from_millis(200);
+/// Hexadecimal digits of the hash in a folder's name: enough that two pairs of a user never meet.
+const HASH_DIGITS: usize = 16;
+
+/// Keep two directories on this machine in step until Ctrl-C
+///
+/// Certificates, configurations and state are made for you, below $XDG_STATE_HOME/cfs-repl or
+/// ~/.local/state/cfs-repl, and used again the next time. When both directories have files in the beginning, both get
+/// all of them; where two differ under one name, one keeps the name and the other is put beside it.
+#[derive(Debug, clap::Args)]
+pub(super) struct PairArgs {
+    /// One directory
+    #[arg(value_name = "DIR_A")]
+    a: PathBuf,
+    /// The other directory
+    #[arg(value_name = "DIR_B")]
+    b: PathBuf,
+}
+
+pub(super) fn run(ui: &mut Ui, args: &PairArgs) -> CliResult {
+    let (a, b) = directories(&args.a, &args.b)?;
+    let folder = folder(&state_home()?, &a, &b);
+    let lab = Lab::new(&folder, a, b)?;
+    let _lock = lock(&folder)?;
+    lab.prepare()?;
+    let mut interrupt = Interrupt::new()?;
+    let mut daemons = vec![Daemon::start(&lab.a)?, Daemon::start(&lab.b)?];
+    for site in [&lab.a, &lab.b] {
+        ui.say(&format!("{}: {}", site.name, site.tree.display()));
+        ui.detail(&format!("{}: log {}", site.name, site.log.display()));
+    }
+    ui.say("Ctrl-C stops both");
+    let watched = watch(ui, &lab, &mut daemons, &mut interrupt);
+    let is_asked = matches!(watched, Err(CliError::Told(Exit::Interrupted)));
+    if is_asked {
+        ui.say("stopping");
+    }
+    let stopped = stop_all(daemons, &mut interrupt);
+    if is_asked {
+        stopped?;
+        ui.say("stopped");
+        // This is how the command is meant to end.
+        return Ok(());
+    }
+    watched
+}
+
+/// Says whether the trees are in step whenever that changes; ends only with an error.
+fn watch(ui: &mut Ui, lab: &Lab, daemons: &mut [Daemon], interrupt: &mut Interrupt) -> CliResult {
+    let mut said = String::new();
+    let mut next = Duration::ZERO;
+    loop {
+        for daemon in &mut *daemons {
+            daemon.check()?;
+        }
+        let before = SystemClock.monotonic();
+        if before >= next {
+            let line = seen(Sight::of(&lab.a.tree)?, Sight::of(&lab.b.tree)?);
+            let now = SystemClock.monotonic();
+            next = now + LOOK.max((now - before) * LOOK_SHARE);
+            if line != said {
+                ui.say(&format!("{}  {line}", time_of_day()));
+                said = line;
+            }
+        }
+        interrupt.pause(POLL)?;
+    }
+}
+
+fn seen(a: Sight, b: Sight) -> String {
+    let (names_a, names_b) = (a.names, b.names);
+    if a == b {
+        format!("in step: {names_a} names")
+    } else if names_a == names_b {
+        format!("working: {names_a} names on both sides, not yet alike")
+    } else {
+        format!("working: site-a has {names_a} names, site-b {names_b}")
+    }
+}
+
+fn time_of_day() -> String {
+    let us = i64::try_from(SystemClock.now_us()).unwrap_or_default();
+    let at = jiff::Timestamp::from_microsecond(us).unwrap_or_default();
+    let local = at.to_zoned(jiff::tz::TimeZone::system());
+    local.strftime("%H:%M:%S").to_string()
+}
+
+/// The real paths of both, in an order that does not depend on how they were given: which one is site-a must be the
+/// same the next time.
+fn directories(a: &Path, b: &Path) -> Result<(PathBuf, PathBuf), CliError> {
+    let (a, b) = (directory(a)?, directory(b)?);
+    let why = if a == b {
+        Some("they are the same directory".to_owned())
+    } else if a.starts_with(&b) || b.starts_with(&a) {
+        Some("one lies inside the other, and would copy itself into itself".to_owned())
+    } else {
+        None
+    };
+    match why {
+        Some(why) => Err(Failure::new(
+            Exit::Usage,
+            format!("cannot pair {} and {}", a.display(), b.display()),
+        )
+        .cause(why)
+        .hint("name two directories that lie apart")
+        .into()),
+        None if a <= b => Ok((a, b)),
+        None => Ok((b, a)),
+    }
+}
+
+fn directory(path: &Path) -> Result<PathBuf, CliError> {
+    let refused = |why: String| {
+        Failure::new(Exit::Usage, format!("cannot use {}", path.display()))
+            .cause(why)
+            .hint("name a directory that exists; an empty one will do")
+    };
+    let real = fs::canonicalize(path).map_err(|error| refused(error.to_string()))?;
+    if real.is_dir() {
+        Ok(real)
+    } else {
+        Err(refused("it is not a directory".to_owned()).into())
+    }
+}
+
+/// Where a user's programs keep state (XDG Base Directory Specification 0.8).
+fn state_home() -> Result<PathBuf, CliError> {
+    let absolute = |variable| {
+        let path = std::env::var_os(variable).map(PathBuf::from);
+        path.filter(|path| path.is_absolute())
+    };
+    absolute("XDG_STATE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+        .ok_or_else(|| {
+            Failure::new(Exit::Failure, "cannot find a folder for the state")
+                .cause("neither XDG_STATE_HOME nor HOME is an absolute path")
+                .hint("set XDG_STATE_HOME")
+                .into()
+        })
+}
+
+/// The folder of this pair.
+fn folder(home: &Path, a: &Path, b: &Path) -> PathBuf {
+    let mut hasher = blake3::Hasher::new();
+    for path in [a, b] {
+        hasher.update(path.as_os_str().as_bytes()).update(&[0]);
+    }
+    let hash = hasher.finalize().to_hex();
+    let short: String = hash.chars().take(HASH_DIGITS).collect();
+    home.join("cfs-repl").join(format!("pair-{short}"))
+}
+
+/// Makes the folder and holds it: a second `pair` would change the ports under the first one's feet.
+fn lock(folder: &Path) -> Result<File, CliError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| ReplError::io("create folder", folder, error))?;
+    let path = folder.join("lock");
+    let file = File::create(&path).map_err(|error| ReplError::io("create", &path, error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Failure::new(
+            Exit::Failure,
+            "these directories are already paired",
+        )
+        .cause("another cfs-repl pair is running for them")
+        .hint("stop that one first")
+        .into()),
+        Err(TryLockError::Error(error)) => Err(ReplError::io("lock", path, error).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(a: &Path, b: &Path) -> String {
+        match directories(a, b) {
+            Err(CliError::Failed(failure)) => {
+                assert_eq!(failure.exit, Exit::Usage);
+                failure.causes.join(" ")
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_same_nested_and_missing_directories_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir_all(at("a/inside")).unwrap();
+        fs::create_dir(at("ab")).unwrap();
+        fs::write(at("file"), b"").unwrap();
+        std::os::unix::fs::symlink(at("a"), at("same")).unwrap();
+        assert!(refusal(&at("a"), &at("a/../a")).contains("same"));
+        assert!(refusal(&at("a"), &at("same")).contains("same"));
+        assert!(refusal(&at("a"), &at("a/inside")).contains("inside"));
+        assert!(refusal(&at("a/inside"), &at("a")).contains("inside"));
+        assert!(!refusal(&at("a"), &at("gone")).is_empty());
+        assert!(refusal(&at("a"), &at("file")).contains("not a directory"));
+        directories(&at("a"), &at("ab")).unwrap();
+    }
+
+    #[test]
+    fn a_pair_finds_its_state_again_in_whatever_order_it_is_given() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+        fs::create_dir(&one).unwrap();
+        fs::create_dir(&two).unwrap();
+        let home = Path::new("/home");
+        let place = |a, b| {
+            let (a, b) = directories(a, b).unwrap();
+            folder(home, &a, &b)
+        };
+        assert_eq!(place(&one, &two), place(&two, &one));
+        assert_ne!(folder(home, &one, &two), folder(home, &one, &one));
+    }
+
+    #[test]
+    fn a_second_pair_of_the_same_directories_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = lock(dir.path()).unwrap();
+        assert!(lock(dir.path()).is_err());
+        drop(held);
+        lock(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn what_is_seen_is_told_in_one_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let empty = Sight::of(dir.path()).unwrap();
+        fs::write(dir.path().join("f"), b"").unwrap();
+        let one = Sight::of(dir.path()).unwrap();
+        assert_eq!(seen(one, one), "in step: 1 names");
+        assert_eq!(seen(one, empty), "working: site-a has 1 names, site-b 0");
+    }
+}

@@ -1,0 +1,403 @@
+//! The order in which a daemon comes up and goes down.
+//!
+//! Up: lock, engine, tree, listener, peers. Down: peers tell that they go and drain, the tree stops between two
+//! batches, the engine commits, the lock goes last.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::rand::{GetRandomFlags, getrandom};
+use tokio::net::TcpListener;
+
+use super::content::{Fetcher, Links, TreeContent};
+use super::lock::StateLock;
+use super::peer::{self, Identity, LocalSite, PeerView};
+use super::status::{Reporter, TreeFacts, note};
+use super::tasks::Tasks;
+use crate::clock::{SharedClock, SystemClock};
+use crate::conduit::client::GrpcDialer;
+use crate::conduit::link::{Link, Reconnect};
+use crate::conduit::message::Role as WireRole;
+use crate::conduit::peer::{Dialer, PeerConfig};
+use crate::conduit::server::{Admission, Admissions, serve};
+use crate::conduit::session::SessionLimits;
+use crate::conduit::tls::{Tls, TlsFiles};
+use crate::config::{Config, Role};
+use crate::disk::RealDisk;
+use crate::error::{ReplError, Result};
+use crate::journal::LogOptions;
+use crate::sync::engine::{Engine, EngineConfig, Handle, start};
+use crate::topology::SiteId;
+use crate::tree::policy::Policy;
+use crate::tree::trash::TrashLimits;
+use crate::tree::{Connector, ConnectorEvent, ConnectorOptions, pin};
+
+/// How long tasks may take to end: a shutdown drains at most that long.
+const DRAIN: Duration = Duration::from_secs(20);
+/// How often the state is written out.
+const TICK: Duration = Duration::from_secs(1);
+
+/// A peer and what is known of it.
+#[derive(Debug)]
+pub(super) struct PeerHandle {
+    pub(super) name: String,
+    pub(super) link: Link,
+    pub(super) view: Arc<Mutex<PeerView>>,
+}
+
+/// Why the daemon ends.
+#[derive(Debug)]
+pub enum Exit {
+    /// It was asked to.
+    Stopped,
+    /// A part that it cannot do without failed.
+    Failed(ReplError),
+}
+
+/// A running site.
+#[derive(Debug)]
+pub struct Daemon {
+    tasks: Tasks,
+    engine: Handle,
+    engine_thread: JoinHandle<()>,
+    tree: TreeThread,
+    peers: Arc<BTreeMap<SiteId, PeerHandle>>,
+    lock: StateLock,
+}
+
+/// The connector's thread.
+#[derive(Debug)]
+struct TreeThread {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+    ended: tokio::sync::mpsc::Receiver<ReplError>,
+}
+
+impl Daemon {
+    /// Brings a site up.
+    ///
+    /// # Errors
+    /// The first part that does not come up, with what it needs.
+    pub async fn start(config: &Config) -> Result<Self> {
+        let clock: SharedClock = Arc::new(SystemClock);
+        let disk = RealDisk::shared();
+        disk.create_dir(&config.state.dir)?;
+        let lock = StateLock::take(&config.state.dir)?;
+        let tls = load_tls(config, &clock)?;
+        let listener = listen(config).await?;
+        let tasks = Tasks::new();
+        let engine_config = engine_config(config, disk, &clock)?;
+        let (engine, engine_thread) = start(Engine::open(engine_config)?)?;
+        let (fetcher, queue) = Fetcher::new(config.state.dir.join("content"), Arc::clone(&clock))?;
+        let tree_state = tree_state(config)?;
+        let facts = Arc::new(Mutex::new(TreeFacts::default()));
+        let tree = start_tree(
+            config,
+            &tree_state,
+            &engine,
+            fetcher.clone(),
+            &clock,
+            &facts,
+        )?;
+        // The connector has pinned the tree by then; this is another look at the same one.
+        let root = pin::open(&config.tree.root, &tree_state)?;
+        let server = Arc::new(TreeContent::new(root, engine.clone()));
+        let admissions = Admissions::new();
+        let mut peers = BTreeMap::new();
+        let mut links = BTreeMap::new();
+        for other in &config.peers {
+            let (content, transports) =
+                crate::conduit::content::spawn(&tasks, other.id, server.clone());
+            links.insert(other.id, content);
+            let dialer = GrpcDialer {
+                local_name: config.site.name.clone(),
+                remote_name: other.name.clone(),
+                tls: tls.clone(),
+                tasks: tasks.clone(),
+                content: Some(transports.clone()),
+            };
+            let local = local_site(config, other.id, &other.name, &engine, &clock);
+            let (link, accepted) =
+                crate::conduit::peer::spawn(&tasks, peer_config(config, other, &local, dialer)?);
+            let admission = Admission {
+                replicate: accepted,
+                content: Some(transports),
+            };
+            admissions.admit(other.name.clone(), admission);
+            peer::spawn(&tasks, link.clone(), &local);
+            peers.insert(
+                other.id,
+                PeerHandle {
+                    name: other.name.clone(),
+                    link,
+                    view: Arc::clone(&local.seen),
+                },
+            );
+        }
+        if let Some(listener) = listener {
+            serve(&tasks, listener, tls, admissions);
+        }
+        let peers = Arc::new(peers);
+        let reporter = Reporter {
+            site: (config.site.id, config.site.name.clone()),
+            engine: engine.clone(),
+            peers: Arc::clone(&peers),
+            tree: facts,
+            root: config.tree.root.clone(),
+            tree_state,
+            budget_bytes: config.state.journal_budget_bytes,
+            started: clock.monotonic(),
+            clock,
+        };
+        crate::admin::service::serve(
+            &tasks,
+            config.state.dir.join("admin.sock"),
+            Arc::new(reporter),
+        )?;
+        let links: Links = Arc::new(links);
+        tasks.spawn(
+            "content",
+            fetcher.run(tasks.clone(), links, engine.clone(), queue),
+        );
+        tasks.spawn("tick", tick(tasks.clone(), engine.clone()));
+        Ok(Self {
+            tasks,
+            engine,
+            engine_thread,
+            tree,
+            peers,
+            lock,
+        })
+    }
+
+    /// The engine.
+    #[must_use]
+    pub const fn engine(&self) -> &Handle {
+        &self.engine
+    }
+
+    /// Waits until `stop` is ready or a part fails, then goes down in order.
+    pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> Exit {
+        let exit = tokio::select! {
+            () = stop => Exit::Stopped,
+            () = self.tasks.token().cancelled() => {
+                Exit::Failed(ReplError::network("task", "a task panicked; see the log"))
+            }
+            ended = self.tree.ended.recv() => match ended {
+                Some(error) => Exit::Failed(error),
+                None => Exit::Stopped,
+            },
+        };
+        self.shut_down().await;
+        exit
+    }
+
+    async fn shut_down(self) {
+        let Self {
+            tasks,
+            engine,
+            engine_thread,
+            tree,
+            peers,
+            lock,
+        } = self;
+        for peer in peers.values() {
+            peer.link.stop();
+        }
+        tree.stop.store(true, Ordering::SeqCst);
+        join("tree", tree.thread).await;
+        let left = tasks.shutdown(DRAIN).await;
+        if !left.is_empty() {
+            tracing::warn!(?left, "tasks did not end in time");
+        }
+        drop((engine, peers));
+        join("engine", engine_thread).await;
+        drop(lock);
+    }
+}
+
+async fn join(name: &'static str, thread: JoinHandle<()>) {
+    let joined = tokio::task::spawn_blocking(move || thread.join().is_ok());
+    let ended = tokio::time::timeout(DRAIN, joined).await;
+    if !matches!(ended, Ok(Ok(true))) {
+        tracing::warn!(thread = name, "thread did not end well");
+    }
+}
+
+fn load_tls(config: &Config, clock: &SharedClock) -> Result<Option<Arc<Tls>>> {
+    let Some(paths) = &config.tls else {
+        return Ok(None);
+    };
+    let files = TlsFiles {
+        cert: paths.cert.clone(),
+        key: paths.key.clone(),
+        ca: paths.ca.clone(),
+    };
+    let (site, cluster) = (&config.site.name, &config.site.cluster);
+    Tls::new(&files.read()?, &files, site, cluster, clock.now_us()).map(Some)
+}
+
+async fn listen(config: &Config) -> Result<Option<TcpListener>> {
+    let Some(address) = config.conduit.listen else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.map_err(|e| ReplError::io("listen on", address.to_string(), e))?;
+    tracing::info!(%address, "listening");
+    Ok(Some(listener))
+}
+
+fn engine_config(
+    config: &Config,
+    disk: crate::disk::SharedDisk,
+    clock: &SharedClock,
+) -> Result<EngineConfig> {
+    let mut random = [0u8; 8];
+    getrandom(&mut random, GetRandomFlags::empty())
+        .map_err(|e| ReplError::io("read", "random numbers", e))?;
+    Ok(EngineConfig {
+        dir: config.state.dir.clone(),
+        disk,
+        clock: Arc::clone(clock),
+        log: LogOptions::default(),
+        site_id: config.site.id,
+        incarnation: u64::from_le_bytes(random),
+        applies: config.site.role != Role::Primary,
+        sends: config.site.role != Role::Replica,
+    })
+}
+
+fn tree_state(config: &Config) -> Result<PathBuf> {
+    let dir = config.state.dir.join("tree");
+    std::fs::create_dir_all(&dir).map_err(|e| ReplError::io("create", &dir, e))?;
+    Ok(dir)
+}
+
+/// Opens the connector and gives it its thread.
+fn start_tree(
+    config: &Config,
+    state: &std::path::Path,
+    engine: &Handle,
+    fetcher: Fetcher,
+    clock: &SharedClock,
+    facts: &Arc<Mutex<TreeFacts>>,
+) -> Result<TreeThread> {
+    let mut options = ConnectorOptions::new(&config.tree.root, state);
+    options.policy = Policy::excluding(&config.tree.exclude)?;
+    options.receive_only = config.site.role == Role::Replica;
+    options.rescan_every = config.tree.scan_interval;
+    let mut connector = Connector::new(
+        options,
+        Box::new(engine.clone()),
+        Box::new(fetcher),
+        Arc::clone(clock),
+    )?;
+    tracing::info!(recovery = ?connector.recovery(), "opened tree");
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    let (failed, ended) = tokio::sync::mpsc::channel(1);
+    let (facts, clock) = (Arc::clone(facts), Arc::clone(clock));
+    let run = move || {
+        let mut tell = |event: ConnectorEvent| {
+            note(&facts, &event, clock.now_us());
+            report(&event);
+        };
+        if let Err(error) = connector.run(&stopped, &mut tell) {
+            tracing::error!(%error, "tree connector stopped");
+            drop(failed.blocking_send(error));
+        }
+        if let Err(error) = connector.purge_trash(&TrashLimits::default()) {
+            tracing::warn!(%error, "trash was not purged");
+        }
+    };
+    let thread = std::thread::Builder::new()
+        .name("tree".to_owned())
+        .spawn(run)
+        .map_err(|e| ReplError::io("start thread", "tree", e))?;
+    Ok(TreeThread {
+        stop,
+        thread,
+        ended,
+    })
+}
+
+fn report(event: &ConnectorEvent) {
+    match event {
+        ConnectorEvent::Blind(reason) => {
+            tracing::warn!(reason, "events of the tree were lost, scanning instead");
+        }
+        ConnectorEvent::Scanned(report) => tracing::debug!(?report, "scanned"),
+        ConnectorEvent::Applied(report) => tracing::debug!(?report, "applied"),
+    }
+}
+
+fn local_site(
+    config: &Config,
+    id: SiteId,
+    name: &str,
+    engine: &Handle,
+    clock: &SharedClock,
+) -> Arc<LocalSite> {
+    let role = match config.site.role {
+        Role::Bidirectional => WireRole::Bidirectional,
+        Role::Primary => WireRole::Primary,
+        Role::Replica => WireRole::Replica,
+    };
+    Arc::new(LocalSite {
+        identity: Identity {
+            name: config.site.name.clone(),
+            cluster: config.site.cluster.clone(),
+            role,
+        },
+        remote: (id, name.to_owned()),
+        engine: engine.clone(),
+        clock: Arc::clone(clock),
+        seen: Arc::default(),
+    })
+}
+
+fn peer_config(
+    config: &Config,
+    other: &crate::config::PeerConfig,
+    local: &Arc<LocalSite>,
+    dialer: GrpcDialer,
+) -> Result<PeerConfig> {
+    let mut seed = [0u8; 8];
+    getrandom(&mut seed, GetRandomFlags::empty())
+        .map_err(|e| ReplError::io("read", "random numbers", e))?;
+    let mut limits = SessionLimits::default();
+    let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    limits.window.entries = size(config.conduit.window_entries);
+    limits.window.bytes = size(config.conduit.window_bytes);
+    let dialer: Arc<dyn Dialer> = Arc::new(dialer);
+    Ok(PeerConfig {
+        remote_site_id: other.id,
+        endpoints: other.endpoints.iter().map(ToString::to_string).collect(),
+        limits,
+        reconnect: Reconnect {
+            min: config.conduit.reconnect_delay,
+            max: config.conduit.max_reconnect_delay,
+            seed: u64::from_le_bytes(seed),
+        },
+        clock: Arc::clone(&local.clock),
+        local: Arc::clone(local) as Arc<dyn crate::conduit::link::Local>,
+        dialer: (!other.endpoints.is_empty()).then_some(dialer),
+    })
+}
+
+async fn tick(tasks: Tasks, engine: Handle) {
+    let mut every = tokio::time::interval(TICK);
+    loop {
+        tokio::select! {
+            () = tasks.token().cancelled() => return,
+            _ = every.tick() => {}
+        }
+        if let Err(error) = engine.ask(Engine::tick).await {
+            tracing::warn!(%error, "state was not written out");
+        }
+    }
+}

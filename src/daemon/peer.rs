@@ -1,0 +1,598 @@
+//! One peer: takes in what it sends, sends it the journal, tells it how far its entries got.
+//!
+//! Two tasks, so that waiting for the peer's window never keeps its entries from being received: one owns what comes
+//! in, the other a reader of the journal. A connection starts over from the cursors of the peer's hello.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::tasks::Tasks;
+use crate::clock::SharedClock;
+use crate::conduit::hello::{Opening, Remembered};
+use crate::conduit::link::{ConnectionNo, Link, LinkEvent, Local};
+use crate::conduit::message::{
+    Beat, ClockPair, Close, CloseReason, Frame, Hello, Hold, Nak, NakReason, Receipt, Receipts,
+    Role, StreamCursor, StreamState,
+};
+use crate::error::Result;
+use crate::journal::dot::Actor;
+use crate::journal::{BatchReader, Durable};
+use crate::sync::engine::{Engine, Handle, Refusal, Standing};
+use crate::sync::progress::StreamProgress;
+use crate::topology::SiteId;
+
+/// Bytes of entries in one frame; the wire allows 1 MiB with everything around them.
+const FRAME_BYTES: usize = 768 * 1024;
+/// Entries in one frame: a quarter of the default window, so that the next one is packed while this one travels.
+const FRAME_ENTRIES: usize = 1_024;
+/// How often an idle sender tells its mark: lag in seconds can be no finer.
+const IDLE_MARK: Duration = Duration::from_secs(1);
+/// How long after a refusal for room or rule the stream is tried again.
+const REFUSED_PAUSE: Duration = Duration::from_secs(5);
+/// Orders that wait for the sender.
+const ORDERS_MAX: usize = 16;
+
+/// Who this site is, for every hello.
+#[derive(Debug, Clone)]
+pub(super) struct Identity {
+    pub(super) name: String,
+    pub(super) cluster: String,
+    pub(super) role: Role,
+}
+
+/// What a link needs to know of this site at the moment of connecting.
+#[derive(Debug)]
+pub(super) struct LocalSite {
+    pub(super) identity: Identity,
+    pub(super) remote: (SiteId, String),
+    pub(super) engine: Handle,
+    pub(super) clock: SharedClock,
+    pub(super) seen: Arc<Mutex<PeerView>>,
+}
+
+/// How far a peer got, as it said last.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PeerView {
+    /// Its hello of the last connection.
+    pub(super) hello: Option<Box<Hello>>,
+    /// Its receipts for this site's journal, by stream.
+    pub(super) receipts: BTreeMap<u32, Receipt>,
+    /// The mark up to which it has applied everything.
+    pub(super) applied_mark_us: u64,
+    /// Its last heartbeat.
+    pub(super) beat: Option<Beat>,
+    /// Its wall clock less ours at that heartbeat, the way it took included.
+    pub(super) skew_us: Option<i64>,
+    /// When something last moved, in either direction.
+    pub(super) moved_at: Option<Duration>,
+    /// When nothing was last outstanding.
+    pub(super) clear_at: Option<Duration>,
+}
+
+impl Local for LocalSite {
+    fn opening(&self) -> Opening {
+        let (remote_site_id, remote_name) = self.remote.clone();
+        let standing =
+            tokio::task::block_in_place(|| self.engine.call(move |e| e.standing(remote_site_id)));
+        let hello = match &standing {
+            Ok(standing) => hello(standing, &self.identity, clock_pair(&*self.clock, standing)),
+            Err(error) => {
+                tracing::warn!(%error, "engine does not answer, this connection will fail");
+                Hello::default()
+            }
+        };
+        let remembered = standing
+            .map(|standing| remembered(&standing))
+            .unwrap_or_default();
+        Opening {
+            hello,
+            remote_site_id,
+            remote_name,
+            certificate_site: None,
+            remembered,
+        }
+    }
+
+    fn beat(&self) -> Beat {
+        let view = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = view.beat.unwrap_or_default().clock.hlc_us;
+        let now_us = self.clock.now_us();
+        let clock = ClockPair {
+            wall_us: now_us,
+            hlc_us: now_us.max(last),
+            synchronised: false,
+        };
+        Beat {
+            clock,
+            ..Beat::default()
+        }
+    }
+}
+
+fn clock_pair(clock: &dyn crate::clock::Clock, standing: &Standing) -> ClockPair {
+    ClockPair {
+        wall_us: clock.now_us(),
+        hlc_us: standing.hlc_us,
+        synchronised: false,
+    }
+}
+
+fn hello(standing: &Standing, identity: &Identity, clock: ClockPair) -> Hello {
+    let streams = standing.heads.iter().map(|head| StreamState {
+        stream: head.stream,
+        tail: head.tail,
+        head: head.head,
+        chain_head: head.chain,
+    });
+    let cursors = standing
+        .cursors
+        .iter()
+        .map(|(progress, chain)| StreamCursor {
+            stream: progress.stream,
+            received: progress.received,
+            chain: *chain,
+            merged: progress.merged,
+            durable: progress.applied,
+            applied: progress.applied,
+        });
+    Hello {
+        actor: standing.actor,
+        site_name: identity.name.clone(),
+        cluster: identity.cluster.clone(),
+        shard_function: 1,
+        tags: vec![u32::from(standing.tag)],
+        streams: streams.collect(),
+        cursors: cursors.collect(),
+        clock,
+        role: identity.role,
+        peer_incarnation: standing.peer.map_or(0, |peer| peer.incarnation),
+        ..Hello::default()
+    }
+}
+
+fn remembered(standing: &Standing) -> Remembered {
+    let streams = standing.cursors.iter();
+    Remembered {
+        incarnation: standing.peer.map_or(0, |peer| peer.incarnation),
+        streams: streams
+            .map(|(p, chain)| (p.stream, (p.received, *chain)))
+            .collect(),
+    }
+}
+
+fn receipt(progress: StreamProgress) -> Receipt {
+    Receipt {
+        actor: progress.actor,
+        stream: progress.stream,
+        received: progress.received,
+        merged: progress.merged,
+        durable: progress.applied,
+        applied: progress.applied,
+        parked: progress.parked,
+        parked_count: progress.parked_count,
+    }
+}
+
+/// What a hello tells of our streams, as a receipt.
+fn known(own: Actor, cursor: &StreamCursor) -> Receipt {
+    Receipt {
+        actor: own,
+        stream: cursor.stream,
+        received: cursor.received,
+        merged: cursor.merged,
+        durable: cursor.durable,
+        applied: cursor.applied,
+        ..Receipt::default()
+    }
+}
+
+/// What the receiving side tells the sending side.
+#[derive(Debug)]
+enum Order {
+    /// Send on this connection what is behind these cursors.
+    Start(ConnectionNo, BTreeMap<u32, u64>),
+    /// Send again from here; at the earliest after the pause.
+    Rewind(BTreeMap<u32, u64>, Duration),
+    /// The connection is gone.
+    Stop,
+}
+
+/// Starts the two tasks of a peer.
+pub(super) fn spawn(tasks: &Tasks, link: Link, local: &Arc<LocalSite>) {
+    let (orders, ordered) = mpsc::channel(ORDERS_MAX);
+    let site = local.remote.1.clone();
+    let receiver = Receiver {
+        link: link.clone(),
+        local: Arc::clone(local),
+        orders,
+        peer: None,
+        connection: 0,
+        told: BTreeMap::new(),
+        told_mark_us: 0,
+    };
+    tasks.spawn(format!("receive from {site}"), receiver.run(tasks.clone()));
+    let sender = Sender {
+        link,
+        engine: local.engine.clone(),
+        site: site.clone(),
+        work: None,
+    };
+    tasks.spawn(
+        format!("send to {site}"),
+        sender.run(tasks.clone(), ordered),
+    );
+}
+
+/// Takes in what a peer says.
+struct Receiver {
+    link: Link,
+    local: Arc<LocalSite>,
+    orders: mpsc::Sender<Order>,
+    peer: Option<Actor>,
+    connection: ConnectionNo,
+    told: BTreeMap<u32, StreamProgress>,
+    told_mark_us: u64,
+}
+
+impl Receiver {
+    async fn run(mut self, tasks: Tasks) {
+        let mut changes = self.local.engine.changes();
+        loop {
+            // Both are cancel-safe: an event is taken whole or not at all, a change stays marked until it is seen.
+            let result = tokio::select! {
+                () = tasks.token().cancelled() => break,
+                event = self.link.next_event() => match event {
+                    Some(event) => self.handle(event).await,
+                    None => break,
+                },
+                Ok(()) = changes.changed() => self.tell_progress().await,
+            };
+            if let Err(error) = result {
+                tracing::warn!(site = self.local.remote.1, %error, "peer is tried again");
+            }
+        }
+    }
+
+    async fn handle(&mut self, event: LinkEvent) -> Result<()> {
+        match event {
+            LinkEvent::Connected { connection, hello } => self.connected(connection, hello).await,
+            LinkEvent::Frame { connection, frame } => self.frame(connection, frame).await,
+            LinkEvent::Receipts(receipts) => {
+                let now = self.local.clock.monotonic();
+                self.with_view(|view| {
+                    view.moved_at = Some(now);
+                    view.applied_mark_us = view.applied_mark_us.max(receipts.applied_mark_us);
+                    for receipt in receipts.receipts {
+                        view.receipts.insert(receipt.stream, receipt);
+                    }
+                });
+                Ok(())
+            }
+            LinkEvent::Rewind { stream, from } => {
+                let cursor = BTreeMap::from([(stream, from.saturating_sub(1))]);
+                self.order(Order::Rewind(cursor, Duration::ZERO)).await;
+                Ok(())
+            }
+            LinkEvent::Nak(nak) => {
+                let site = &self.local.remote.1;
+                tracing::error!(site, reason = ?nak.reason, detail = nak.detail, "batch refused");
+                let cursor = BTreeMap::from([(nak.stream, nak.received)]);
+                self.order(Order::Rewind(cursor, REFUSED_PAUSE)).await;
+                Ok(())
+            }
+            LinkEvent::Hold { hold, from } => {
+                let site = &self.local.remote.1;
+                tracing::error!(site, detail = hold.detail, "peer holds our entries");
+                let wait_us = hold.until_us.saturating_sub(self.local.clock.now_us());
+                let wait = Duration::from_micros(wait_us).min(Duration::from_secs(60));
+                let cursors = from
+                    .into_iter()
+                    .map(|(s, from)| (s, from.saturating_sub(1)));
+                self.order(Order::Rewind(cursors.collect(), wait)).await;
+                Ok(())
+            }
+            LinkEvent::Heartbeat(beat) => self.heard(beat).await,
+            LinkEvent::Disconnected { reason, next: _ } => {
+                tracing::info!(site = self.local.remote.1, %reason, "disconnected");
+                self.peer = None;
+                self.order(Order::Stop).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn connected(&mut self, connection: ConnectionNo, hello: Box<Hello>) -> Result<()> {
+        tracing::info!(site = self.local.remote.1, journal = %hello.actor, "connected");
+        let own = self.local.engine.ask(Engine::actor).await?;
+        let of_ours: Vec<StreamCursor> = hello.cursors_of(own.incarnation).copied().collect();
+        let chains = of_ours
+            .iter()
+            .map(|c| (c.stream, (c.received, c.chain)))
+            .collect();
+        let fork = self
+            .local
+            .engine
+            .ask(move |e| e.first_fork(&chains))
+            .await?;
+        if let Some(stream) = fork {
+            let detail = format!(
+                "your copy of our stream {stream} is not our history: one of the two was restored \
+                 or cloned; give the restored site a new incarnation"
+            );
+            tracing::error!(site = self.local.remote.1, stream, "journal forked");
+            return self
+                .link
+                .close(connection, Close::new(CloseReason::RolledBack, detail))
+                .await;
+        }
+        (self.peer, self.connection) = (Some(hello.actor), connection);
+        (self.told, self.told_mark_us) = (BTreeMap::new(), 0);
+        let cursors = of_ours.iter().map(|c| (c.stream, c.received)).collect();
+        let now = self.local.clock.monotonic();
+        self.with_view(|view| {
+            view.receipts = of_ours
+                .iter()
+                .map(|cursor| (cursor.stream, known(own, cursor)))
+                .collect();
+            view.moved_at = Some(now);
+            view.hello = Some(hello);
+        });
+        self.order(Order::Start(connection, cursors)).await;
+        self.tell_progress().await
+    }
+
+    /// Once a second: clocks, and whether anything is outstanding at all.
+    async fn heard(&mut self, beat: Beat) -> Result<()> {
+        let (now, now_us) = (self.local.clock.monotonic(), self.local.clock.now_us());
+        let heads = self.local.engine.ask(|e| Ok(e.status()?.heads)).await?;
+        let waiting = self.told.values().any(|one| one.applied < one.received);
+        self.with_view(|view| {
+            let applied = |stream| view.receipts.get(stream).map_or(0, |r| r.applied);
+            let behind = heads.iter().any(|(stream, head)| applied(stream) < *head);
+            if !behind && !waiting {
+                view.clear_at = Some(now);
+            }
+            let theirs = i64::try_from(beat.clock.wall_us).unwrap_or(i64::MAX);
+            view.skew_us = Some(theirs - i64::try_from(now_us).unwrap_or(i64::MAX));
+            view.beat = Some(beat);
+        });
+        Ok(())
+    }
+
+    async fn frame(&mut self, connection: ConnectionNo, frame: Frame) -> Result<()> {
+        let Some(peer) = self.peer.filter(|_| connection == self.connection) else {
+            return Ok(());
+        };
+        let Frame { batches, mark_us } = frame;
+        let engine = &self.local.engine;
+        let arrived = engine
+            .ask(move |e| e.receive(peer, &batches, mark_us))
+            .await?;
+        self.tell(arrived.progress).await?;
+        if let Some(refusal) = arrived.refusal {
+            self.refuse(peer, connection, refusal).await?;
+        }
+        Ok(())
+    }
+
+    async fn refuse(&self, actor: Actor, connection: ConnectionNo, refusal: Refusal) -> Result<()> {
+        let site = &self.local.remote.1;
+        let nak = |stream, batch_seq, received, reason, detail| Nak {
+            actor,
+            stream,
+            reason,
+            received,
+            batch_seq,
+            detail,
+        };
+        let nak = match refusal {
+            Refusal::Hold { until_us, detail } => {
+                tracing::error!(site, detail, "entries held");
+                return self
+                    .link
+                    .send_hold(connection, Hold { until_us, detail })
+                    .await;
+            }
+            Refusal::Gap {
+                stream,
+                batch_seq,
+                received,
+            } => nak(stream, batch_seq, received, NakReason::Gap, String::new()),
+            Refusal::Fork {
+                stream,
+                batch_seq,
+                detail,
+            } => {
+                tracing::error!(site, stream, detail, "journal forked");
+                nak(stream, batch_seq, 0, NakReason::Fork, detail)
+            }
+            Refusal::Invalid {
+                stream,
+                batch_seq,
+                received,
+                detail,
+            } => {
+                tracing::error!(site, stream, detail, "batch breaks a rule");
+                nak(stream, batch_seq, received, NakReason::Invalid, detail)
+            }
+            Refusal::NoSpace {
+                stream,
+                batch_seq,
+                received,
+                detail,
+            } => {
+                tracing::error!(site, stream, detail, "no room for received entries");
+                nak(stream, batch_seq, received, NakReason::NoSpace, detail)
+            }
+            Refusal::Role { stream, batch_seq } => {
+                let detail = "this site is a primary and takes no entries".to_owned();
+                nak(stream, batch_seq, 0, NakReason::Role, detail)
+            }
+        };
+        self.link.send_nak(connection, nak).await
+    }
+
+    /// Sends what moved since the last time.
+    async fn tell_progress(&mut self) -> Result<()> {
+        let Some(peer) = self.peer else { return Ok(()) };
+        let progress = self.local.engine.ask(move |e| e.progress(peer)).await?;
+        self.tell(progress).await
+    }
+
+    async fn tell(&mut self, progress: Vec<StreamProgress>) -> Result<()> {
+        let Some(peer) = self.peer else { return Ok(()) };
+        let mark = self
+            .local
+            .engine
+            .ask(move |e| e.applied_mark(peer))
+            .await?
+            .unwrap_or(0);
+        let mut receipts = Vec::new();
+        for one in progress {
+            if self.told.get(&one.stream) != Some(&one) {
+                self.told.insert(one.stream, one.clone());
+                receipts.push(receipt(one));
+            }
+        }
+        if receipts.is_empty() && mark <= self.told_mark_us {
+            return Ok(());
+        }
+        self.told_mark_us = self.told_mark_us.max(mark);
+        self.link
+            .send_receipts(Receipts {
+                receipts,
+                applied_mark_us: mark,
+            })
+            .await
+    }
+
+    async fn order(&self, order: Order) {
+        if self.orders.send(order).await.is_err() {
+            tracing::debug!(site = self.local.remote.1, "sender is gone");
+        }
+    }
+
+    fn with_view(&self, change: impl FnOnce(&mut PeerView)) {
+        change(
+            &mut self
+                .local
+                .seen
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+    }
+}
+
+/// Sends the journal to a peer.
+struct Sender {
+    link: Link,
+    engine: Handle,
+    site: String,
+    work: Option<Sending>,
+}
+
+/// A reader of the journal for one connection.
+struct Sending {
+    connection: ConnectionNo,
+    cursors: BTreeMap<u32, u64>,
+    reader: BatchReader,
+    durable: watch::Receiver<Durable>,
+    mark_us: u64,
+}
+
+impl Sender {
+    async fn run(mut self, tasks: Tasks, mut orders: mpsc::Receiver<Order>) {
+        loop {
+            let result = tokio::select! {
+                () = tasks.token().cancelled() => return,
+                order = orders.recv() => match order {
+                    Some(order) => self.obey(order).await,
+                    None => return,
+                },
+                // Dropped halfway, it has read nothing that it had not sent: the order behind starts a new reader,
+                // or the frame was handed over.
+                sent = send_next(&self.link, &self.engine, &mut self.work) => sent,
+            };
+            if let Err(error) = result {
+                tracing::warn!(site = self.site, %error, "sending stopped until the next connection");
+                self.work = None;
+            }
+        }
+    }
+
+    async fn obey(&mut self, order: Order) -> Result<()> {
+        match order {
+            Order::Stop => self.work = None,
+            Order::Start(connection, cursors) => {
+                self.work = Some(self.start(connection, cursors).await?);
+            }
+            Order::Rewind(back, pause) => {
+                let Some(work) = self.work.take() else {
+                    return Ok(());
+                };
+                if !pause.is_zero() {
+                    tokio::time::sleep(pause).await;
+                }
+                let mut cursors = work.cursors;
+                for batch in back {
+                    cursors.insert(batch.0, batch.1);
+                }
+                self.work = Some(self.start(work.connection, cursors).await?);
+            }
+        }
+        Ok(())
+    }
+
+    async fn start(
+        &self,
+        connection: ConnectionNo,
+        cursors: BTreeMap<u32, u64>,
+    ) -> Result<Sending> {
+        let behind = cursors.clone();
+        let (reader, durable) = self.engine.ask(move |e| e.batches(behind)).await?;
+        Ok(Sending {
+            connection,
+            cursors,
+            reader,
+            durable,
+            mark_us: 0,
+        })
+    }
+}
+
+/// Sends one frame, or waits until there is one.
+async fn send_next(link: &Link, engine: &Handle, work: &mut Option<Sending>) -> Result<()> {
+    let Some(work) = work else {
+        return std::future::pending().await;
+    };
+    // The mark is asked for first: what is durable by then is in the frames before it is sent.
+    let mark_us = engine.ask(Engine::mark).await?;
+    let connection = work.connection;
+    if let Some((batches, mark_us)) = work.reader.next_frame(FRAME_BYTES, FRAME_ENTRIES)? {
+        let ends: Vec<(u32, u64)> = batches.iter().map(|b| (b.stream, b.last)).collect();
+        link.send_frame(connection, Frame { batches, mark_us })
+            .await?;
+        work.cursors.extend(ends);
+        work.mark_us = mark_us;
+        return Ok(());
+    }
+    if mark_us > work.mark_us {
+        link.send_frame(
+            connection,
+            Frame {
+                batches: Vec::new(),
+                mark_us,
+            },
+        )
+        .await?;
+        work.mark_us = mark_us;
+    }
+    tokio::select! {
+        _ = work.durable.changed() => {}
+        () = tokio::time::sleep(IDLE_MARK) => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Where a site's logs stand towards one other site: what the first message of a connection says.
+
+use std::collections::BTreeMap;
+
+use super::{Engine, Opened};
+use crate::error::Result;
+use crate::journal::batch::ChainHash;
+use crate::journal::dot::Actor;
+use crate::sync::progress::StreamProgress;
+
+/// One stream of this site's journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamHead {
+    /// Which.
+    pub stream: u32,
+    /// Lowest seq that is kept.
+    pub tail: u64,
+    /// Highest durable seq.
+    pub head: u64,
+    /// Chain hash there.
+    pub chain: ChainHash,
+}
+
+/// Where this site stands towards another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// This site's journal.
+    pub actor: Actor,
+    /// Its streams that hold entries.
+    pub heads: Vec<StreamHead>,
+    /// The journal of the other site that was received last. None: none so far.
+    pub peer: Option<Actor>,
+    /// How far each stream of it got, with the chain hash at `received`.
+    pub cursors: Vec<(StreamProgress, ChainHash)>,
+    /// This site's hybrid clock.
+    pub hlc_us: u64,
+    /// The tag of the inodes that this site creates.
+    pub tag: u16,
+}
+
+impl Engine {
+    /// Where this site stands towards the site `peer_site_id`.
+    ///
+    /// # Errors
+    /// When the engine failed before and cannot be opened again.
+    pub fn standing(&mut self, peer_site_id: u64) -> Result<Standing> {
+        self.with(|opened, _| opened.standing(peer_site_id))
+    }
+
+    /// The first stream in which a peer's cursor is not on this journal's history, if any: then the peer's copy, or
+    /// this journal, was restored or cloned.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn first_fork(&mut self, cursors: &BTreeMap<u32, (u64, ChainHash)>) -> Result<Option<u32>> {
+        self.with(|opened, _| {
+            for (stream, (seq, chain)) in cursors {
+                let ours = opened.journal.chain_at(*stream, *seq)?;
+                if *chain != ChainHash::default() && ours.is_some_and(|ours| ours != *chain) {
+                    return Ok(Some(*stream));
+                }
+            }
+            Ok(None)
+        })
+    }
+}
+
+impl Opened {
+    fn standing(&self, peer_site_id: u64) -> Result<Standing> {
+        let points = self.journal.points();
+        let heads = points.iter().map(|(stream, point)| StreamHead {
+            stream: *stream,
+            tail: self.journal.tail(*stream),
+            head: point.seq,
+            chain: point.chain,
+        });
+        let of_peer = self
+            .received
+            .iter()
+            .filter(|(actor, _)| actor.site_id == peer_site_id);
+        let latest = of_peer.max_by_key(|(_, log)| log.last_hlc_us());
+        let mut cursors = Vec::new();
+        if let Some((actor, log)) = latest {
+            for progress in self.progress(*actor)? {
+                let chain = log.cursor(progress.stream).chain;
+                cursors.push((progress, chain));
+            }
+        }
+        Ok(Standing {
+            actor: self.journal.actor(),
+            heads: heads.collect(),
+            peer: latest.map(|(actor, _)| *actor),
+            cursors,
+            hlc_us: self.core.clock().last_us(),
+            tag: self.minter.tag(),
+        })
+    }
+}

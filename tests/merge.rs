@@ -1,0 +1,260 @@
+//! Proves the merge: random histories of two to four sites, judged by an oracle that knows nothing of it.
+//!
+//! Each history ends with everything delivered and applied. Checked: all sites show the same tree, which is a tree;
+//! no local operation was undone behind its user's back; stamps follow causality; no bytes left a disk in silence;
+//! every concurrent loser is on record, the same ones at every site; repetition changes nothing. A failing history
+//! prints its seed. `CFS_SEED=n` runs one history again, `CFS_HISTORIES=n` more of them.
+
+mod facts;
+mod local;
+mod oracle;
+mod reference;
+mod rng;
+mod world;
+
+use std::collections::BTreeMap;
+
+use claudefs_repl::sync::conflict::ConflictKind;
+use claudefs_repl::sync::core::Rules;
+use world::{Check, Plan, Theme, World};
+
+/// Histories of one run: what fits into about half a minute on two cores.
+const HISTORIES: u64 = 20_000;
+/// Threads that share them: the machines that run this have two cores.
+const THREADS: u64 = 2;
+/// Refused histories of a thread after which it gives up.
+const REFUSED_MAX: usize = 40;
+
+/// How often the histories met what they are for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    histories: u64,
+    ops: u64,
+    losers: u64,
+    cycles: u64,
+    clashes: u64,
+    zombies: u64,
+    resurrected: u64,
+}
+
+impl Counts {
+    fn add(&mut self, other: &Self) {
+        self.histories += other.histories;
+        self.ops += other.ops;
+        self.losers += other.losers;
+        self.cycles += other.cycles;
+        self.clashes += other.clashes;
+        self.zombies += other.zombies;
+        self.resurrected += other.resurrected;
+    }
+}
+
+/// A history that a check refused.
+#[derive(Debug)]
+struct Refused {
+    seed: u64,
+    ops: u64,
+    fault: String,
+    /// Entries and trees.
+    story: String,
+}
+
+/// One history.
+fn history(seed: u64, plan: Plan, counts: &mut Counts) -> Result<World, Refused> {
+    let mut world = World::new(seed, plan);
+    let checked = world.run().and_then(|()| judge(&mut world));
+    let ops = world.ops;
+    if let Err(fault) = checked {
+        let story = world.print();
+        return Err(Refused {
+            seed,
+            ops,
+            fault,
+            story,
+        });
+    }
+    count(&world, counts);
+    Ok(world)
+}
+
+/// Histories of the seeds below `histories`, in threads, with those that were refused.
+fn histories(histories: u64, plan: Plan) -> (Counts, Vec<Refused>) {
+    std::thread::scope(|scope| {
+        let run = move |thread| {
+            let mut counts = Counts::default();
+            let seeds = (thread..histories).step_by(THREADS as usize);
+            let refused = seeds.filter_map(|seed| history(seed, plan, &mut counts).err());
+            let refused: Vec<_> = refused.take(REFUSED_MAX).collect();
+            (counts, refused)
+        };
+        let threads: Vec<_> = (0..THREADS)
+            .map(|thread| scope.spawn(move || run(thread)))
+            .collect();
+        let mut all = (Counts::default(), Vec::new());
+        for thread in threads {
+            let (counts, refused) = thread.join().expect("no panic in a history");
+            all.0.add(&counts);
+            all.1.extend(refused);
+        }
+        all
+    })
+}
+
+/// Fails with the shortest of the refused histories and the names of the others.
+fn none_refused(refused: &[Refused]) {
+    for one in refused {
+        let first = one.fault.lines().next().unwrap_or_default();
+        println!(
+            "CFS_SEED={} after {} operations: {first}",
+            one.seed, one.ops
+        );
+    }
+    if let Some(one) = refused.iter().min_by_key(|one| one.ops) {
+        panic!("CFS_SEED={}\n{}\n{}", one.seed, one.story, one.fault);
+    }
+}
+
+fn judge(world: &mut World) -> Check {
+    let first = &world.sites[0].tree;
+    for (at, site) in world.sites.iter().enumerate().skip(1) {
+        if !site.tree.looks_like(first) {
+            return Err(format!("site {at} shows another tree than site 0"));
+        }
+    }
+    world.facts.reference().check(first)?;
+    let recorded: Vec<_> = (0..world.sites.len())
+        .map(|at| world.recorded(at))
+        .collect();
+    let finally: BTreeMap<_, _> = first
+        .inodes()
+        .into_iter()
+        .filter_map(|inode| Some((inode, first.content(inode)?)))
+        .collect();
+    world.facts.check_displaced(&recorded, &finally)?;
+    for (at, recorded) in recorded.iter().enumerate() {
+        world.facts.check_losers(at, recorded)?;
+        if world.open_conflicts(at) != world.open_conflicts(0) {
+            return Err(format!("site {at} has other conflicts than site 0"));
+        }
+    }
+    world.repeat()
+}
+
+fn count(world: &World, counts: &mut Counts) {
+    counts.histories += 1;
+    counts.ops += world.ops;
+    counts.losers += u64::from(!world.facts.concurrent_losers().is_empty());
+    let kinds = world.kinds(0);
+    let has = |kind| u64::from(kinds.contains(&kind));
+    counts.cycles += has(ConflictKind::MoveCycle);
+    counts.clashes += has(ConflictKind::NameClash);
+    counts.zombies += has(ConflictKind::RmdirCreate);
+    counts.resurrected += u64::from(world.resurrected());
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[test]
+fn sites_agree_and_nothing_is_lost_in_silence() {
+    if let Some(seed) = number("CFS_SEED") {
+        let refused = history(seed, Plan::default(), &mut Counts::default()).err();
+        none_refused(&Vec::from_iter(refused));
+        return;
+    }
+    let (counts, refused) = histories(
+        number("CFS_HISTORIES").unwrap_or(HISTORIES),
+        Plan::default(),
+    );
+    none_refused(&refused);
+    println!("{counts:?}");
+    let at_least = |count: u64, percent: u64| count * 100 >= counts.histories * percent;
+    assert!(at_least(counts.losers, 10), "{counts:?}");
+    for count in [
+        counts.cycles,
+        counts.clashes,
+        counts.zombies,
+        counts.resurrected,
+    ] {
+        assert!(at_least(count, 1), "{counts:?}");
+    }
+}
+
+/// Histories that are run twice, with and without compaction.
+const COMPACTED: u64 = 1_000;
+
+#[test]
+fn compaction_changes_neither_trees_nor_conflicts_nor_cursors() {
+    let mut counts = Counts::default();
+    let compact = Plan {
+        compact: true,
+        ..Plan::default()
+    };
+    for seed in 0..COMPACTED {
+        let whole = history(seed, Plan::default(), &mut counts);
+        let compacted = history(seed, compact, &mut counts);
+        let (whole, compacted) = match (whole, compacted) {
+            (Ok(whole), Ok(compacted)) => (whole, compacted),
+            (Err(refused), _) | (_, Err(refused)) => return none_refused(&[refused]),
+        };
+        for at in 0..whole.sites.len() {
+            let trees = (&whole.sites[at].tree, &compacted.sites[at].tree);
+            assert!(trees.0.looks_like(trees.1), "seed {seed}, site {at}");
+            let open = compacted.open_conflicts(at);
+            assert_eq!(whole.open_conflicts(at), open, "seed {seed}, site {at}");
+            let cursors = compacted.cursors(at);
+            assert_eq!(whole.cursors(at), cursors, "seed {seed}, site {at}");
+        }
+    }
+}
+
+/// Histories within which the checks must notice that a rule is missing.
+const CAUGHT_WITHIN: u64 = 4_000;
+
+#[test]
+fn the_checks_notice_when_the_touch_rule_is_off() {
+    let rules = Rules {
+        touch: false,
+        ..Rules::default()
+    };
+    let fault = caught(rules, Plan::default(), CAUGHT_WITHIN).expect("noticed");
+    assert!(fault.contains("fidelity"), "{fault}");
+}
+
+#[test]
+fn the_checks_notice_when_contexts_claim_what_is_not_on_the_disk() {
+    let rules = Rules {
+        seen_exceptions: false,
+        ..Rules::default()
+    };
+    let plan = Plan {
+        theme: Some(Theme::Writes),
+        ..Plan::default()
+    };
+    let fault = caught(rules, plan, CAUGHT_WITHIN).expect("noticed");
+    assert!(fault.contains("in silence"), "{fault}");
+}
+
+#[test]
+fn the_checks_notice_when_superseded_losers_are_not_named() {
+    let rules = Rules {
+        overrides: false,
+        ..Rules::default()
+    };
+    let plan = Plan {
+        theme: Some(Theme::Writes),
+        sites: 3,
+        ..Plan::default()
+    };
+    let fault = caught(rules, plan, CAUGHT_WITHIN).expect("noticed");
+    assert!(fault.contains("in silence"), "{fault}");
+}
+
+/// The first history that a check refuses when a rule is off.
+fn caught(rules: Rules, plan: Plan, within: u64) -> Option<String> {
+    let plan = Plan { rules, ..plan };
+    let mut counts = Counts::default();
+    let refused = (0..within).find_map(|seed| history(seed, plan, &mut counts).err());
+    refused.map(|refused| refused.fault)
+}

@@ -1,0 +1,534 @@
+//! Several sites in one process: each has a core, a journal and a user's filesystem; entries travel in any order
+//! across streams, late, twice; clocks differ and step.
+//!
+//! The driver decides by chance only what happens, never what is right: that is for the oracle. A site's filesystem
+//! changes by its user's operations (see [`super::local`]) and by images that its core gives out, applied late or in
+//! parts, so that what a site has merged is often not what its user sees.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+
+use claudefs_repl::journal::dot::{Actor, shard_of};
+use claudefs_repl::journal::{Dot, EntryBatch, JournalEntry, OpKind, RegisterId, Seen, SeenRun};
+use claudefs_repl::sync::author::Authored;
+use claudefs_repl::sync::compactor::BatchCompactor;
+use claudefs_repl::sync::conflict::{ConflictId, ConflictKind};
+use claudefs_repl::sync::core::{Core, Rules};
+use claudefs_repl::sync::port::{Image, LocalTxn, NodeKind, Outcome};
+use claudefs_repl::sync::state::{MemState, State};
+
+use super::facts::{Facts, Recorded};
+use super::oracle::{Kind, Shown, Tree, Values};
+use super::rng::Rng;
+
+/// Shards in which all inodes of the worlds stand: few, so that they meet, and more than one, so that entries of one
+/// operation overtake each other.
+pub(super) const SHARDS: [u32; 3] = [17, 101, 203];
+/// Ids of a site that stand in those shards, enough for a history.
+const IDS: usize = 400;
+/// Most sites of a world.
+const SITES_MAX: u64 = 4;
+
+/// What the users of a history mostly do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Theme {
+    /// Anything.
+    Any,
+    /// Directories come, go and move.
+    Dirs,
+    /// The same few files are written, changed, linked, removed and renamed.
+    Files,
+    /// One file is written.
+    Writes,
+}
+
+/// What a history is made of, beside its seed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Plan {
+    pub(super) rules: Rules,
+    pub(super) compact: bool,
+    /// Sites; zero: two to four by chance.
+    pub(super) sites: usize,
+    /// By chance if there is none.
+    pub(super) theme: Option<Theme>,
+}
+
+#[derive(Debug)]
+pub(super) struct Site {
+    pub(super) core: Core<MemState>,
+    pub(super) tree: Tree,
+    skew_us: i64,
+    journal: BTreeMap<u32, Vec<(JournalEntry, Seen)>>,
+    ids: Vec<u64>,
+    seen_hlc_us: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) rng: Rng,
+    pub(super) sites: Vec<Site>,
+    pub(super) facts: Facts,
+    pub(super) plan: Plan,
+    pub(super) theme: Theme,
+    pub(super) ops: u64,
+    /// Makes the bytes of every write different.
+    pub(super) value: u64,
+    now_us: u64,
+    batches: u64,
+}
+
+/// What was found wrong.
+pub(super) type Check<T = ()> = Result<T, String>;
+
+impl World {
+    pub(super) fn new(seed: u64, plan: Plan) -> Self {
+        let mut rng = Rng::new(seed);
+        let by_chance = 2 + rng.index(3);
+        let count = if plan.sites == 0 {
+            by_chance
+        } else {
+            plan.sites
+        };
+        let sites = (0..count).map(|index| {
+            let site_id = index as u64 + 1;
+            let state = MemState::default();
+            Site {
+                core: Core::new(Actor::new(site_id, 7), state, 0).with_rules(plan.rules),
+                tree: Tree::default(),
+                skew_us: rng.below(400_000) as i64 - 200_000,
+                journal: BTreeMap::new(),
+                ids: ids_of(site_id),
+                seen_hlc_us: 0,
+            }
+        });
+        let sites = sites.collect();
+        let by_chance = [Theme::Any, Theme::Any, Theme::Dirs, Theme::Files][rng.index(4)];
+        Self {
+            rng,
+            theme: plan.theme.unwrap_or(by_chance),
+            sites,
+            facts: Facts::default(),
+            plan,
+            ops: 0,
+            value: 0,
+            now_us: 1_000_000_000,
+            batches: 0,
+        }
+    }
+
+    /// A history from the start to quiescence, checked on the way and at the end.
+    pub(super) fn run(&mut self) -> Check {
+        if !self.rng.one_in(3) {
+            self.common_start()?;
+        }
+        let steps = 15 + self.rng.below(45);
+        let pace = 3 + self.rng.below(6);
+        for _ in 0..steps {
+            self.now_us += 1 + self.rng.below(20_000);
+            let at = self.rng.index(self.sites.len());
+            if self.rng.one_in(25) {
+                self.sites[at].skew_us += self.rng.below(200_000) as i64 - 100_000;
+            }
+            if self.rng.one_in(200) {
+                self.sites[at].skew_us -= 3_600_000_000;
+            }
+            if self.rng.below(pace) < 2 {
+                self.local(at)?;
+                continue;
+            }
+            let from = self.rng.index(self.sites.len());
+            if from != at {
+                let stream = SHARDS[self.rng.index(SHARDS.len())];
+                self.deliver(from, at, stream, false)?;
+            }
+            if self.rng.one_in(2) {
+                self.apply(at, false)?;
+            }
+            if self.rng.one_in(4) {
+                self.settle(at);
+            }
+        }
+        self.quiesce()
+    }
+
+    /// A few operations at the first site that everybody has seen before it begins.
+    fn common_start(&mut self) -> Check {
+        let ops = if self.theme == Theme::Dirs { 8 } else { 4 };
+        for _ in 0..ops {
+            self.now_us += 1_000;
+            self.local(0)?;
+        }
+        for to in 1..self.sites.len() {
+            for stream in SHARDS {
+                self.deliver(0, to, stream, true)?;
+            }
+            self.apply(to, true)?;
+        }
+        Ok(())
+    }
+
+    fn quiesce(&mut self) -> Check {
+        for _ in 0..3 {
+            let count = self.sites.len();
+            let mut jobs = Vec::new();
+            for from in 0..count {
+                for to in (0..count).filter(|to| *to != from) {
+                    jobs.extend(SHARDS.map(|stream| (from, to, stream)));
+                }
+            }
+            self.rng.shuffle(&mut jobs);
+            for (from, to, stream) in jobs {
+                self.deliver(from, to, stream, true)?;
+                if self.rng.one_in(4) {
+                    self.apply(to, false)?;
+                }
+            }
+        }
+        for at in 0..self.sites.len() {
+            self.apply(at, true)?;
+            self.sites[at].core.settle(u64::MAX, self.now_us).unwrap();
+        }
+        Ok(())
+    }
+
+    /// The wall clock of a site.
+    pub(super) fn clock(&self, at: usize) -> u64 {
+        self.now_us.saturating_add_signed(self.sites[at].skew_us)
+    }
+
+    /// An inode or link id of a site that was not given out before.
+    pub(super) fn mint(&mut self, at: usize) -> u64 {
+        self.sites[at].ids.pop().expect("histories are short")
+    }
+
+    /// Journals an operation and notes what the user's filesystem showed; returns its entries.
+    pub(super) fn author(&mut self, at: usize, txn: &LocalTxn) -> Check<Authored> {
+        let now_us = self.clock(at);
+        let site = &mut self.sites[at];
+        let authored = site.core.author(txn, now_us, true).unwrap();
+        for (entry, vector) in authored.entries.iter().zip(&authored.seen) {
+            entry.validate().unwrap();
+            if entry.hlc_us <= site.seen_hlc_us {
+                return Err(format!("{} is stamped before what it saw", entry.dot()));
+            }
+            site.seen_hlc_us = entry.hlc_us;
+            let mut seen = vector.clone();
+            for (actor, seq) in &entry.seen_except {
+                seen.set(*actor, *seq);
+            }
+            seen.set(entry.actor(), entry.seq - 1);
+            let base = site.tree.content(entry.inode);
+            let writes = matches!(entry.op, OpKind::Write | OpKind::Truncate)
+                && self.plan.rules.seen_exceptions;
+            if writes && entry.prev_of(&RegisterId::Content) != base {
+                return Err(format!(
+                    "{} does not say that it replaced {base:?}",
+                    entry.dot()
+                ));
+            }
+            self.facts.note(entry, &seen, base);
+            let stream = site.journal.entry(entry.shard_id).or_default();
+            stream.push((entry.clone(), vector.clone()));
+            if stream.len() as u64 != entry.seq {
+                return Err(format!("{} does not follow its stream", entry.dot()));
+            }
+        }
+        Ok(authored)
+    }
+
+    fn deliver(&mut self, from: usize, to: usize, stream: u32, all: bool) -> Check {
+        let end = self.sites[from].journal.get(&stream).map_or(0, Vec::len) as u64;
+        let actor = self.sites[from].core.local();
+        let cursor = self.sites[to].core.state().cursor(actor, stream).unwrap();
+        let back = if self.rng.one_in(4) {
+            self.rng.below(4)
+        } else {
+            0
+        };
+        let start = cursor.saturating_sub(back);
+        let ahead = 1 + self.rng.below(6);
+        let stop = if all { end } else { end.min(cursor + ahead) };
+        if stop <= start {
+            return Ok(());
+        }
+        let batch = self.batch(from, stream, start, stop);
+        self.merge(to, &batch)
+    }
+
+    /// The entries `start + 1 ..= stop` of a stream.
+    fn batch(&mut self, from: usize, stream: u32, start: u64, stop: u64) -> EntryBatch {
+        self.batches += 1;
+        let site = &self.sites[from];
+        let range = usize::try_from(start).unwrap()..usize::try_from(stop).unwrap();
+        let slice = &site.journal[&stream][range];
+        let entries = slice.iter().map(|(entry, _)| entry.clone()).collect();
+        let mut batch = EntryBatch::new(site.core.local().site_id, entries, self.batches);
+        (batch.first, batch.last) = (start + 1, stop);
+        for (entry, seen) in slice {
+            if batch.seen_runs.last().is_none_or(|run| run.seen != *seen) {
+                let (first_seq, seen) = (entry.seq, seen.clone());
+                batch.seen_runs.push(SeenRun { first_seq, seen });
+            }
+        }
+        batch.validate().unwrap();
+        if !self.plan.compact {
+            return batch;
+        }
+        let compacted = BatchCompactor::compact_batch(&batch);
+        compacted.validate().unwrap();
+        compacted
+    }
+
+    fn merge(&mut self, to: usize, batch: &EntryBatch) -> Check {
+        let now_us = self.clock(to);
+        let site = &mut self.sites[to];
+        site.core.merge_batch(batch, now_us).unwrap();
+        for entry in &batch.entries {
+            site.seen_hlc_us = site.seen_hlc_us.max(entry.hlc_us);
+        }
+        let cursor = site.core.state().cursor(batch.actor(), batch.stream);
+        if cursor.unwrap() < batch.last {
+            return Err(format!(
+                "the cursor of site {to} stays before {}",
+                batch.last
+            ));
+        }
+        Ok(())
+    }
+
+    /// Derived conflicts, as far as nothing older can still arrive.
+    fn settle(&mut self, at: usize) {
+        let mut safe_us = u64::MAX;
+        for (from, other) in self
+            .sites
+            .iter()
+            .enumerate()
+            .filter(|(from, _)| *from != at)
+        {
+            for stream in SHARDS {
+                let actor = self.sites[from].core.local();
+                let cursor = self.sites[at].core.state().cursor(actor, stream).unwrap();
+                let stream = other.journal.get(&stream);
+                let next = stream.and_then(|s| s.get(usize::try_from(cursor).unwrap()));
+                let mark = next.map_or(other.core.clock().last_us(), |(e, _)| e.hlc_us - 1);
+                safe_us = safe_us.min(mark);
+            }
+        }
+        let now_us = self.clock(at);
+        self.sites[at].core.settle(safe_us, now_us).unwrap();
+    }
+
+    /// Brings the filesystem of a site nearer to what its core says, or all the way.
+    pub(super) fn apply(&mut self, at: usize, all: bool) -> Check {
+        let limit = if all {
+            usize::MAX
+        } else {
+            1 + self.rng.index(6)
+        };
+        let mut images = self.sites[at].core.work(limit).unwrap();
+        let skip = self.rng.one_in(2) && !all;
+        images.retain(|_| !skip || !self.rng.one_in(4));
+        let told = self.sites[at].tree.told(&shown_of(&images));
+        // A part may not be a filesystem by itself: two files that change names. The whole is.
+        let told = match told {
+            Ok(told) => told,
+            Err(fault) if all => return Err(format!("site {at} is told that {fault}")),
+            Err(_) => {
+                images = self.sites[at].core.work(usize::MAX).unwrap();
+                let told = self.sites[at].tree.told(&shown_of(&images));
+                told.map_err(|fault| format!("site {at} is told that {fault}"))?
+            }
+        };
+        self.note_displaced(at, &told, &images);
+        let site = &mut self.sites[at];
+        site.tree = told;
+        for image in images {
+            site.core.done(image, Outcome::Applied).unwrap();
+        }
+        if !all {
+            return Ok(());
+        }
+        let left = site.core.work(usize::MAX).unwrap();
+        if left.is_empty() {
+            return Ok(());
+        }
+        Err(format!("site {at} was told everything, and again {left:?}"))
+    }
+
+    fn note_displaced(&mut self, at: usize, told: &Tree, images: &[Image]) {
+        let site = &self.sites[at];
+        for image in images {
+            let Some(old) = site.tree.content(image.inode) else {
+                continue;
+            };
+            let new = told.content(image.inode);
+            if new != Some(old) {
+                self.facts.displace(at, image.inode, (old, new));
+            }
+        }
+    }
+
+    /// Everything once more, in any order, past the cursors: what is known already has no effect.
+    pub(super) fn repeat(&mut self) -> Check {
+        let mut entries: Vec<(JournalEntry, Seen)> = Vec::new();
+        for site in &self.sites {
+            for (entry, vector) in site.journal.values().flatten() {
+                let mut seen = vector.clone();
+                for (actor, seq) in &entry.seen_except {
+                    seen.set(*actor, *seq);
+                }
+                seen.set(entry.actor(), entry.seq - 1);
+                entries.push((entry.clone(), seen));
+            }
+        }
+        self.rng.shuffle(&mut entries);
+        for at in 0..self.sites.len() {
+            let before = self.open_conflicts(at);
+            let tree = self.sites[at].tree.clone();
+            let core = &mut self.sites[at].core;
+            for (entry, seen) in &entries {
+                core.merge_entry(entry, seen, 1).unwrap();
+            }
+            core.settle(u64::MAX, 1).unwrap();
+            self.apply(at, true)?;
+            if !self.sites[at].tree.looks_like(&tree) {
+                return Err(format!("site {at}: repetition changed the tree"));
+            }
+            if self.open_conflicts(at) != before {
+                return Err(format!("site {at}: repetition changed the conflicts"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Conflicts that count.
+    pub(super) fn open_conflicts(&self, at: usize) -> BTreeMap<ConflictId, String> {
+        let records = self.sites[at].core.state().conflicts().unwrap();
+        let open = records.into_iter().filter(|record| !record.superseded);
+        open.map(|r| {
+            let loser = r.loser.dot();
+            let text = format!("{} {:x} {:?} {loser}", r.kind.word(), r.inode, r.register);
+            (r.id, text)
+        })
+        .collect()
+    }
+
+    /// Kinds of conflicts that a site has on record, counting or not.
+    pub(super) fn kinds(&self, at: usize) -> BTreeSet<ConflictKind> {
+        let records = self.sites[at].core.state().conflicts().unwrap();
+        records.into_iter().map(|record| record.kind).collect()
+    }
+
+    pub(super) fn recorded(&self, at: usize) -> Recorded {
+        let mut recorded = Recorded::default();
+        for record in self.sites[at].core.state().conflicts().unwrap() {
+            if record.register != RegisterId::Content {
+                continue;
+            }
+            let loser = (record.inode, record.loser.dot());
+            recorded.writes.insert(loser);
+            if record.kind == ConflictKind::Register && !record.superseded {
+                recorded.open_writes.insert(loser);
+            }
+        }
+        recorded
+    }
+
+    /// How far a site has merged every stream.
+    pub(super) fn cursors(&self, at: usize) -> Vec<Seen> {
+        let state = self.sites[at].core.state();
+        SHARDS.map(|stream| state.cursors(stream).unwrap()).to_vec()
+    }
+
+    /// Whether a removed file is shown because it was written later.
+    pub(super) fn resurrected(&self) -> bool {
+        let core = &self.sites[0].core;
+        let mut records = core.state().conflicts().unwrap().into_iter();
+        records.any(|record| {
+            let removal = matches!(record.register, RegisterId::LinkPlace(_));
+            record.kind == ConflictKind::WriteUnlink && removal
+        })
+    }
+
+    /// Every entry, for people.
+    pub(super) fn print(&self) -> String {
+        let mut entries: Vec<&(JournalEntry, Seen)> = Vec::new();
+        for site in &self.sites {
+            entries.extend(site.journal.values().flatten());
+        }
+        entries.sort_by_key(|(entry, _)| entry.hlc_us);
+        let mut text = String::new();
+        for (entry, seen) in entries {
+            let change = claudefs_repl::journal::codec::decode_change(entry).unwrap();
+            let seen: Vec<_> = seen.iter().map(|(a, seq)| (a.site_id, seq)).collect();
+            let except = &entry.seen_except;
+            let (inode, link) = (entry.inode, entry.link);
+            let stamp = entry.timestamp_us;
+            text += &format!(
+                "{} @{stamp} [{inode:x}/{link:x}] {change:?} seen {seen:?} but {except:?} prev {:?} overrides {:?}\n",
+                entry.dot(),
+                entry.prev,
+                entry.overrides
+            );
+        }
+        for (at, site) in self.sites.iter().enumerate() {
+            text += &format!("site {at}:\n{}", site.tree.print());
+            text += &format!("{:#?}\n", self.open_conflicts(at));
+        }
+        text
+    }
+}
+
+/// Ids of a site in the chosen shards, the smallest last.
+fn ids_of(site_id: u64) -> Vec<u64> {
+    static MADE: OnceLock<Vec<Vec<u64>>> = OnceLock::new();
+    let made = MADE.get_or_init(|| (1..=SITES_MAX).map(make_ids).collect());
+    made[usize::try_from(site_id).unwrap() - 1].clone()
+}
+
+fn make_ids(site_id: u64) -> Vec<u64> {
+    let all = (1u64..).map(|counter| (site_id << 48) | (1 << 32) | counter);
+    let chosen = all.filter(|id| SHARDS.contains(&shard_of(*id)));
+    let mut ids: Vec<u64> = chosen.take(IDS).collect();
+    ids.reverse();
+    ids
+}
+
+/// Images as plain words.
+pub(super) fn shown_of(images: &[Image]) -> Vec<(u64, Shown)> {
+    images
+        .iter()
+        .map(|image| (image.inode, shown(image)))
+        .collect()
+}
+
+fn shown(image: &Image) -> Shown {
+    let kind = match image.kind {
+        NodeKind::File => Kind::File,
+        NodeKind::Dir => Kind::Dir,
+        NodeKind::Symlink => Kind::Symlink,
+    };
+    let mut values = Values::of(kind);
+    let bytes = image.content.as_ref();
+    values.content = bytes.map(|content| (content.dot, content.value.size));
+    values.mode = image.mode.as_ref().map(|mode| mode.value);
+    let mtime = image.mtime.as_ref().map(|mtime| mtime.value.seconds);
+    values.mtime = mtime.filter(|_| kind != Kind::Dir);
+    let xattrs = image.xattrs.iter();
+    values.xattrs = xattrs
+        .map(|(name, value)| (name.to_vec(), value.value.to_vec()))
+        .collect();
+    values.target = image.target.as_ref().map(|target| target.to_vec());
+    let on_disk = image.links.iter().filter(|_| image.merged_into.is_none());
+    let links = on_disk
+        .map(|link| (link.link, link.parent, link.name.as_bytes().to_vec()))
+        .collect();
+    Shown { links, values }
+}
+
+/// Where an entry stands in its journal.
+pub(super) fn dot_of(authored: &Authored, inode: u64) -> Option<Dot> {
+    let entries = authored.entries.iter();
+    let of_inode = entries.filter(|entry| entry.inode == inode);
+    of_inode.map(JournalEntry::dot).last()
+}
