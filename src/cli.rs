@@ -5,15 +5,21 @@
 
 mod compare;
 mod completions;
+mod conflicts;
 mod demo;
 pub mod exit;
 mod help;
+mod human;
 mod init;
 mod lab;
+mod lag;
 mod pair;
 mod pki;
+mod reach;
 pub mod render;
 mod run;
+mod sites;
+mod status;
 pub mod ui;
 mod version;
 
@@ -93,6 +99,10 @@ impl Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Status(status::StatusArgs),
+    Lag(lag::LagArgs),
+    Conflicts(conflicts::ConflictsArgs),
+    Sites(sites::SitesArgs),
     Init(Box<init::InitArgs>),
     Pki(pki::PkiArgs),
     Run(run::RunArgs),
@@ -110,7 +120,7 @@ pub fn main(args: Vec<OsString>) -> std::process::ExitCode {
     let exit = match Cli::try_parse_from(&args) {
         Ok(cli) => {
             let mut ui = Ui::new(&cli.global);
-            let result = run(&mut ui, cli.command);
+            let result = run(&mut ui, &cli.global, cli.command);
             ui.finish(result)
         }
         Err(error) => {
@@ -122,8 +132,12 @@ pub fn main(args: Vec<OsString>) -> std::process::ExitCode {
     exit.into()
 }
 
-fn run(ui: &mut Ui, command: Command) -> CliResult {
+fn run(ui: &mut Ui, global: &Global, command: Command) -> CliResult {
     match command {
+        Command::Status(args) => status::run(ui, global, &args),
+        Command::Lag(args) => lag::run(ui, global, &args),
+        Command::Conflicts(args) => conflicts::run(ui, global, &args),
+        Command::Sites(args) => sites::run(ui, global, &args),
         Command::Init(args) => init::run(ui, *args),
         Command::Pki(args) => pki::run(ui, args),
         Command::Run(args) => run::run(ui, &args),

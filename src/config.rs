@@ -231,6 +231,16 @@ impl Config {
         Self::verify(&read_file(file)?, file)
     }
 
+    /// Reads and checks a file without looking at the rest of the disk: for commands that ask the daemon, which work
+    /// whatever became of the tree.
+    ///
+    /// # Errors
+    /// Everything that is wrong, not only the first.
+    pub fn read(file: &Path) -> Result<Self, ConfigError> {
+        let at = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        Self::parse(&read_file(file)?, &at)
+    }
+
     /// Reads and checks a text as [`Config::load`] would if it stood in `file`.
     ///
     /// # Errors

@@ -86,16 +86,16 @@ fn severity_from(number: i32) -> Severity {
     }
 }
 
-fn lag_to(lag: Lag) -> Option<pb::Lag> {
+fn lag_to(lag: Lag) -> pb::Lag {
     let state = match lag {
         Lag::Unknown => pb::LagState::Unspecified,
         Lag::Known(_) => pb::LagState::Known,
         Lag::AtLeast(_) => pb::LagState::LowerBound,
     };
-    Some(pb::Lag {
+    pb::Lag {
         state: state.into(),
         us: lag.us(),
-    })
+    }
 }
 
 fn lag_from(lag: Option<pb::Lag>) -> Lag {
@@ -177,7 +177,7 @@ fn site_to(site: SiteView) -> pb::SiteStatus {
         state: state_to(site.state),
         endpoint: site.endpoint,
         last_error: site.last_error,
-        lag: lag_to(site.lag),
+        lag: Some(lag_to(site.lag)),
         behind_entries: site.behind_entries,
         behind_bytes: site.behind_bytes,
         waiting_entries: site.waiting_entries,
@@ -263,12 +263,12 @@ pub(super) fn lags_to(view: LagView) -> pb::LagReply {
         site: site.site,
         site_id: site.site_id,
         state: state_to(site.state),
-        lag: lag_to(site.lag),
+        lag: Some(lag_to(site.lag)),
         behind_entries: site.behind_entries,
         behind_bytes: site.behind_bytes,
         oldest_unacked_us: site.oldest_unacked_us,
         clock_skew_us: site.clock_skew_us,
-        inbound_lag: lag_to(site.inbound.lag),
+        inbound_lag: Some(lag_to(site.inbound.lag)),
         inbound_waiting_entries: site.inbound.waiting_entries,
     });
     pb::LagReply {
@@ -415,7 +415,7 @@ mod tests {
             assert_eq!(severity_from(severity_to(*word)), *word);
         }
         for lag in [Lag::Unknown, Lag::Known(0), Lag::AtLeast(7)] {
-            assert_eq!(lag_from(lag_to(lag)), lag);
+            assert_eq!(lag_from(Some(lag_to(lag))), lag);
         }
     }
 

@@ -4,6 +4,9 @@
 
 use std::error::Error;
 
+use tonic::Code;
+
+use crate::admin::client::ClientError;
 use crate::config::ConfigError;
 use crate::error::ReplError;
 
@@ -112,6 +115,29 @@ impl Exit {
     }
 }
 
+impl From<Code> for Exit {
+    /// How a command ends that the daemon refused. Never [`Exit::Ok`]: an answer that is a status is no success.
+    fn from(code: Code) -> Self {
+        match code {
+            Code::InvalidArgument | Code::OutOfRange => Self::Usage,
+            Code::Unavailable => Self::Unreachable,
+            Code::NotFound => Self::NotFound,
+            Code::PermissionDenied | Code::Unauthenticated => Self::NotPermitted,
+            Code::DeadlineExceeded => Self::TimedOut,
+            Code::AlreadyExists | Code::FailedPrecondition | Code::Aborted => {
+                Self::PreconditionLost
+            }
+            Code::Ok
+            | Code::Cancelled
+            | Code::Unknown
+            | Code::ResourceExhausted
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::DataLoss => Self::Failure,
+        }
+    }
+}
+
 impl From<Exit> for std::process::ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
@@ -188,6 +214,56 @@ impl From<ConfigError> for CliError {
     }
 }
 
+impl From<ClientError> for CliError {
+    fn from(error: ClientError) -> Self {
+        let failure = |exit| Failure::new(exit, error.to_string());
+        let failure = match &error {
+            ClientError::Address { .. } => failure(Exit::Usage)
+                .cause("an address names a unix socket")
+                .hint("write it as unix:/path/to/admin.sock"),
+            ClientError::Unreachable { source, .. } => unreachable(&error, source),
+            ClientError::TimedOut { after, .. } => failure(Exit::TimedOut)
+                .cause(format!("no answer for {} ms", after.as_millis()))
+                .hint("see the log of the daemon, or wait longer with --timeout"),
+            ClientError::Refused {
+                code, causes, hint, ..
+            } => {
+                let mut refused = failure(Exit::from(*code));
+                refused.causes.clone_from(causes);
+                refused.hint.clone_from(hint);
+                if *code == Code::Unimplemented {
+                    refused = refused.hint("the daemon is older than this program: update it");
+                }
+                refused
+            }
+            ClientError::Malformed { .. } => failure(Exit::Failure)
+                .cause("daemon and program are of different versions")
+                .hint("bring both to the same version"),
+        };
+        failure.into()
+    }
+}
+
+/// No daemon, no socket, or a socket of someone else.
+fn unreachable(error: &ClientError, source: &std::io::Error) -> Failure {
+    use std::io::ErrorKind;
+    if source.kind() == ErrorKind::PermissionDenied {
+        return Failure::new(Exit::NotPermitted, error.to_string())
+            .cause(source)
+            .hint("run the command as the user of the daemon, or as root");
+    }
+    let cause = if source.kind() == ErrorKind::ConnectionRefused {
+        format!("{source} (the socket exists, no process listens)")
+    } else if source.kind() == ErrorKind::NotFound {
+        "there is no socket there: no daemon with this state folder runs".to_owned()
+    } else {
+        source.to_string()
+    };
+    Failure::new(Exit::Unreachable, error.to_string())
+        .cause(cause)
+        .hint("systemctl status cfs-repl; another daemon is named by --server unix:PATH")
+}
+
 impl From<ReplError> for CliError {
     fn from(error: ReplError) -> Self {
         let (exit, hint) = match &error {
@@ -251,6 +327,33 @@ mod tests {
         assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 8, 20, 21, 130]);
         let words: BTreeSet<&str> = Exit::ALL.into_iter().map(Exit::word).collect();
         assert_eq!(words.len(), Exit::ALL.len());
+    }
+
+    #[test]
+    fn every_status_code_has_its_exit_code_and_none_is_a_success() {
+        let codes: Vec<(i32, u8)> = (0..17)
+            .map(|number| (number, Exit::from(Code::from_i32(number)).code()))
+            .collect();
+        // In the order of the gRPC codes: ok, cancelled, unknown, invalid argument, deadline exceeded, not found,
+        // already exists, permission denied, resource exhausted, failed precondition, aborted, out of range,
+        // unimplemented, internal, unavailable, data loss, unauthenticated.
+        let exits = [1, 1, 1, 2, 7, 4, 8, 5, 1, 8, 8, 2, 1, 1, 3, 1, 5];
+        let expected: Vec<(i32, u8)> = (0..17).zip(exits).collect();
+        assert_eq!(codes, expected);
+        // There are no more: what is beyond is unknown.
+        assert_eq!(Code::from_i32(17), Code::Unknown);
+    }
+
+    #[test]
+    fn a_socket_of_another_user_is_a_matter_of_permission() {
+        let address = crate::admin::client::Address::socket("/x");
+        let source = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let error: CliError = ClientError::Unreachable { address, source }.into();
+        let CliError::Failed(failure) = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(failure.exit, Exit::NotPermitted);
+        assert_eq!(failure.message, "cannot reach the daemon at unix:/x");
     }
 
     #[test]

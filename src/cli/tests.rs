@@ -13,7 +13,7 @@ fn cfs_repl(words: &[&str]) -> (Exit, String, String) {
         .map_or(Format::Table, |cli| cli.global.format());
     let (mut ui, data, talk) = captured(format);
     let result = match parsed {
-        Ok(cli) => run(&mut ui, cli.command),
+        Ok(cli) => run(&mut ui, &cli.global, cli.command),
         Err(error) => usage(&mut ui, &error),
     };
     (ui.finish(result), data.text(), talk.text())
@@ -112,4 +112,178 @@ fn completions_are_printed_for_every_shell() {
             "{shell}"
         );
     }
+}
+
+/// A daemon on a socket of its own, which ends with the test.
+struct Daemon {
+    _runtime: tokio::runtime::Runtime,
+    folder: tempfile::TempDir,
+}
+
+impl Daemon {
+    fn start() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("admin.sock");
+        let fake = std::sync::Arc::new(crate::admin::service::tests::Fake::default());
+        let tasks = crate::daemon::tasks::Tasks::new();
+        let serving = async { crate::admin::service::serve(&tasks, socket, fake) };
+        runtime.block_on(serving).unwrap();
+        Self {
+            _runtime: runtime,
+            folder,
+        }
+    }
+
+    fn address(&self) -> String {
+        format!("unix:{}/admin.sock", self.folder.path().display())
+    }
+
+    fn ask(&self, words: &[&str]) -> (Exit, String, String) {
+        let address = self.address();
+        let mut all = words.to_vec();
+        all.extend(["--server", &address]);
+        cfs_repl(&all)
+    }
+}
+
+#[test]
+fn a_daemon_is_asked_and_its_answer_is_a_document() {
+    let daemon = Daemon::start();
+    for (words, schema, items) in [
+        (&["status"][..], "cfs-repl/status/v1", 1),
+        (&["lag"], "cfs-repl/lag/v1", 2),
+        (&["conflicts", "list"], "cfs-repl/conflicts/v1", 1),
+    ] {
+        let mut words = words.to_vec();
+        words.extend(["-o", "json"]);
+        let (exit, data, talk) = daemon.ask(&words);
+        assert_eq!((exit, talk.as_str()), (Exit::Ok, ""), "{words:?}");
+        let document: serde_json::Value = serde_json::from_str(&data).unwrap();
+        assert_eq!(document["schema"], schema);
+        assert_eq!(document["site"], "fra-1");
+        assert!(document["generated_at"].is_string());
+        assert_eq!(document["items"].as_array().unwrap().len(), items);
+    }
+    let names = |words: &[&str]| daemon.ask(words).1;
+    assert_eq!(names(&["status", "-o", "name"]), "iad-2\nsin-1\n");
+    assert_eq!(names(&["lag", "sin-1", "-o", "name"]), "sin-1\n");
+    assert_eq!(
+        names(&["conflicts", "list", "-o", "name"]),
+        "c-bygtc5qnmf\n"
+    );
+    assert_eq!(names(&["conflicts", "list", "--unacked", "-o", "name"]), "");
+}
+
+#[test]
+fn commands_that_change_something_say_what_and_exit_by_the_answer() {
+    let daemon = Daemon::start();
+    for (words, exit, told) in [
+        (&["sites", "resume", "iad-2"][..], 0, "resumed iad-2\n"),
+        (
+            &["sites", "resume", "sin-1"],
+            0,
+            "sin-1 was neither held nor paused\n",
+        ),
+        (
+            &["sites", "resume", "x"],
+            4,
+            "cause: peers are: iad-2, sin-1\n",
+        ),
+        (
+            &["conflicts", "restore", "c-bygtc5qnmf"],
+            0,
+            "restored c-bygtc5qnmf as old\\xff\n",
+        ),
+        (
+            &["conflicts", "restore", "c-bygtc5qnmf", "--as", "a\u{1b}b"],
+            0,
+            "as a\\u{1b}b\n",
+        ),
+        (
+            &["conflicts", "restore", "c"],
+            2,
+            "error: several conflicts",
+        ),
+        (
+            &["conflicts", "restore", "c-lost"],
+            8,
+            "hint:  look at the other sites\n",
+        ),
+        (&["status", "nope"], 4, "error: no site \"nope\"\n"),
+        (&["lag", "iad2"], 4, "hint:  did you mean iad-2?\n"),
+    ] {
+        let (code, data, talk) = daemon.ask(words);
+        assert_eq!(
+            (code.code(), data.as_str()),
+            (exit, ""),
+            "{words:?}: {talk}"
+        );
+        assert!(talk.contains(told), "{words:?}: {talk}");
+    }
+    let (exit, data, _) = daemon.ask(&["status", "--exit-code"]);
+    assert_eq!(exit, Exit::Critical);
+    assert!(data.starts_with("DEGRADED  "), "{data}");
+    assert_eq!(daemon.ask(&["status"]).0, Exit::Ok);
+}
+
+#[test]
+fn a_daemon_that_cannot_be_reached_is_told_with_what_why_and_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("admin.sock");
+    let server = format!("unix:{}", socket.display());
+    let (exit, data, talk) = cfs_repl(&["lag", "-s", &server]);
+    assert_eq!((exit.code(), data.as_str()), (3, ""));
+    let lines: Vec<&str> = talk.lines().collect();
+    assert_eq!(
+        lines[0],
+        format!("error: cannot reach the daemon at {server}")
+    );
+    assert!(lines[1].contains("no socket there"), "{talk}");
+    assert!(lines[2].starts_with("hint:  "), "{talk}");
+
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    let (exit, _, talk) = cfs_repl(&["status", "-s", &server, "-o", "json"]);
+    assert_eq!(exit, Exit::Unreachable);
+    let told: serde_json::Value = serde_json::from_str(&talk).unwrap();
+    assert_eq!(told["error"]["code"], "daemon_unreachable");
+    let cause = told["error"]["cause"][0].as_str().unwrap();
+    assert!(
+        cause.contains("the socket exists, no process listens"),
+        "{cause}"
+    );
+
+    let (exit, _, talk) = cfs_repl(&["status", "-s", "tcp:1"]);
+    assert_eq!(exit, Exit::Usage);
+    assert!(talk.contains("unix:/"), "{talk}");
+}
+
+#[test]
+fn the_daemon_is_found_through_its_configuration_whatever_became_of_its_tree() {
+    let daemon = Daemon::start();
+    let file = daemon.folder.path().join("config.toml");
+    let text = format!(
+        "[site]\nid = 1\nname = \"fra-1\"\ncluster = \"lab\"\n\
+         [tree]\nroot = \"/no/such/tree\"\n[state]\ndir = \"{}\"\n",
+        daemon.folder.path().display()
+    );
+    std::fs::write(&file, text).unwrap();
+    let config = file.to_str().unwrap();
+    let (exit, data, talk) = cfs_repl(&["lag", "-o", "name", "--config", config]);
+    assert_eq!(
+        (exit, data.as_str()),
+        (Exit::Ok, "iad-2\nsin-1\n"),
+        "{talk}"
+    );
+
+    let (exit, _, talk) = cfs_repl(&["lag", "--config", "/no/such/config.toml"]);
+    assert_eq!(exit, Exit::Config);
+    assert!(
+        talk.contains("does not exist") && talk.contains("--server unix:"),
+        "{talk}"
+    );
 }

@@ -147,14 +147,17 @@ async fn conflicts_come_in_pages_whole_and_in_order_and_only_open_ones_when_aske
 async fn a_refusal_keeps_its_code_its_causes_and_what_to_do() {
     let served = Served::start(Fake::default());
     let client = served.client().await;
-    let told = |error| match error {
-        ClientError::Refused {
+    let told = |error: ClientError| {
+        let ClientError::Refused {
             code,
             message,
             causes,
             hint,
-        } => (code, message, causes.join("; "), hint.unwrap_or_default()),
-        other => panic!("{other:?}"),
+        } = error
+        else {
+            panic!("{error:?}");
+        };
+        (code, message, causes.join("; "), hint.unwrap_or_default())
     };
     let cases = [
         (

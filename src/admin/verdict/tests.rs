@@ -18,6 +18,7 @@ const IN_STEP: SiteFacts = SiteFacts {
 };
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table, one row a rule")]
 fn the_state_follows_from_the_facts() {
     let behind = SiteFacts {
         behind_entries: Some(12),
@@ -172,6 +173,7 @@ fn judged(sites: &[SiteView], tree: &TreeView) -> Judgement {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table, one row a rule")]
 fn one_peer_decides_the_verdict_and_names_the_next_step() {
     let failing = |state, error: &str| SiteView {
         last_error: Some(error.to_owned()),

@@ -156,7 +156,7 @@ fn the_json_is_the_one_that_is_kept() {
 
 #[test]
 fn unknown_is_null_and_never_zero() {
-    let value = serde_json::to_value(&lag()).unwrap();
+    let value = serde_json::to_value(lag()).unwrap();
     let site = &value["sites"][1];
     for key in [
         "lag_us",

@@ -1,0 +1,57 @@
+//! Finds the daemon and asks it: the flags for it, and the one place where a command waits for an answer.
+
+use std::path::{Path, PathBuf};
+
+use super::Global;
+use super::exit::{CliError, Exit, Failure};
+use crate::admin::client::{Address, Client, ClientError};
+use crate::config::{Config, DEFAULT_FILE};
+
+/// Where the daemon is found when --server does not say it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Reach {
+    /// Configuration of the daemon: its socket is in the state folder. Not read with --server
+    #[arg(long, value_name = "FILE", env = "CFS_REPL_CONFIG", default_value = DEFAULT_FILE)]
+    config: PathBuf,
+}
+
+/// Asks the daemon.
+pub(super) fn ask<T, F>(
+    global: &Global,
+    reach: &Reach,
+    request: impl FnOnce(Client) -> F,
+) -> Result<T, CliError>
+where
+    F: Future<Output = Result<T, ClientError>>,
+{
+    let address = match &global.server {
+        Some(text) => text.parse()?,
+        None => in_config(&reach.config)?,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Failure::new(Exit::Failure, "cannot wait for an answer")
+                .cause(error)
+                .hint("the system may be out of file descriptors")
+        })?;
+    let answered = runtime.block_on(async {
+        let client = Client::connect(address, global.timeout).await?;
+        request(client).await
+    });
+    Ok(answered?)
+}
+
+/// The socket in the state folder that the configuration names. Whether the tree is there does not matter here: it
+/// may be the very thing that is asked about.
+fn in_config(file: &Path) -> Result<Address, CliError> {
+    let config = Config::read(file).map_err(|error| match CliError::from(error) {
+        CliError::Failed(failure) => {
+            let hint = "correct it, or name the daemon: --server unix:/path/to/admin.sock";
+            CliError::from(failure.hint(hint))
+        }
+        other @ (CliError::Told(_) | CliError::OutputClosed) => other,
+    })?;
+    Ok(Address::in_state(&config.state.dir))
+}

@@ -1,0 +1,275 @@
+//! `cfs-repl status [SITE]`: the verdict, why, and what to do; then the numbers behind it.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::exit::{CliError, CliResult, Exit, Failure};
+use super::reach::{self, Reach};
+use super::render::{Format, Row, View, printable};
+use super::ui::Ui;
+use super::{Global, human};
+use crate::admin::view::{Severity, SiteView, StatusView, Verdict, path_text};
+use crate::clock::rfc3339;
+
+/// Show whether all is well, why not, and what to do
+///
+/// With --exit-code: 0 all is well, 20 worth a look, 21 needs a human.
+#[derive(Debug, clap::Args)]
+pub(super) struct StatusArgs {
+    /// Show this site alone
+    site: Option<String>,
+    /// Exit with 20 or 21 when something is wrong
+    #[arg(long)]
+    exit_code: bool,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+pub(super) fn run(ui: &mut Ui, global: &Global, args: &StatusArgs) -> CliResult {
+    let ask = |client: crate::admin::client::Client| async move { client.status().await };
+    let mut status = reach::ask(global, &args.reach, ask)?;
+    if let Some(site) = &args.site {
+        narrow(&mut status, site)?;
+    }
+    match global.format() {
+        Format::Table => ui.data(&text(&status))?,
+        Format::Json | Format::Jsonl => ui.show(&whole(&status)?)?,
+        Format::Csv | Format::Name => ui.show(&sites(&status)?)?,
+    }
+    let exit = exit(&status);
+    if args.exit_code && exit != Exit::Ok {
+        return Err(CliError::Told(exit));
+    }
+    Ok(())
+}
+
+/// Leaves one site, and the causes that concern it.
+fn narrow(status: &mut StatusView, site: &str) -> CliResult {
+    let names: Vec<&str> = status.sites.iter().map(|one| one.site.as_str()).collect();
+    if !names.contains(&site) {
+        return Err(no_site(site, &names).into());
+    }
+    status.sites.retain(|one| one.site == site);
+    status
+        .causes
+        .retain(|cause| cause.site.as_deref() == Some(site));
+    Ok(())
+}
+
+/// Says which sites there are, and which one was probably meant.
+pub(super) fn no_site(site: &str, names: &[&str]) -> Failure {
+    let failure = Failure::new(Exit::NotFound, format!("no site \"{site}\""));
+    let failure = match names {
+        [] => failure.cause("no peers are configured"),
+        names => failure.cause(format!("peers are: {}", names.join(", "))),
+    };
+    let near = names
+        .iter()
+        .min_by_key(|name| strsim::damerau_levenshtein(name, site));
+    match near.filter(|name| strsim::damerau_levenshtein(name, site) <= 2) {
+        Some(name) => failure.hint(format!("did you mean {name}?")),
+        None => failure.hint("cfs-repl status lists the sites"),
+    }
+}
+
+/// The code for --exit-code: the worst cause decides.
+fn exit(status: &StatusView) -> Exit {
+    let worst = status.causes.iter().map(|cause| cause.severity).max();
+    match (worst, status.verdict) {
+        (Some(Severity::Critical), _) => Exit::Critical,
+        (Some(Severity::Warning), _) | (None, Verdict::Unknown) => Exit::Warning,
+        (
+            None,
+            Verdict::Ok
+            | Verdict::CatchingUp
+            | Verdict::Degraded
+            | Verdict::Stalled
+            | Verdict::Down,
+        ) => Exit::Ok,
+    }
+}
+
+/// One item that holds everything.
+fn whole(status: &StatusView) -> Result<View, CliError> {
+    Ok(View {
+        command: "status",
+        site: Some(status.site.clone()),
+        columns: &[],
+        rows: vec![Row {
+            name: status.site.clone(),
+            cells: Vec::new(),
+            item: item(status)?,
+        }],
+    })
+}
+
+/// One row for each peer.
+fn sites(status: &StatusView) -> Result<View, CliError> {
+    let row = |site: &SiteView| -> Result<Row, CliError> {
+        Ok(Row {
+            name: site.site.clone(),
+            cells: cells(site),
+            item: item(site)?,
+        })
+    };
+    Ok(View {
+        command: "status",
+        site: Some(status.site.clone()),
+        columns: &[
+            "SITE", "STATE", "LAG", "ENTRIES", "BYTES", "WAITING", "PARKED", "SKEW",
+        ],
+        rows: status.sites.iter().map(row).collect::<Result<_, _>>()?,
+    })
+}
+
+fn cells(site: &SiteView) -> Vec<String> {
+    vec![
+        site.site.clone(),
+        site.state.to_string(),
+        human::lag(site.lag),
+        human::known(site.behind_entries, human::count),
+        human::known(site.behind_bytes, human::bytes),
+        human::known(site.waiting_entries, human::count),
+        human::count(site.parked.len() as u64),
+        human::known(site.clock_skew_us, human::skew),
+    ]
+}
+
+/// The item of a row. A view always becomes JSON; should one not, that is a failure and no panic.
+pub(super) fn item(view: &impl serde::Serialize) -> Result<Value, CliError> {
+    serde_json::to_value(view).map_err(|error| {
+        Failure::new(Exit::Failure, "cannot write the answer as JSON")
+            .cause(error)
+            .into()
+    })
+}
+
+fn text(status: &StatusView) -> String {
+    let mut text = String::new();
+    let verdict = status.verdict.word().to_ascii_uppercase();
+    let mut line = |words: String| writeln!(text, "{}", words.trim_end()).unwrap_or_default();
+    line(format!("{verdict}  {}", printable(&status.summary)));
+    for cause in &status.causes {
+        let site = cause.site.as_deref().unwrap_or("here");
+        line(printable(&format!("  cause  {site}: {}", cause.text)));
+        line(printable(&format!("  next   {}", cause.next)));
+    }
+    line(String::new());
+    if let Ok(sites) = sites(status)
+        && !sites.rows.is_empty()
+    {
+        line(super::render::render(&sites, Format::Table, 0));
+        line(String::new());
+    }
+    for site in &status.sites {
+        for parked in &site.parked {
+            let path = parked
+                .path
+                .as_deref()
+                .map_or_else(|| format!("inode {}", parked.inode), path_text);
+            let what = format!("parked   {path} of {}: {}", site.site, parked.reason);
+            line(printable(&what));
+        }
+    }
+    line(journal_line(status));
+    line(printable(&tree_line(status)));
+    text
+}
+
+fn journal_line(status: &StatusView) -> String {
+    let journal = &status.journal;
+    let size = human::bytes(journal.bytes);
+    let size = match journal.budget_bytes {
+        Some(budget) => format!("{size} of {}", human::bytes(budget)),
+        None => size,
+    };
+    let entries = human::count(journal.head_entries);
+    let conflicts = format!(
+        "{} of {} conflicts open",
+        human::count(status.conflicts.open),
+        human::count(status.conflicts.total)
+    );
+    let uptime = human::duration(status.uptime_us);
+    format!(
+        "journal  {size}, {entries} entries · {conflicts} · up {uptime} · v{}",
+        printable(&status.version)
+    )
+}
+
+fn tree_line(status: &StatusView) -> String {
+    let tree = &status.tree;
+    let scan = match tree.last_scan_us {
+        Some(us) => format!("scanned {}", human::known(rfc3339(us), |text| text)),
+        None => "not scanned yet".to_owned(),
+    };
+    let mut text = format!(
+        "tree     {} · {} · {scan}",
+        path_text(&tree.root),
+        tree.watch
+    );
+    let numbers = [
+        (tree.parked, "parked"),
+        (tree.busy, "busy"),
+        (tree.diverged, "diverged"),
+    ];
+    for (number, what) in numbers.into_iter().filter(|(number, _)| *number > 0) {
+        let part = format!(" · {} {what}", human::count(number));
+        text.push_str(&part);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::view::tests::status;
+
+    #[test]
+    fn the_text_tells_verdict_cause_next_step_and_numbers_and_steers_no_terminal() {
+        let mut view = status();
+        view.causes[0].text = "refused\u{1b}[2J".to_owned();
+        view.sites[0].parked[0].path = Some(b"a\xff\x1b]0;x\x07".to_vec());
+        assert_eq!(
+            text(&view),
+            "DEGRADED  1 of 2 peers not reached\n\
+             \x20 cause  iad-2: refused\\u{1b}[2J\n\
+             \x20 next   check it\n\
+             \n\
+             SITE   STATE    LAG     ENTRIES  BYTES    WAITING  PARKED  SKEW\n\
+             iad-2  backoff  ≥2m14s  41,203   318 MiB  3        1       -14ms\n\
+             sin-1  unknown  ?       ?        ?        ?        0       ?\n\
+             \n\
+             parked   a\\xff\\u{1b}]0;x\\u{7} of iad-2: name too long\n\
+             journal  122 MiB of 20 GiB, 9,153,607 entries · 7 of 9 conflicts open · up 1.0s · v0.1.0\n\
+             tree     /srv/media · inotify · scanned 2026-11-22T17:54:49.102113Z · 1 parked · 2 busy · 3 diverged\n"
+        );
+    }
+
+    #[test]
+    fn one_site_is_shown_with_its_causes_alone() {
+        let mut view = status();
+        narrow(&mut view, "sin-1").unwrap();
+        assert_eq!((view.sites.len(), view.causes.len()), (1, 0));
+        let mut view = status();
+        let Err(CliError::Failed(failure)) = narrow(&mut view, "sin1") else {
+            panic!("taken");
+        };
+        assert_eq!(failure.exit, Exit::NotFound);
+        assert_eq!(failure.hint.as_deref(), Some("did you mean sin-1?"));
+        assert_eq!(failure.causes, ["peers are: iad-2, sin-1"]);
+    }
+
+    #[test]
+    fn the_worst_cause_decides_the_exit_code() {
+        let mut view = status();
+        assert_eq!(exit(&view), Exit::Critical);
+        view.causes[0].severity = Severity::Warning;
+        assert_eq!(exit(&view), Exit::Warning);
+        view.causes.clear();
+        view.verdict = Verdict::CatchingUp;
+        assert_eq!(exit(&view), Exit::Ok);
+        view.verdict = Verdict::Unknown;
+        assert_eq!(exit(&view), Exit::Warning);
+    }
+}
