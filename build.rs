@@ -3,7 +3,8 @@
 use std::error::Error;
 
 /// Files that hold services or are imported by nobody; imports come along.
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
+    "claudefs/repl/admin/v1/admin.proto",
     "claudefs/repl/v1/entry.proto",
     "claudefs/repl/v1/conduit.proto",
     "claudefs/repl/state/v1/state.proto",

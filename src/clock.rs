@@ -11,6 +11,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Microseconds since 1970-01-01 UTC.
 pub type TimestampUs = u64;
 
+/// The time in UTC as RFC 3339 with microseconds. None when it lies outside what a calendar knows.
+#[must_use]
+pub fn rfc3339(us: TimestampUs) -> Option<String> {
+    let us = i64::try_from(us).ok()?;
+    let at = jiff::Timestamp::from_microsecond(us).ok()?;
+    Some(format!("{at:.6}"))
+}
+
 /// Tells the time. Cheap to call.
 pub trait Clock: Debug + Send + Sync {
     /// The wall clock. It may step in either direction.
@@ -96,6 +104,15 @@ mod tests {
             (clock.now_us(), clock.monotonic()),
             (10, Duration::from_micros(5))
         );
+    }
+
+    #[test]
+    fn a_time_outside_the_calendar_has_no_text() {
+        assert_eq!(
+            rfc3339(1_795_370_089_102_113).as_deref(),
+            Some("2026-11-22T17:54:49.102113Z")
+        );
+        assert_eq!((rfc3339(u64::MAX), rfc3339(i64::MAX as u64)), (None, None));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod assemble;
 mod content;
 mod lock;
 mod peer;
+mod status;
 pub mod tasks;
 
 pub use assemble::{Daemon, Exit};

@@ -4,6 +4,7 @@
 //! context; [`journal`] makes it durable; the conduit carries it to the other site, whose received log takes it;
 //! the engine merges it there, records conflicts, and hands the difference to the connector, which applies it.
 
+pub mod admin;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod clock;

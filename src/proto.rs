@@ -1,5 +1,6 @@
 //! Generated code only: the messages of `proto/`. Who may use them is listed in ARCHITECTURE.md and enforced by a test.
 
+pub use repl::admin::v1 as admin;
 pub use repl::state::v1 as state;
 pub use repl::v1;
 
@@ -14,6 +15,20 @@ pub mod repl {
     )]
     pub mod v1 {
         tonic::include_proto!("claudefs.repl.v1");
+    }
+
+    /// What a daemon tells its operator.
+    pub mod admin {
+        /// Package `claudefs.repl.admin.v1`: status, lag, conflicts.
+        #[expect(
+            unused_qualifications,
+            clippy::allow_attributes_without_reason,
+            clippy::too_many_lines,
+            reason = "generated"
+        )]
+        pub mod v1 {
+            tonic::include_proto!("claudefs.repl.admin.v1");
+        }
     }
 
     /// What stays on a site's own disk.

@@ -7,7 +7,7 @@ use comfy_table::{Cell, Table, presets};
 use serde_json::{Value, json};
 
 use super::exit::Failure;
-use crate::clock::TimestampUs;
+use crate::clock::{self, TimestampUs};
 
 /// How data is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, clap::ValueEnum)]
@@ -112,19 +112,11 @@ fn document(view: &View, now_us: TimestampUs) -> Value {
     let items: Vec<&Value> = view.rows.iter().map(|row| &row.item).collect();
     json!({
         "schema": format!("cfs-repl/{}/v1", view.command),
-        "generated_at": rfc3339(now_us),
+        "generated_at": clock::rfc3339(now_us),
         "generated_us": now_us,
         "site": view.site,
         "items": items,
     })
-}
-
-/// A timestamp in UTC with microseconds; null when it lies outside what a calendar knows.
-fn rfc3339(us: TimestampUs) -> Value {
-    i64::try_from(us)
-        .ok()
-        .and_then(|us| jiff::Timestamp::from_microsecond(us).ok())
-        .map_or(Value::Null, |at| Value::String(format!("{at:.6}")))
 }
 
 fn table(view: &View) -> String {

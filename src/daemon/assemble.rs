@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use super::content::{Fetcher, Links, TreeContent};
 use super::lock::StateLock;
 use super::peer::{self, Identity, LocalSite, PeerView};
+use super::status::{Reporter, TreeFacts, note};
 use super::tasks::Tasks;
 use crate::clock::{SharedClock, SystemClock};
 use crate::conduit::client::GrpcDialer;
@@ -43,6 +44,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// A peer and what is known of it.
 #[derive(Debug)]
 pub(super) struct PeerHandle {
+    pub(super) name: String,
     pub(super) link: Link,
     pub(super) view: Arc<Mutex<PeerView>>,
 }
@@ -63,7 +65,7 @@ pub struct Daemon {
     engine: Handle,
     engine_thread: JoinHandle<()>,
     tree: TreeThread,
-    peers: BTreeMap<SiteId, PeerHandle>,
+    peers: Arc<BTreeMap<SiteId, PeerHandle>>,
     lock: StateLock,
 }
 
@@ -92,7 +94,15 @@ impl Daemon {
         let (engine, engine_thread) = start(Engine::open(engine_config)?)?;
         let (fetcher, queue) = Fetcher::new(config.state.dir.join("content"), Arc::clone(&clock))?;
         let tree_state = tree_state(config)?;
-        let tree = start_tree(config, &tree_state, &engine, fetcher.clone(), &clock)?;
+        let facts = Arc::new(Mutex::new(TreeFacts::default()));
+        let tree = start_tree(
+            config,
+            &tree_state,
+            &engine,
+            fetcher.clone(),
+            &clock,
+            &facts,
+        )?;
         // The connector has pinned the tree by then; this is another look at the same one.
         let root = pin::open(&config.tree.root, &tree_state)?;
         let server = Arc::new(TreeContent::new(root, engine.clone()));
@@ -122,6 +132,7 @@ impl Daemon {
             peers.insert(
                 other.id,
                 PeerHandle {
+                    name: other.name.clone(),
                     link,
                     view: Arc::clone(&local.seen),
                 },
@@ -130,6 +141,23 @@ impl Daemon {
         if let Some(listener) = listener {
             serve(&tasks, listener, tls, admissions);
         }
+        let peers = Arc::new(peers);
+        let reporter = Reporter {
+            site: (config.site.id, config.site.name.clone()),
+            engine: engine.clone(),
+            peers: Arc::clone(&peers),
+            tree: facts,
+            root: config.tree.root.clone(),
+            tree_state,
+            budget_bytes: config.state.journal_budget_bytes,
+            started: clock.monotonic(),
+            clock,
+        };
+        crate::admin::service::serve(
+            &tasks,
+            config.state.dir.join("admin.sock"),
+            Arc::new(reporter),
+        )?;
         let links: Links = Arc::new(links);
         tasks.spawn(
             "content",
@@ -256,6 +284,7 @@ fn start_tree(
     engine: &Handle,
     fetcher: Fetcher,
     clock: &SharedClock,
+    facts: &Arc<Mutex<TreeFacts>>,
 ) -> Result<TreeThread> {
     let mut options = ConnectorOptions::new(&config.tree.root, state);
     options.policy = Policy::excluding(&config.tree.exclude)?;
@@ -271,10 +300,10 @@ fn start_tree(
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
     let (failed, ended) = tokio::sync::mpsc::channel(1);
+    let (facts, clock) = (Arc::clone(facts), Arc::clone(clock));
     let run = move || {
-        let mut rounds = 0u64;
         let mut tell = |event: ConnectorEvent| {
-            rounds += 1;
+            note(&facts, &event, clock.now_us());
             report(&event);
         };
         if let Err(error) = connector.run(&stopped, &mut tell) {
@@ -284,7 +313,6 @@ fn start_tree(
         if let Err(error) = connector.purge_trash(&TrashLimits::default()) {
             tracing::warn!(%error, "trash was not purged");
         }
-        tracing::debug!(rounds, "tree connector ended");
     };
     let thread = std::thread::Builder::new()
         .name("tree".to_owned())

@@ -64,6 +64,12 @@ pub(super) struct PeerView {
     pub(super) applied_mark_us: u64,
     /// Its last heartbeat.
     pub(super) beat: Option<Beat>,
+    /// Its wall clock less ours at that heartbeat, the way it took included.
+    pub(super) skew_us: Option<i64>,
+    /// When something last moved, in either direction.
+    pub(super) moved_at: Option<Duration>,
+    /// When nothing was last outstanding.
+    pub(super) clear_at: Option<Duration>,
 }
 
 impl Local for LocalSite {
@@ -170,6 +176,19 @@ fn receipt(progress: StreamProgress) -> Receipt {
     }
 }
 
+/// What a hello tells of our streams, as a receipt.
+fn known(own: Actor, cursor: &StreamCursor) -> Receipt {
+    Receipt {
+        actor: own,
+        stream: cursor.stream,
+        received: cursor.received,
+        merged: cursor.merged,
+        durable: cursor.durable,
+        applied: cursor.applied,
+        ..Receipt::default()
+    }
+}
+
 /// What the receiving side tells the sending side.
 #[derive(Debug)]
 enum Order {
@@ -242,7 +261,9 @@ impl Receiver {
             LinkEvent::Connected { connection, hello } => self.connected(connection, hello).await,
             LinkEvent::Frame { connection, frame } => self.frame(connection, frame).await,
             LinkEvent::Receipts(receipts) => {
+                let now = self.local.clock.monotonic();
                 self.with_view(|view| {
+                    view.moved_at = Some(now);
                     view.applied_mark_us = view.applied_mark_us.max(receipts.applied_mark_us);
                     for receipt in receipts.receipts {
                         view.receipts.insert(receipt.stream, receipt);
@@ -273,10 +294,7 @@ impl Receiver {
                 self.order(Order::Rewind(cursors.collect(), wait)).await;
                 Ok(())
             }
-            LinkEvent::Heartbeat(beat) => {
-                self.with_view(|view| view.beat = Some(beat));
-                Ok(())
-            }
+            LinkEvent::Heartbeat(beat) => self.heard(beat).await,
             LinkEvent::Disconnected { reason, next: _ } => {
                 tracing::info!(site = self.local.remote.1, %reason, "disconnected");
                 self.peer = None;
@@ -313,9 +331,35 @@ impl Receiver {
         (self.peer, self.connection) = (Some(hello.actor), connection);
         (self.told, self.told_mark_us) = (BTreeMap::new(), 0);
         let cursors = of_ours.iter().map(|c| (c.stream, c.received)).collect();
-        self.with_view(|view| view.hello = Some(hello));
+        let now = self.local.clock.monotonic();
+        self.with_view(|view| {
+            view.receipts = of_ours
+                .iter()
+                .map(|cursor| (cursor.stream, known(own, cursor)))
+                .collect();
+            view.moved_at = Some(now);
+            view.hello = Some(hello);
+        });
         self.order(Order::Start(connection, cursors)).await;
         self.tell_progress().await
+    }
+
+    /// Once a second: clocks, and whether anything is outstanding at all.
+    async fn heard(&mut self, beat: Beat) -> Result<()> {
+        let (now, now_us) = (self.local.clock.monotonic(), self.local.clock.now_us());
+        let heads = self.local.engine.ask(|e| Ok(e.status()?.heads)).await?;
+        let waiting = self.told.values().any(|one| one.applied < one.received);
+        self.with_view(|view| {
+            let applied = |stream| view.receipts.get(stream).map_or(0, |r| r.applied);
+            let behind = heads.iter().any(|(stream, head)| applied(stream) < *head);
+            if !behind && !waiting {
+                view.clear_at = Some(now);
+            }
+            let theirs = i64::try_from(beat.clock.wall_us).unwrap_or(i64::MAX);
+            view.skew_us = Some(theirs - i64::try_from(now_us).unwrap_or(i64::MAX));
+            view.beat = Some(beat);
+        });
+        Ok(())
     }
 
     async fn frame(&mut self, connection: ConnectionNo, frame: Frame) -> Result<()> {

@@ -72,6 +72,8 @@ pub fn recover(root: &Root, engine: &mut dyn Engine, log: &mut IntentLog) -> Res
     }
     empty_staging(root, &intents, &mut done)?;
     root.sync()?;
+    // An empty report makes durable what the engine was told above; only then may the intents go.
+    engine.done(Vec::new())?;
     log.finish()?;
     Ok(done)
 }

@@ -92,6 +92,7 @@ const PROTO_USERS: &[&str] = &[
     "store::codec",
     "content::manifest",
     "conduit::wire",
+    "conduit::content::codec",
     "conduit::client",
     "conduit::server",
     "tree::intent",
@@ -286,7 +287,7 @@ fn an_import_upwards_or_sideways_is_found() {
         (
             "src/cli/status.rs",
             "use crate::store::Store;",
-            "belongs to storage",
+            "belongs to sense",
         ),
         (
             "src/store/log.rs",

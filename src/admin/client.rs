@@ -1,0 +1,308 @@
+//! Asks a running daemon: the only way by which command line and dashboard learn anything of it.
+//!
+//! Every request ends within the patience that the caller names, and every failure says what was tried, why it
+//! failed and what to do, as far as that is known.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use prost::Message as _;
+use tokio::net::UnixStream;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+
+use super::view::{ConflictView, LagView, RestoredView, ResumedView, StatusView};
+use super::wire;
+use crate::proto::admin as pb;
+use pb::admin_client::AdminClient;
+
+/// Name of the socket in the state folder.
+pub const SOCKET_FILE: &str = "admin.sock";
+/// Largest answer in bytes; a status with a thousand peers, each with a hundred parked paths, stays below it.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How an address begins that names a unix socket.
+const SCHEME: &str = "unix:";
+
+/// Where a daemon listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address(PathBuf);
+
+impl Address {
+    /// The socket at this path.
+    #[must_use]
+    pub fn socket(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The socket of the daemon with this state folder.
+    #[must_use]
+    pub fn in_state(folder: &Path) -> Self {
+        Self(folder.join(SOCKET_FILE))
+    }
+
+    /// The path of the socket.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{SCHEME}{}", self.0.display())
+    }
+}
+
+impl FromStr for Address {
+    type Err = ClientError;
+
+    /// Reads `unix:/path` or `unix:///path`, as gRPC names them.
+    fn from_str(text: &str) -> Result<Self> {
+        let path = text.strip_prefix(SCHEME).unwrap_or_default();
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if path.is_empty() {
+            return Err(ClientError::Address {
+                text: text.to_owned(),
+            });
+        }
+        Ok(Self(PathBuf::from(path)))
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The address is none.
+    #[error("\"{text}\" is no address of a daemon")]
+    Address {
+        /// As it was given.
+        text: String,
+    },
+    /// Nobody answers there.
+    #[error("cannot reach the daemon at {address}")]
+    Unreachable {
+        /// What was tried.
+        address: Address,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The daemon was reached and did not answer in time.
+    #[error("the daemon at {address} does not answer")]
+    TimedOut {
+        /// What was tried.
+        address: Address,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The daemon refused, or broke off.
+    #[error("{message}")]
+    Refused {
+        /// What kind of refusal.
+        code: Code,
+        /// What it refused.
+        message: String,
+        /// Why, from the near cause to the deepest one.
+        causes: Vec<String>,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// The answer lacks a part: the daemon is of another version.
+    #[error("the answer of the daemon lacks \"{missing}\"")]
+    Malformed {
+        /// The part.
+        missing: &'static str,
+    },
+}
+
+type Result<T, E = ClientError> = std::result::Result<T, E>;
+
+/// A connection to a daemon.
+#[derive(Debug, Clone)]
+pub struct Client {
+    inner: AdminClient<Channel>,
+    address: Address,
+    patience: Duration,
+}
+
+impl Client {
+    /// Connects, and gives every request this much time.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`], [`ClientError::TimedOut`].
+    pub async fn connect(address: Address, patience: Duration) -> Result<Self> {
+        let socket = address.path().to_owned();
+        let connector = tower::service_fn(move |_: http::Uri| {
+            let socket = socket.clone();
+            async move { UnixStream::connect(socket).await.map(TokioIo::new) }
+        });
+        // The connector knows where; the name only fills the header that HTTP/2 wants.
+        let endpoint = Endpoint::from_static("http://admin");
+        let connecting = endpoint.connect_with_connector(connector);
+        let channel = match tokio::time::timeout(patience, connecting).await {
+            Ok(Ok(channel)) => channel,
+            Ok(Err(error)) => {
+                let source = io_cause(&error).unwrap_or_else(|| io::Error::other(error));
+                return Err(ClientError::Unreachable { address, source });
+            }
+            Err(_) => {
+                return Err(ClientError::TimedOut {
+                    address,
+                    after: patience,
+                });
+            }
+        };
+        Ok(Self {
+            inner: AdminClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX),
+            address,
+            patience,
+        })
+    }
+
+    /// What an operator asks first.
+    ///
+    /// # Errors
+    /// All requests: [`ClientError`].
+    pub async fn status(&self) -> Result<StatusView> {
+        let mut inner = self.inner.clone();
+        let reply = self.wait(inner.status(pb::StatusRequest {})).await?;
+        wire::status_from(reply.into_inner()).map_err(malformed)
+    }
+
+    /// How far each peer is behind.
+    pub async fn lag(&self) -> Result<LagView> {
+        let mut inner = self.inner.clone();
+        let reply = self.wait(inner.lag(pb::LagRequest {})).await?;
+        Ok(wire::lags_from(reply.into_inner()))
+    }
+
+    /// Name of the site that answers, and its conflicts, oldest first: all, or those that are open.
+    pub async fn conflicts(&self, open_only: bool) -> Result<(String, Vec<ConflictView>)> {
+        let mut inner = self.inner.clone();
+        let pages = self
+            .wait(async move {
+                let request = pb::ConflictsRequest { open_only };
+                let mut stream = inner.conflicts(request).await?.into_inner();
+                let mut pages = Vec::new();
+                while let Some(page) = stream.message().await? {
+                    pages.push(page);
+                }
+                Ok(pages)
+            })
+            .await?;
+        let site = pages.first().map(|page| page.site.clone());
+        let site = site.ok_or(ClientError::Malformed { missing: "site" })?;
+        let conflicts = pages.into_iter().flat_map(|page| page.conflicts);
+        let views = conflicts.map(|conflict| wire::conflict_from(conflict).map_err(malformed));
+        Ok((site, views.collect::<Result<_>>()?))
+    }
+
+    /// Puts the loser of a conflict back, where it was or at `as_path` below the root.
+    pub async fn restore(&self, id: &str, as_path: Option<&[u8]>) -> Result<RestoredView> {
+        let mut inner = self.inner.clone();
+        let request = pb::RestoreConflictRequest {
+            id: id.to_owned(),
+            as_path: as_path.map(bytes::Bytes::copy_from_slice),
+        };
+        let reply = self.wait(inner.restore_conflict(request)).await?;
+        Ok(wire::restored_from(reply.into_inner()))
+    }
+
+    /// Lets a site go on that is held or paused.
+    pub async fn resume(&self, site: &str) -> Result<ResumedView> {
+        let mut inner = self.inner.clone();
+        let request = pb::ResumeSiteRequest {
+            site: site.to_owned(),
+        };
+        let reply = self.wait(inner.resume_site(request)).await?;
+        Ok(wire::resumed_from(reply.into_inner()))
+    }
+
+    async fn wait<T>(&self, request: impl Future<Output = Result<T, Status>>) -> Result<T> {
+        match tokio::time::timeout(self.patience, request).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(status)) => Err(refused(&status)),
+            Err(_) => Err(ClientError::TimedOut {
+                address: self.address.clone(),
+                after: self.patience,
+            }),
+        }
+    }
+}
+
+fn malformed(missing: wire::Missing) -> ClientError {
+    ClientError::Malformed { missing: missing.0 }
+}
+
+fn refused(status: &Status) -> ClientError {
+    // Details that do not decode are those of someone else; the message stands by itself.
+    let details = pb::Refusal::decode(status.details()).unwrap_or_default();
+    let message = match status.message() {
+        "" => format!("the daemon refused: {:?}", status.code()),
+        message => message.to_owned(),
+    };
+    ClientError::Refused {
+        code: status.code(),
+        message,
+        causes: details.causes,
+        hint: Some(details.hint).filter(|hint| !hint.is_empty()),
+    }
+}
+
+/// What the system said, from the depths of a transport error.
+fn io_cause(error: &(dyn std::error::Error + 'static)) -> Option<io::Error> {
+    let mut source = Some(error);
+    while let Some(cause) = source {
+        if let Some(found) = cause.downcast_ref::<io::Error>() {
+            return Some(found.raw_os_error().map_or_else(
+                || io::Error::new(found.kind(), found.to_string()),
+                io::Error::from_raw_os_error,
+            ));
+        }
+        source = cause.source();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_names_a_unix_socket() {
+        for text in [
+            "unix:/run/cfs-repl/admin.sock",
+            "unix:///run/cfs-repl/admin.sock",
+        ] {
+            let address: Address = text.parse().unwrap();
+            assert_eq!(address.path(), Path::new("/run/cfs-repl/admin.sock"));
+            assert_eq!(address.to_string(), "unix:/run/cfs-repl/admin.sock");
+        }
+        for text in ["", "unix:", "unix://", "/run/admin.sock", "https://host:1"] {
+            let error = text.parse::<Address>().unwrap_err();
+            assert!(matches!(error, ClientError::Address { .. }), "{text}");
+        }
+        let in_state = Address::in_state(Path::new("/var/lib/cfs-repl"));
+        assert_eq!(in_state.path(), Path::new("/var/lib/cfs-repl/admin.sock"));
+    }
+
+    #[test]
+    fn details_of_another_making_leave_the_message_alone() {
+        let status = Status::with_details(Code::NotFound, "no site", vec![0xff; 3].into());
+        let ClientError::Refused {
+            code,
+            message,
+            causes,
+            hint,
+        } = refused(&status)
+        else {
+            panic!("no refusal");
+        };
+        assert_eq!((code, message.as_str()), (Code::NotFound, "no site"));
+        assert_eq!((causes, hint), (Vec::new(), None));
+    }
+}

@@ -1,0 +1,311 @@
+//! Serves a [`Source`] on a unix socket, to the user of the daemon and to root.
+//!
+//! The socket's mode keeps others out, and so does the caller's uid, which the kernel tells: a socket that someone
+//! widened by hand still answers nobody else. A file that a dead daemon left is replaced; a living one is never
+//! pushed aside.
+
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixStream as StdStream;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use prost::Message as _;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::server::UdsConnectInfo;
+use tonic::{Code, Request, Response, Status};
+
+use super::view::ConflictView;
+use super::{AdminError, Source, wire};
+use crate::daemon::tasks::Tasks;
+use crate::error::{ReplError, Result};
+use crate::proto::admin as pb;
+use pb::admin_server::{Admin, AdminServer};
+
+/// Longest path of a socket in bytes: `sun_path` of `sockaddr_un` has 108 with the closing zero (unix(7)).
+pub const SOCKET_BYTES_MAX: usize = 107;
+/// Conflicts in one page: some 300 bytes each, far below the 4 MiB that a gRPC message may have.
+pub const PAGE_CONFLICTS: usize = 256;
+/// Accepted connections that wait for the server, and requests under way on one connection. A handful of operators
+/// and scripts; more only slow each other down.
+const REQUESTS_MAX: usize = 32;
+/// Longest that a request may take. A restore copies a file; everything else is quick.
+const REQUEST_MAX: Duration = Duration::from_secs(300);
+/// Pause after a failing accept: out of file descriptors is the usual reason, and takes time to mend.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Owner alone, as for everything in the state folder.
+const SOCKET_MODE: u32 = 0o600;
+
+/// Serves `source` on `socket` until `tasks` ends, which removes the socket. Within a Tokio runtime.
+///
+/// # Errors
+/// The path is too long, something else than a dead socket stands there, a daemon answers on it, or the system
+/// refuses.
+pub fn serve(tasks: &Tasks, socket: PathBuf, source: Arc<dyn Source>) -> Result<()> {
+    let listener = bind(&socket)?;
+    let bound = mark(&socket);
+    let (ready, incoming) = mpsc::channel(REQUESTS_MAX);
+    let own = tasks.clone();
+    tasks.spawn("admin accept", async move {
+        let accepting = accept(listener, ready);
+        let ended = own.token().run_until_cancelled(accepting).await;
+        if ended.is_some() {
+            tracing::debug!("admin server ended before its accept loop");
+        }
+        remove(&socket, bound);
+    });
+    let uid = rustix::process::geteuid().as_raw();
+    let service = AdminServer::with_interceptor(Service { source }, move |request: Request<()>| {
+        let info = request.extensions().get::<UdsConnectInfo>();
+        let caller = info.and_then(|info| info.peer_cred).map(|cred| cred.uid());
+        permit(caller, uid).map(|()| request)
+    });
+    let stop = tasks.token().clone();
+    tasks.spawn("admin server", async move {
+        let served = tonic::transport::Server::builder()
+            .concurrency_limit_per_connection(REQUESTS_MAX)
+            .timeout(REQUEST_MAX)
+            .add_service(service)
+            .serve_with_incoming_shutdown(ReceiverStream::new(incoming), stop.cancelled_owned())
+            .await;
+        if let Err(error) = served {
+            tracing::error!(%error, "admin server ended");
+        }
+    });
+    Ok(())
+}
+
+/// Refuses everyone but the daemon's own user and root.
+fn permit(caller: Option<u32>, own: u32) -> Result<(), Status> {
+    match caller {
+        Some(uid) if uid == own || uid == 0 => Ok(()),
+        Some(uid) => {
+            tracing::warn!(uid, "admin request of another user refused");
+            let hint = "run the command as the user of the daemon, or as root";
+            let what = format!("user {uid} may not ask this daemon");
+            Err(status(Code::PermissionDenied, what, Vec::new(), hint))
+        }
+        None => Err(Status::permission_denied(
+            "the system does not tell who asks",
+        )),
+    }
+}
+
+fn bind(socket: &Path) -> Result<UnixListener> {
+    let length = socket.as_os_str().as_bytes().len();
+    if length > SOCKET_BYTES_MAX {
+        let reason = format!(
+            "the path has {length} bytes, a socket's has at most {SOCKET_BYTES_MAX}: choose a shorter state folder"
+        );
+        let refused = io::Error::new(io::ErrorKind::InvalidInput, reason);
+        return Err(ReplError::io("bind admin socket", socket, refused));
+    }
+    clear(socket)?;
+    let refused = |error| ReplError::io("bind admin socket", socket, error);
+    let listener = UnixListener::bind(socket).map_err(refused)?;
+    // Who connects before the mode is set is refused by its uid.
+    let mode = fs::Permissions::from_mode(SOCKET_MODE);
+    fs::set_permissions(socket, mode).map_err(refused)?;
+    Ok(listener)
+}
+
+/// Removes the socket of a daemon that is gone; anything else that stands there is an error.
+fn clear(socket: &Path) -> Result<()> {
+    let refused = |kind, reason: &str| {
+        let error = io::Error::new(kind, reason.to_owned());
+        Err(ReplError::io("bind admin socket", socket, error))
+    };
+    let metadata = match fs::symlink_metadata(socket) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(ReplError::io("look at admin socket", socket, error)),
+    };
+    if !metadata.file_type().is_socket() {
+        let reason = "something stands there that is no socket; it is left as it is";
+        return refused(io::ErrorKind::AlreadyExists, reason);
+    }
+    match StdStream::connect(socket) {
+        Ok(_) => refused(io::ErrorKind::AddrInUse, "another daemon answers on it"),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            tracing::info!("admin socket of a daemon that is gone is replaced");
+            fs::remove_file(socket)
+                .map_err(|error| ReplError::io("remove dead admin socket", socket, error))
+        }
+        Err(error) => Err(ReplError::io("look at admin socket", socket, error)),
+    }
+}
+
+/// Tells the socket file from another one of the same name.
+fn mark(socket: &Path) -> Option<(u64, u64)> {
+    let metadata = fs::symlink_metadata(socket).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// Removes the socket, unless another one took its place.
+fn remove(socket: &Path, bound: Option<(u64, u64)>) {
+    if bound.is_none() || mark(socket) != bound {
+        return;
+    }
+    if let Err(error) = fs::remove_file(socket) {
+        tracing::warn!(%error, "admin socket was not removed");
+    }
+}
+
+async fn accept(listener: UnixListener, ready: mpsc::Sender<io::Result<UnixStream>>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                if ready.send(Ok(stream)).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accept failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+struct Service {
+    source: Arc<dyn Source>,
+}
+
+type Reply<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl Admin for Service {
+    type ConflictsStream = Pin<Box<dyn Stream<Item = Result<pb::ConflictsPage, Status>> + Send>>;
+
+    async fn status(&self, _: Request<pb::StatusRequest>) -> Reply<pb::StatusReply> {
+        let view = self.source.status().await.map_err(refusal)?;
+        Ok(Response::new(wire::status_to(view)))
+    }
+
+    async fn lag(&self, _: Request<pb::LagRequest>) -> Reply<pb::LagReply> {
+        let view = self.source.lag().await.map_err(refusal)?;
+        Ok(Response::new(wire::lags_to(view)))
+    }
+
+    async fn conflicts(
+        &self,
+        request: Request<pb::ConflictsRequest>,
+    ) -> Reply<Self::ConflictsStream> {
+        let open_only = request.into_inner().open_only;
+        let mut views = self.source.conflicts().await.map_err(refusal)?;
+        views.retain(|view| !open_only || view.is_open());
+        let pages = pages(&self.source.site(), views);
+        let pages = tokio_stream::iter(pages.into_iter().map(Ok));
+        Ok(Response::new(Box::pin(pages)))
+    }
+
+    async fn restore_conflict(
+        &self,
+        request: Request<pb::RestoreConflictRequest>,
+    ) -> Reply<pb::RestoreConflictReply> {
+        let request = request.into_inner();
+        let as_path = request.as_path.as_deref();
+        let restored = self.source.restore(&request.id, as_path).await;
+        let view = restored.map_err(refusal)?;
+        tracing::info!(conflict = view.id, "loser of a conflict restored");
+        Ok(Response::new(wire::restored_to(view)))
+    }
+
+    async fn resume_site(
+        &self,
+        request: Request<pb::ResumeSiteRequest>,
+    ) -> Reply<pb::ResumeSiteReply> {
+        let site = request.into_inner().site;
+        let view = self.source.resume(&site).await.map_err(refusal)?;
+        if view.changed {
+            tracing::info!(site = view.site, "site resumed by an operator");
+        }
+        Ok(Response::new(wire::resumed_to(view)))
+    }
+}
+
+/// At least one page, so that the reader always learns who answers.
+fn pages(site: &str, views: Vec<ConflictView>) -> Vec<pb::ConflictsPage> {
+    let conflicts: Vec<pb::Conflict> = views.into_iter().map(wire::conflict_to).collect();
+    let page = |conflicts: &[pb::Conflict]| pb::ConflictsPage {
+        site: site.to_owned(),
+        conflicts: conflicts.to_vec(),
+    };
+    if conflicts.is_empty() {
+        return vec![page(&[])];
+    }
+    conflicts.chunks(PAGE_CONFLICTS).map(page).collect()
+}
+
+/// A refusal as a status: what in its message, why and what to do in its details.
+fn refusal(error: AdminError) -> Status {
+    let what = error.to_string();
+    match error {
+        AdminError::SiteUnknown { known, .. } => {
+            let cause = match known.as_slice() {
+                [] => "no peers are configured".to_owned(),
+                known => format!("peers are: {}", known.join(", ")),
+            };
+            let hint = "cfs-repl status lists the sites";
+            status(Code::NotFound, what, vec![cause], hint)
+        }
+        AdminError::ConflictUnknown { .. } => {
+            let hint = "cfs-repl conflicts list shows those there are";
+            status(Code::NotFound, what, Vec::new(), hint)
+        }
+        AdminError::ConflictAmbiguous { .. } => status(
+            Code::InvalidArgument,
+            what,
+            Vec::new(),
+            "give more of the id",
+        ),
+        AdminError::NotPossible { hint, .. } => {
+            status(Code::FailedPrecondition, what, Vec::new(), &hint)
+        }
+        AdminError::Failed(error) => {
+            tracing::warn!(%error, "admin request failed");
+            let mut causes = Vec::new();
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                causes.push(cause.to_string());
+                source = cause.source();
+            }
+            status(code_of(&error), what, causes, "see the log of the daemon")
+        }
+    }
+}
+
+/// The code of a failing part. None of them says that the daemon cannot be reached unless it is about to be so.
+fn code_of(error: &ReplError) -> Code {
+    match error {
+        ReplError::SiteUnknown { .. } => Code::NotFound,
+        ReplError::WalCorrupted { .. } => Code::DataLoss,
+        ReplError::ConflictDetected { .. } => Code::Aborted,
+        ReplError::VersionMismatch { .. } => Code::FailedPrecondition,
+        ReplError::Shutdown => Code::Unavailable,
+        ReplError::Io { .. } if error.is_disk_full() => Code::ResourceExhausted,
+        ReplError::Io { .. }
+        | ReplError::Journal { .. }
+        | ReplError::NetworkError { .. }
+        | ReplError::Serialization { .. } => Code::Internal,
+    }
+}
+
+fn status(code: Code, what: String, causes: Vec<String>, hint: &str) -> Status {
+    let details = pb::Refusal {
+        causes,
+        hint: hint.to_owned(),
+    };
+    Status::with_details(code, what, Bytes::from(details.encode_to_vec()))
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,331 @@
+//! Service and client over a real socket, with a source that says what the test wants.
+
+use std::os::unix::net::UnixListener as StdListener;
+
+use super::super::client::{Address, Client, ClientError};
+use super::super::view::tests::{conflict, lag, status as status_view};
+use super::super::view::{LagView, RestoredView, ResumedView, StatusView};
+use super::super::{AdminError, Result as AdminResult};
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A daemon that knows the sample views, one held site and one conflict that can be restored.
+#[derive(Debug, Default)]
+pub(crate) struct Fake {
+    /// Conflicts besides the sample.
+    pub(crate) more: Vec<ConflictView>,
+    /// Never answers.
+    pub(crate) hangs: bool,
+}
+
+#[tonic::async_trait]
+impl Source for Fake {
+    fn site(&self) -> String {
+        "fra-1".to_owned()
+    }
+
+    async fn status(&self) -> AdminResult<StatusView> {
+        if self.hangs {
+            std::future::pending::<()>().await;
+        }
+        Ok(status_view())
+    }
+
+    async fn lag(&self) -> AdminResult<LagView> {
+        Ok(lag())
+    }
+
+    async fn conflicts(&self) -> AdminResult<Vec<ConflictView>> {
+        Ok(std::iter::once(conflict())
+            .chain(self.more.clone())
+            .collect())
+    }
+
+    async fn restore(&self, id: &str, as_path: Option<&[u8]>) -> AdminResult<RestoredView> {
+        let id = id.to_owned();
+        match id.as_str() {
+            "c-lost" => Err(AdminError::NotPossible {
+                what: "nothing is kept of c-lost".to_owned(),
+                hint: "look at the other sites".to_owned(),
+            }),
+            "c" => Err(AdminError::ConflictAmbiguous { id }),
+            "c-bygtc5qnmf" => Ok(RestoredView {
+                id,
+                path: as_path.unwrap_or(b"old\xff").to_vec(),
+            }),
+            _ => Err(AdminError::ConflictUnknown { id }),
+        }
+    }
+
+    async fn resume(&self, site: &str) -> AdminResult<ResumedView> {
+        let name = site.to_owned();
+        match site {
+            "iad-2" | "sin-1" => Ok(ResumedView {
+                changed: name == "iad-2",
+                site: name,
+            }),
+            "disk" => {
+                let full = io::Error::from(io::ErrorKind::StorageFull);
+                Err(ReplError::io("write state", "/state", full).into())
+            }
+            _ => Err(AdminError::SiteUnknown {
+                name,
+                known: vec!["iad-2".to_owned(), "sin-1".to_owned()],
+            }),
+        }
+    }
+}
+
+/// A served fake in a folder of its own.
+struct Served {
+    tasks: Tasks,
+    folder: tempfile::TempDir,
+}
+
+impl Served {
+    fn start(fake: Fake) -> Self {
+        let served = Self {
+            tasks: Tasks::new(),
+            folder: tempfile::tempdir().unwrap(),
+        };
+        serve(&served.tasks, served.socket(), Arc::new(fake)).unwrap();
+        served
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.address().path().to_owned()
+    }
+
+    fn address(&self) -> Address {
+        Address::in_state(self.folder.path())
+    }
+
+    async fn client(&self) -> Client {
+        Client::connect(self.address(), PATIENCE).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn every_request_brings_back_what_the_source_says() {
+    let served = Served::start(Fake::default());
+    let client = served.client().await;
+    assert_eq!(client.status().await.unwrap(), status_view());
+    assert_eq!(client.lag().await.unwrap(), lag());
+    let all = ("fra-1".to_owned(), vec![conflict()]);
+    assert_eq!(client.conflicts(false).await.unwrap(), all);
+    let restored = client.restore("c-bygtc5qnmf", None).await.unwrap();
+    assert_eq!(restored.path, b"old\xff");
+    let restored = client.restore("c-bygtc5qnmf", Some(b"new")).await.unwrap();
+    assert_eq!(restored.path, b"new");
+    let resumed = client.resume("iad-2").await.unwrap();
+    assert!(resumed.changed && resumed.site == "iad-2");
+    assert!(!client.resume("sin-1").await.unwrap().changed);
+}
+
+#[tokio::test]
+async fn conflicts_come_in_pages_whole_and_in_order_and_only_open_ones_when_asked() {
+    let more = (0..2 * PAGE_CONFLICTS as u64).map(|inode| ConflictView {
+        inode,
+        ack: None,
+        ..conflict()
+    });
+    let served = Served::start(Fake {
+        more: more.clone().collect(),
+        hangs: false,
+    });
+    let client = served.client().await;
+    let (_, all) = client.conflicts(false).await.unwrap();
+    assert_eq!(all.len(), 2 * PAGE_CONFLICTS + 1);
+    let (_, open) = client.conflicts(true).await.unwrap();
+    assert_eq!(open, more.collect::<Vec<_>>());
+    // No conflict at all is an answer too, and tells who gives it.
+    assert_eq!(pages("fra-1", Vec::new()).len(), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_keeps_its_code_its_causes_and_what_to_do() {
+    let served = Served::start(Fake::default());
+    let client = served.client().await;
+    let told = |error| match error {
+        ClientError::Refused {
+            code,
+            message,
+            causes,
+            hint,
+        } => (code, message, causes.join("; "), hint.unwrap_or_default()),
+        other => panic!("{other:?}"),
+    };
+    let cases = [
+        (
+            client.resume("nope").await.unwrap_err(),
+            Code::NotFound,
+            "no site \"nope\"",
+            "iad-2, sin-1",
+            "status",
+        ),
+        (
+            client.resume("disk").await.unwrap_err(),
+            Code::ResourceExhausted,
+            "write state /state",
+            "no storage space",
+            "log of the daemon",
+        ),
+        (
+            client.restore("c-x", None).await.unwrap_err(),
+            Code::NotFound,
+            "no conflict \"c-x\"",
+            "",
+            "conflicts list",
+        ),
+        (
+            client.restore("c", None).await.unwrap_err(),
+            Code::InvalidArgument,
+            "several conflicts",
+            "",
+            "more of the id",
+        ),
+        (
+            client.restore("c-lost", None).await.unwrap_err(),
+            Code::FailedPrecondition,
+            "nothing is kept",
+            "",
+            "other sites",
+        ),
+    ];
+    for (error, expected, message, cause, hint) in cases {
+        let (code, what, causes, next) = told(error);
+        assert_eq!(code, expected, "{what}");
+        assert!(
+            what.contains(message) && causes.contains(cause),
+            "{what}: {causes}"
+        );
+        assert!(next.contains(hint), "{what}: {next}");
+    }
+}
+
+#[tokio::test]
+async fn a_daemon_that_hangs_runs_into_the_patience_of_the_caller() {
+    let served = Served::start(Fake {
+        hangs: true,
+        more: Vec::new(),
+    });
+    let patience = Duration::from_millis(50);
+    let client = Client::connect(served.address(), patience).await.unwrap();
+    let error = client.status().await.unwrap_err();
+    assert!(matches!(error, ClientError::TimedOut { after, .. } if after == patience));
+}
+
+#[tokio::test]
+async fn the_socket_is_the_owners_alone_and_goes_with_the_daemon() {
+    let served = Served::start(Fake::default());
+    let metadata = fs::symlink_metadata(served.socket()).unwrap();
+    assert_eq!(metadata.permissions().mode() & 0o7777, SOCKET_MODE);
+    assert!(served.tasks.shutdown(PATIENCE).await.is_empty());
+    assert!(!served.socket().exists());
+    let error = Client::connect(served.address(), PATIENCE)
+        .await
+        .unwrap_err();
+    let ClientError::Unreachable { source, .. } = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(source.kind(), io::ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn a_socket_that_took_the_place_of_ours_stays() {
+    let served = Served::start(Fake::default());
+    fs::remove_file(served.socket()).unwrap();
+    let _other = StdListener::bind(served.socket()).unwrap();
+    assert!(served.tasks.shutdown(PATIENCE).await.is_empty());
+    assert!(served.socket().exists());
+}
+
+#[tokio::test]
+async fn the_socket_of_a_dead_daemon_is_replaced_and_says_refused_until_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = Address::in_state(folder.path());
+    drop(StdListener::bind(address.path()).unwrap());
+    let error = Client::connect(address.clone(), PATIENCE)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, ClientError::Unreachable { source, .. }
+            if source.kind() == io::ErrorKind::ConnectionRefused),
+        "{error:?}"
+    );
+    let tasks = Tasks::new();
+    serve(&tasks, address.path().to_owned(), Arc::new(Fake::default())).unwrap();
+    let client = Client::connect(address, PATIENCE).await.unwrap();
+    assert!(client.status().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_living_daemon_is_not_pushed_aside() {
+    let served = Served::start(Fake::default());
+    let error = serve(&Tasks::new(), served.socket(), Arc::new(Fake::default())).unwrap_err();
+    assert!(
+        error.to_string().contains("another daemon answers"),
+        "{error}"
+    );
+    assert!(served.client().await.status().await.is_ok());
+}
+
+#[tokio::test]
+async fn what_is_no_socket_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("admin.sock");
+    fs::write(&file, "precious").unwrap();
+    let error = serve(&Tasks::new(), file.clone(), Arc::new(Fake::default())).unwrap_err();
+    assert!(error.to_string().contains("no socket"), "{error}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
+}
+
+#[tokio::test]
+async fn a_path_that_no_socket_can_have_is_refused_with_its_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let room = SOCKET_BYTES_MAX - folder.path().as_os_str().len() - 1;
+    let fits = folder.path().join("s".repeat(room));
+    let tasks = Tasks::new();
+    serve(&tasks, fits, Arc::new(Fake::default())).unwrap();
+    let too_long = folder.path().join("s".repeat(room + 1));
+    let error = serve(&tasks, too_long.clone(), Arc::new(Fake::default())).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("108 bytes") && text.contains("shorter"),
+        "{text}"
+    );
+    let error = Client::connect(Address::socket(too_long), PATIENCE)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, ClientError::Unreachable { .. }),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn only_the_own_user_and_root_may_ask() {
+    assert!(permit(Some(1001), 1001).is_ok());
+    assert!(permit(Some(0), 1001).is_ok());
+    for caller in [Some(1002), None] {
+        let refused = permit(caller, 1001).unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied);
+    }
+    assert!(permit(Some(1001), 0).is_err());
+}
+
+#[test]
+fn a_failing_part_never_looks_like_a_daemon_that_is_not_there() {
+    let io = |kind| ReplError::io("x", "/x", io::Error::from(kind));
+    let cases = [
+        (io(io::ErrorKind::PermissionDenied), Code::Internal),
+        (io(io::ErrorKind::StorageFull), Code::ResourceExhausted),
+        (ReplError::network("iad-2", "lost"), Code::Internal),
+        (ReplError::serialization("x", "y"), Code::Internal),
+        (ReplError::Shutdown, Code::Unavailable),
+    ];
+    for (error, code) in cases {
+        assert_eq!(code_of(&error), code, "{error}");
+    }
+}

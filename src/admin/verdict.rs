@@ -1,0 +1,410 @@
+//! Pure: what the numbers mean: the state of a peer, and one word, its causes and the next step for the whole.
+//!
+//! Decided in the daemon, so that command line, dashboard and metrics agree. The rule behind all rules: what is not
+//! known is never taken for good, and what stands still with work before it is never called idle.
+
+use super::view::{
+    Cause, ConflictCounts, JournalView, Severity, SiteState, SiteView, TreeView, Verdict, Watch,
+};
+
+/// A connected peer that is further behind than this catches up; below it, it streams. Twice the longest time that a
+/// change rests before it is read (`tree.settle_max`, 5 s), so that settling alone never looks like a backlog.
+pub const STREAMING_LAG_MAX_US: u64 = 10_000_000;
+/// Nothing moved for so long although something is outstanding: stalled. Longer than the retry of a hold and than the
+/// largest batch takes on a slow disk.
+pub const STALL_US: u64 = 30_000_000;
+/// Clocks further apart than this let the slower site's changes lose, visibly to people.
+pub const SKEW_MAX_US: u64 = 5_000_000;
+/// The journal is worth a look from this share of its budget on, in percent.
+pub const JOURNAL_WARN_PERCENT: u64 = 80;
+
+/// Where the connection to a peer stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Connection {
+    /// An attempt is under way.
+    Connecting,
+    /// The next attempt waits, or the peer has to dial.
+    Waiting,
+    /// Hellos were exchanged.
+    Connected,
+}
+
+/// What the daemon knows of a peer, from which its state follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SiteFacts {
+    /// The connection.
+    pub connection: Connection,
+    /// A connection stood at least once since the daemon started.
+    pub was_connected: bool,
+    /// It stayed away longer than the journal lasts.
+    pub fenced: bool,
+    /// The brake holds what comes from it.
+    pub held: bool,
+    /// An operator stopped the exchange.
+    pub paused: bool,
+    /// Entries that it has not applied; none: not known.
+    pub behind_entries: Option<u64>,
+    /// Entries received from it and not applied here; none: not known.
+    pub waiting_entries: Option<u64>,
+    /// How far it is behind, if that is known, or at least.
+    pub lag_us: Option<u64>,
+    /// Time since a receipt or an apply last moved anything, or since something came to be outstanding, whichever is
+    /// the shorter; none: not known.
+    pub quiet_us: Option<u64>,
+    /// Inodes of it that cannot be applied.
+    pub parked: u64,
+}
+
+/// The state of a peer.
+#[must_use]
+pub fn state_of(facts: &SiteFacts) -> SiteState {
+    if facts.fenced {
+        return SiteState::Fenced;
+    }
+    if facts.held {
+        return SiteState::Held;
+    }
+    if facts.paused {
+        return SiteState::Paused;
+    }
+    match facts.connection {
+        Connection::Connecting => SiteState::Connecting,
+        Connection::Waiting if facts.was_connected => SiteState::Backoff,
+        Connection::Waiting => SiteState::NeverConnected,
+        Connection::Connected => state_connected(facts),
+    }
+}
+
+fn state_connected(facts: &SiteFacts) -> SiteState {
+    let (Some(behind), Some(waiting)) = (facts.behind_entries, facts.waiting_entries) else {
+        return SiteState::Unknown;
+    };
+    if behind == 0 && waiting == 0 {
+        return if facts.parked > 0 {
+            SiteState::Parked
+        } else {
+            SiteState::Idle
+        };
+    }
+    if facts.quiet_us.is_some_and(|quiet| quiet >= STALL_US) {
+        return SiteState::Stalled;
+    }
+    if facts.lag_us.is_none_or(|lag| lag > STREAMING_LAG_MAX_US) {
+        return SiteState::CatchingUp;
+    }
+    SiteState::Streaming
+}
+
+/// A verdict with its reasons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// The whole in one word.
+    pub verdict: Verdict,
+    /// The whole in one line.
+    pub summary: String,
+    /// Why it is not better, worst first; equal ones in the order of the sites, this site last.
+    pub causes: Vec<Cause>,
+}
+
+/// Judges the whole. Open conflicts are told in the summary and do not spoil the verdict: they are a normal outcome
+/// of concurrent work, and nothing waits for them.
+#[must_use]
+pub fn judge(
+    sites: &[SiteView],
+    tree: &TreeView,
+    journal: &JournalView,
+    conflicts: &ConflictCounts,
+) -> Judgement {
+    let mut causes: Vec<Cause> = sites.iter().flat_map(causes_of_site).collect();
+    causes.extend(causes_here(sites, tree, journal));
+    causes.sort_by_key(|cause| std::cmp::Reverse(cause.severity));
+    Judgement {
+        verdict: verdict(sites, tree, &causes),
+        summary: summary(sites, tree, conflicts),
+        causes,
+    }
+}
+
+fn verdict(sites: &[SiteView], tree: &TreeView, causes: &[Cause]) -> Verdict {
+    if !sites.is_empty() && sites.iter().all(|site| is_unreached(site.state)) {
+        return Verdict::Down;
+    }
+    if sites.iter().any(|site| site.state == SiteState::Stalled) {
+        return Verdict::Stalled;
+    }
+    if !causes.is_empty() {
+        return Verdict::Degraded;
+    }
+    let catching_up = sites.iter().any(|site| site.state == SiteState::CatchingUp);
+    if catching_up || tree.last_scan_us.is_none() {
+        return Verdict::CatchingUp;
+    }
+    Verdict::Ok
+}
+
+/// Nothing goes to the peer or comes from it, for want of a connection.
+const fn is_unreached(state: SiteState) -> bool {
+    match state {
+        SiteState::NeverConnected | SiteState::Connecting | SiteState::Backoff => true,
+        SiteState::Unknown
+        | SiteState::CatchingUp
+        | SiteState::Streaming
+        | SiteState::Idle
+        | SiteState::Stalled
+        | SiteState::Paused
+        | SiteState::Held
+        | SiteState::Parked
+        | SiteState::Fenced => false,
+    }
+}
+
+fn summary(sites: &[SiteView], tree: &TreeView, conflicts: &ConflictCounts) -> String {
+    let all = sites.len();
+    let count = |is: &dyn Fn(SiteState) -> bool| sites.iter().filter(|site| is(site.state)).count();
+    let unreached = count(&is_unreached);
+    let stalled = count(&|state| state == SiteState::Stalled);
+    let catching_up = count(&|state| state == SiteState::CatchingUp);
+    let stopped = count(&|state| {
+        matches!(
+            state,
+            SiteState::Paused | SiteState::Held | SiteState::Fenced
+        )
+    });
+    let mut parts = Vec::new();
+    let of_all = [
+        (unreached, "not reached"),
+        (stalled, "stalled"),
+        (stopped, "stopped"),
+        (catching_up, "catching up"),
+    ];
+    for (found, what) in of_all.into_iter().filter(|(found, _)| *found > 0) {
+        parts.push(format!("{found} of {} {what}", peers(all)));
+    }
+    if all == 0 {
+        parts.push("no peers are configured".to_owned());
+    } else if parts.is_empty() && count(&|state| state == SiteState::Unknown) == 0 {
+        parts.push(format!("{} in step", peers(all)));
+    }
+    if tree.last_scan_us.is_none() {
+        parts.push("first scan under way".to_owned());
+    }
+    if tree.parked > 0 {
+        parts.push(format!("{} parked", tree.parked));
+    }
+    if conflicts.open > 0 {
+        parts.push(format!("{} unacknowledged", conflicts_text(conflicts.open)));
+    }
+    parts.join(" · ")
+}
+
+fn peers(count: usize) -> String {
+    plural(count as u64, "peer")
+}
+
+fn conflicts_text(count: u64) -> String {
+    plural(count, "conflict")
+}
+
+fn plural(count: u64, what: &str) -> String {
+    if count == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{count} {what}s")
+    }
+}
+
+fn causes_of_site(site: &SiteView) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let mut push = |severity, text: String, next: String| {
+        causes.push(Cause {
+            site: Some(site.site.clone()),
+            severity,
+            text,
+            next,
+        });
+    };
+    if let Some((severity, text, next)) = cause_of_state(site) {
+        push(severity, text, next);
+    }
+    if let Some(first) = site.parked.first() {
+        let count = site.parked.len();
+        let inodes = plural(count as u64, "inode");
+        push(
+            Severity::Warning,
+            format!(
+                "{inodes} cannot be applied here, the first because: {}",
+                first.reason
+            ),
+            "correct what the reason says; cfs-repl tries again".to_owned(),
+        );
+    }
+    if let Some(skew) = site
+        .clock_skew_us
+        .filter(|skew| skew.unsigned_abs() > SKEW_MAX_US)
+    {
+        let direction = if skew > 0 { "ahead of" } else { "behind" };
+        let seconds = skew.unsigned_abs() / 1_000_000;
+        push(
+            Severity::Warning,
+            format!("its clock is {seconds} s {direction} the clock here"),
+            "check the time service of both sites: timedatectl status".to_owned(),
+        );
+    }
+    causes
+}
+
+/// What is wrong about a state, if anything is, and what to do about it.
+fn cause_of_state(site: &SiteView) -> Option<(Severity, String, String)> {
+    let name = &site.site;
+    let reason = site.last_error.as_ref();
+    let because = |text: &str| match reason {
+        Some(reason) => format!("{text}: {reason}"),
+        None => text.to_owned(),
+    };
+    Some(match site.state {
+        SiteState::CatchingUp | SiteState::Streaming | SiteState::Idle | SiteState::Parked => {
+            return None;
+        }
+        SiteState::Unknown => (
+            Severity::Warning,
+            "nothing is known of it yet".to_owned(),
+            "look again; if it stays so, look at the log of cfs-repl here".to_owned(),
+        ),
+        SiteState::Connecting => (
+            Severity::Warning,
+            because("not connected yet"),
+            "look again in some seconds".to_owned(),
+        ),
+        SiteState::NeverConnected => (
+            Severity::Critical,
+            because("never connected since cfs-repl started here"),
+            next_connection(site),
+        ),
+        SiteState::Backoff => (
+            Severity::Critical,
+            because("not connected"),
+            next_connection(site),
+        ),
+        SiteState::Stalled => stalled(site),
+        SiteState::Paused => (
+            Severity::Warning,
+            "paused by an operator".to_owned(),
+            format!("when it shall go on: cfs-repl sites resume {name}"),
+        ),
+        SiteState::Held => (
+            Severity::Critical,
+            because("the brake holds what comes from it"),
+            format!("make sure that it is meant, then: cfs-repl sites resume {name}"),
+        ),
+        SiteState::Fenced => (
+            Severity::Critical,
+            "it stayed away longer than the journal lasts".to_owned(),
+            "set it up again from a copy of this tree".to_owned(),
+        ),
+    })
+}
+
+fn next_connection(site: &SiteView) -> String {
+    let name = &site.site;
+    let error = site.last_error.as_deref().unwrap_or_default();
+    if error.contains("certificate") {
+        return format!(
+            "replace the certificate that the error names, here or at {name}, and restart cfs-repl there"
+        );
+    }
+    if site.endpoint.is_none() {
+        return format!(
+            "start cfs-repl at {name}, and check that its configuration has an endpoint of this site"
+        );
+    }
+    format!("check cfs-repl at {name} and the network in between; this site keeps trying")
+}
+
+fn stalled(site: &SiteView) -> (Severity, String, String) {
+    let behind = site.behind_entries.unwrap_or_default();
+    let waiting = site.waiting_entries.unwrap_or_default();
+    let (text, place) = if behind > 0 {
+        let entries = entries(behind);
+        (
+            format!("connected, {entries} not applied there, and nothing moves"),
+            format!("at {}", site.site),
+        )
+    } else {
+        let entries = entries(waiting);
+        (
+            format!("{entries} from it not applied here, and nothing moves"),
+            "here".to_owned(),
+        )
+    };
+    (
+        Severity::Critical,
+        text,
+        format!("look at the log of cfs-repl {place}: disk full, or the tree cannot be written?"),
+    )
+}
+
+fn entries(count: u64) -> String {
+    if count == 1 {
+        "1 entry".to_owned()
+    } else {
+        format!("{count} entries")
+    }
+}
+
+fn causes_here(sites: &[SiteView], tree: &TreeView, journal: &JournalView) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let mut warn = |text: String, next: &str| {
+        causes.push(Cause {
+            site: None,
+            severity: Severity::Warning,
+            text,
+            next: next.to_owned(),
+        });
+    };
+    if let Some(reason) = &journal.last_failure {
+        warn(
+            format!("the engine failed and was opened again from disk: {reason}"),
+            "look at the disk of the state folder and at the log of cfs-repl",
+        );
+    }
+    if let Some(budget) = journal.budget_bytes.filter(|budget| *budget > 0) {
+        let percent = journal.bytes.saturating_mul(100) / budget;
+        if percent >= JOURNAL_WARN_PERCENT {
+            warn(
+                format!("the journal takes {percent} % of its budget"),
+                "bring back the peer that is behind, or raise state.journal_budget",
+            );
+        }
+    }
+    let listed: usize = sites.iter().map(|site| site.parked.len()).sum();
+    if tree.parked > listed as u64 {
+        warn(
+            format!("{} cannot be applied here", plural(tree.parked, "inode")),
+            "correct what the log of cfs-repl names; it tries again",
+        );
+    }
+    if tree.diverged > 0 {
+        warn(
+            format!(
+                "{} here from what was replicated, and this site sends nothing",
+                if tree.diverged == 1 {
+                    "1 path differs".to_owned()
+                } else {
+                    format!("{} paths differ", tree.diverged)
+                }
+            ),
+            "make such changes at the primary site",
+        );
+    }
+    if tree.watch == Watch::Scanning {
+        warn(
+            "the kernel does not watch the whole tree: changes are found by scanning, later"
+                .to_owned(),
+            "raise the limit: sysctl fs.inotify.max_user_watches",
+        );
+    }
+    causes
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,421 @@
+//! The rules as a table: facts to state, and states to verdict, cause and next step.
+
+use super::super::view::ParkedView;
+use super::*;
+
+/// A peer that is connected and in step.
+const IN_STEP: SiteFacts = SiteFacts {
+    connection: Connection::Connected,
+    was_connected: true,
+    fenced: false,
+    held: false,
+    paused: false,
+    behind_entries: Some(0),
+    waiting_entries: Some(0),
+    lag_us: Some(0),
+    quiet_us: Some(STALL_US),
+    parked: 0,
+};
+
+#[test]
+fn the_state_follows_from_the_facts() {
+    let behind = SiteFacts {
+        behind_entries: Some(12),
+        lag_us: Some(STREAMING_LAG_MAX_US),
+        quiet_us: Some(STALL_US - 1),
+        ..IN_STEP
+    };
+    let away = SiteFacts {
+        connection: Connection::Waiting,
+        ..IN_STEP
+    };
+    let cases = [
+        ("in step", IN_STEP, SiteState::Idle),
+        (
+            "something parked",
+            SiteFacts {
+                parked: 1,
+                ..IN_STEP
+            },
+            SiteState::Parked,
+        ),
+        ("a little behind", behind, SiteState::Streaming),
+        (
+            "far behind",
+            SiteFacts {
+                lag_us: Some(STREAMING_LAG_MAX_US + 1),
+                ..behind
+            },
+            SiteState::CatchingUp,
+        ),
+        (
+            "behind by an unknown time",
+            SiteFacts {
+                lag_us: None,
+                ..behind
+            },
+            SiteState::CatchingUp,
+        ),
+        (
+            "behind without progress",
+            SiteFacts {
+                quiet_us: Some(STALL_US),
+                ..behind
+            },
+            SiteState::Stalled,
+        ),
+        (
+            "not applied here, without progress",
+            SiteFacts {
+                waiting_entries: Some(1),
+                ..IN_STEP
+            },
+            SiteState::Stalled,
+        ),
+        (
+            "progress not known",
+            SiteFacts {
+                quiet_us: None,
+                ..behind
+            },
+            SiteState::Streaming,
+        ),
+        (
+            "backlog not known",
+            SiteFacts {
+                behind_entries: None,
+                ..IN_STEP
+            },
+            SiteState::Unknown,
+        ),
+        (
+            "waiting not known",
+            SiteFacts {
+                waiting_entries: None,
+                ..IN_STEP
+            },
+            SiteState::Unknown,
+        ),
+        ("lost", away, SiteState::Backoff),
+        (
+            "never there",
+            SiteFacts {
+                was_connected: false,
+                ..away
+            },
+            SiteState::NeverConnected,
+        ),
+        (
+            "dialling",
+            SiteFacts {
+                connection: Connection::Connecting,
+                ..away
+            },
+            SiteState::Connecting,
+        ),
+        (
+            "paused while away",
+            SiteFacts {
+                paused: true,
+                ..away
+            },
+            SiteState::Paused,
+        ),
+        (
+            "held and paused",
+            SiteFacts {
+                held: true,
+                paused: true,
+                ..IN_STEP
+            },
+            SiteState::Held,
+        ),
+        (
+            "fenced and held",
+            SiteFacts {
+                fenced: true,
+                held: true,
+                ..away
+            },
+            SiteState::Fenced,
+        ),
+    ];
+    for (what, facts, state) in cases {
+        assert_eq!(state_of(&facts), state, "{what}");
+    }
+}
+
+fn site(name: &str, state: SiteState) -> SiteView {
+    SiteView {
+        site: name.to_owned(),
+        state,
+        endpoint: Some("host:7443".to_owned()),
+        ..SiteView::default()
+    }
+}
+
+fn tree() -> TreeView {
+    TreeView {
+        watch: Watch::Inotify,
+        last_scan_us: Some(1),
+        ..TreeView::default()
+    }
+}
+
+fn judged(sites: &[SiteView], tree: &TreeView) -> Judgement {
+    judge(
+        sites,
+        tree,
+        &JournalView::default(),
+        &ConflictCounts::default(),
+    )
+}
+
+#[test]
+fn one_peer_decides_the_verdict_and_names_the_next_step() {
+    let failing = |state, error: &str| SiteView {
+        last_error: Some(error.to_owned()),
+        ..site("iad-2", state)
+    };
+    let cases: &[(SiteView, Verdict, Option<Severity>, &str, &str)] = &[
+        (site("iad-2", SiteState::Idle), Verdict::Ok, None, "", ""),
+        (
+            site("iad-2", SiteState::Streaming),
+            Verdict::Ok,
+            None,
+            "",
+            "",
+        ),
+        (
+            site("iad-2", SiteState::CatchingUp),
+            Verdict::CatchingUp,
+            None,
+            "",
+            "",
+        ),
+        (
+            site("iad-2", SiteState::Unknown),
+            Verdict::Degraded,
+            Some(Severity::Warning),
+            "nothing is known",
+            "look again",
+        ),
+        (
+            site("iad-2", SiteState::Stalled),
+            Verdict::Stalled,
+            Some(Severity::Critical),
+            "nothing moves",
+            "the log of cfs-repl here",
+        ),
+        (
+            SiteView {
+                behind_entries: Some(1),
+                ..site("iad-2", SiteState::Stalled)
+            },
+            Verdict::Stalled,
+            Some(Severity::Critical),
+            "connected, 1 entry not applied there",
+            "the log of cfs-repl at iad-2",
+        ),
+        (
+            failing(SiteState::Backoff, "connection refused"),
+            Verdict::Down,
+            Some(Severity::Critical),
+            "not connected: connection refused",
+            "check cfs-repl at iad-2",
+        ),
+        (
+            failing(SiteState::Backoff, "peer refused our certificate: expired"),
+            Verdict::Down,
+            Some(Severity::Critical),
+            "certificate",
+            "replace the certificate",
+        ),
+        (
+            SiteView {
+                endpoint: None,
+                ..site("iad-2", SiteState::NeverConnected)
+            },
+            Verdict::Down,
+            Some(Severity::Critical),
+            "never connected",
+            "has an endpoint of this site",
+        ),
+        (
+            site("iad-2", SiteState::Connecting),
+            Verdict::Down,
+            Some(Severity::Warning),
+            "not connected yet",
+            "look again",
+        ),
+        (
+            site("iad-2", SiteState::Paused),
+            Verdict::Degraded,
+            Some(Severity::Warning),
+            "paused",
+            "cfs-repl sites resume iad-2",
+        ),
+        (
+            failing(SiteState::Held, "61 % of the files deleted"),
+            Verdict::Degraded,
+            Some(Severity::Critical),
+            "61 %",
+            "cfs-repl sites resume iad-2",
+        ),
+        (
+            site("iad-2", SiteState::Fenced),
+            Verdict::Degraded,
+            Some(Severity::Critical),
+            "longer than the journal",
+            "copy of this tree",
+        ),
+        (
+            SiteView {
+                parked: vec![ParkedView {
+                    reason: "name too long".to_owned(),
+                    ..ParkedView::default()
+                }],
+                ..site("iad-2", SiteState::Parked)
+            },
+            Verdict::Degraded,
+            Some(Severity::Warning),
+            "1 inode cannot be applied here, the first because: name too long",
+            "tries again",
+        ),
+        (
+            SiteView {
+                clock_skew_us: Some(-9_000_000),
+                ..site("iad-2", SiteState::Idle)
+            },
+            Verdict::Degraded,
+            Some(Severity::Warning),
+            "9 s behind",
+            "timedatectl",
+        ),
+    ];
+    for (view, verdict, severity, text, next) in cases {
+        let judgement = judged(std::slice::from_ref(view), &tree());
+        assert_eq!(judgement.verdict, *verdict, "{view:?}");
+        let cause = judgement.causes.first();
+        assert_eq!(cause.map(|cause| cause.severity), *severity, "{view:?}");
+        if let Some(cause) = cause {
+            assert_eq!(cause.site.as_deref(), Some("iad-2"));
+            assert!(cause.text.contains(text), "{cause:?}");
+            assert!(cause.next.contains(next), "{cause:?}");
+        }
+    }
+}
+
+#[test]
+fn every_state_has_a_rule_and_bad_ones_have_a_cause() {
+    for state in SiteState::ALL {
+        let judgement = judged(&[site("a", *state)], &tree());
+        let good = matches!(judgement.verdict, Verdict::Ok | Verdict::CatchingUp);
+        assert_eq!(good, judgement.causes.is_empty(), "{state}");
+        assert_ne!(judgement.verdict, Verdict::Unknown);
+    }
+}
+
+#[test]
+fn one_lost_peer_of_three_degrades_and_all_lost_are_down() {
+    let mixed = [
+        site("a", SiteState::Paused),
+        site("b", SiteState::Backoff),
+        site("c", SiteState::Streaming),
+    ];
+    let conflicts = ConflictCounts { open: 7, total: 9 };
+    let judgement = judge(&mixed, &tree(), &JournalView::default(), &conflicts);
+    assert_eq!(judgement.verdict, Verdict::Degraded);
+    assert_eq!(
+        judgement.summary,
+        "1 of 3 peers not reached · 1 of 3 peers stopped · 7 conflicts unacknowledged"
+    );
+    let order: Vec<_> = judgement
+        .causes
+        .iter()
+        .map(|cause| cause.site.as_deref())
+        .collect();
+    assert_eq!(order, [Some("b"), Some("a")], "worst first");
+
+    let lost = [
+        site("a", SiteState::NeverConnected),
+        site("b", SiteState::Backoff),
+    ];
+    assert_eq!(judged(&lost, &tree()).verdict, Verdict::Down);
+}
+
+#[test]
+fn open_conflicts_are_told_and_do_not_spoil_the_verdict() {
+    let conflicts = ConflictCounts { open: 1, total: 1 };
+    let sites = [site("a", SiteState::Idle)];
+    let judgement = judge(&sites, &tree(), &JournalView::default(), &conflicts);
+    assert_eq!(judgement.verdict, Verdict::Ok);
+    assert_eq!(
+        judgement.summary,
+        "1 peer in step · 1 conflict unacknowledged"
+    );
+}
+
+#[test]
+fn a_tree_that_was_never_scanned_is_not_ok() {
+    let tree = TreeView {
+        last_scan_us: None,
+        ..tree()
+    };
+    let judgement = judged(&[site("a", SiteState::Idle)], &tree);
+    assert_eq!(judgement.verdict, Verdict::CatchingUp);
+    assert_eq!(judgement.summary, "1 peer in step · first scan under way");
+}
+
+#[test]
+fn a_site_without_peers_is_ok_and_says_so() {
+    let judgement = judged(&[], &tree());
+    assert_eq!(judgement.verdict, Verdict::Ok);
+    assert_eq!(judgement.summary, "no peers are configured");
+}
+
+#[test]
+fn troubles_of_this_site_are_causes_too() {
+    let journal = JournalView {
+        bytes: 80,
+        budget_bytes: Some(100),
+        last_failure: Some("fsync failed".to_owned()),
+        ..JournalView::default()
+    };
+    let tree = TreeView {
+        watch: Watch::Scanning,
+        parked: 2,
+        diverged: 1,
+        ..tree()
+    };
+    let judgement = judge(
+        &[site("a", SiteState::Idle)],
+        &tree,
+        &journal,
+        &ConflictCounts::default(),
+    );
+    let told: Vec<&str> = judgement
+        .causes
+        .iter()
+        .map(|cause| cause.text.as_str())
+        .collect();
+    let expected = [
+        "fsync failed",
+        "80 %",
+        "2 inodes",
+        "1 path differs",
+        "scanning",
+    ];
+    assert_eq!(told.len(), expected.len(), "{told:?}");
+    for (text, part) in told.iter().zip(expected) {
+        assert!(text.contains(part), "{text}");
+    }
+    assert_eq!(judgement.verdict, Verdict::Degraded);
+    let quiet = JournalView {
+        bytes: 79,
+        budget_bytes: Some(100),
+        ..JournalView::default()
+    };
+    let judgement = judge(&[], &self::tree(), &quiet, &ConflictCounts::default());
+    assert!(judgement.causes.is_empty());
+}

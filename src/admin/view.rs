@@ -1,0 +1,488 @@
+//! Pure: what operators and scripts are told: the types whose JSON is the contract, only added to.
+//!
+//! Unknown is null, never zero. Numbers that use all 64 bits are strings in JSON, because common readers round them.
+//! A time stands there twice, as RFC 3339 (`_at`) and in microseconds (`_us`). A path is bytes: in JSON it is text,
+//! with a second key `_hex` that is null unless the bytes are no UTF-8.
+
+use std::fmt;
+
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
+
+use crate::clock::{self, TimestampUs};
+
+/// Most parked inodes that are listed for a site; `tree.parked` counts all.
+pub const PARKED_SHOWN_MAX: usize = 100;
+
+/// Defines an enum whose variants have one word each, the same in JSON, tables and metrics.
+macro_rules! words {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+        pub enum $name { $($(#[$doc])* $variant,)+ }
+
+        impl $name {
+            /// Every one.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The word for people and scripts.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.word())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.word())
+            }
+        }
+    };
+}
+
+/// Defines how a time is written under two keys.
+macro_rules! moments {
+    ($($name:ident: $at:literal $us:literal;)+) => {$(
+        fn $name<S: Serializer>(
+            time: &(impl Into<Option<TimestampUs>> + Copy),
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            let us: Option<TimestampUs> = (*time).into();
+            let mut map = serializer.serialize_map(Some(2))?;
+            map.serialize_entry($at, &us.and_then(clock::rfc3339))?;
+            map.serialize_entry($us, &us)?;
+            map.end()
+        }
+    )+};
+}
+
+/// Defines how a path is written under two keys.
+macro_rules! paths {
+    ($($name:ident: $text:literal $hex:literal;)+) => {$(
+        fn $name<S: Serializer>(
+            path: &(impl Clone + Into<Option<Vec<u8>>>),
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            let bytes: Option<Vec<u8>> = path.clone().into();
+            let mut map = serializer.serialize_map(Some(2))?;
+            map.serialize_entry($text, &bytes.as_deref().map(path_text))?;
+            map.serialize_entry($hex, &bytes.as_deref().and_then(hex_unless_text))?;
+            map.end()
+        }
+    )+};
+}
+
+words! {
+    /// The whole in one word.
+    Verdict {
+        /// Not known, or newer than the reader.
+        #[default]
+        Unknown = "unknown",
+        /// Every peer is connected and has what it should have.
+        Ok = "ok",
+        /// Every peer is connected, and at least one is still fetching what it missed.
+        CatchingUp = "catching_up",
+        /// Something needs a look; the rest goes on.
+        Degraded = "degraded",
+        /// A connected peer has work and makes no progress.
+        Stalled = "stalled",
+        /// No peer is reached.
+        Down = "down",
+    }
+}
+
+words! {
+    /// How bad a cause is.
+    Severity {
+        /// Worth a look.
+        #[default]
+        Warning = "warning",
+        /// Needs a human.
+        Critical = "critical",
+    }
+}
+
+words! {
+    /// Where a peer stands.
+    SiteState {
+        /// Not known: no report yet, or a state that is newer than the reader.
+        #[default]
+        Unknown = "unknown",
+        /// No connection since the daemon started.
+        NeverConnected = "never_connected",
+        /// An attempt is under way.
+        Connecting = "connecting",
+        /// Connected and well behind.
+        CatchingUp = "catching_up",
+        /// Connected, and changes arrive as they happen.
+        Streaming = "streaming",
+        /// Connected, and nothing is outstanding.
+        Idle = "idle",
+        /// Connected, something is outstanding, and nothing moves.
+        Stalled = "stalled",
+        /// Not connected; the next attempt waits.
+        Backoff = "backoff",
+        /// An operator stopped the exchange.
+        Paused = "paused",
+        /// The brake holds what comes from it until an operator resumes it.
+        Held = "held",
+        /// Everything is in step, but for what cannot be applied.
+        Parked = "parked",
+        /// It stayed away too long; it comes back only by a snapshot.
+        Fenced = "fenced",
+    }
+}
+
+words! {
+    /// How changes of the tree are noticed.
+    Watch {
+        /// Not known.
+        #[default]
+        Unknown = "unknown",
+        /// The kernel tells, and a slow scan makes sure.
+        Inotify = "inotify",
+        /// The kernel does not tell all; the tree is scanned.
+        Scanning = "scanning",
+    }
+}
+
+/// A lag in time. Its JSON is two keys: `lag_us`, null when unknown, and `lag_state`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Lag {
+    /// It cannot be known.
+    #[default]
+    Unknown,
+    /// It is that many microseconds.
+    Known(u64),
+    /// It is at least that many microseconds.
+    AtLeast(u64),
+}
+
+impl Lag {
+    /// The number, if there is one.
+    #[must_use]
+    pub const fn us(self) -> Option<u64> {
+        match self {
+            Self::Unknown => None,
+            Self::Known(us) | Self::AtLeast(us) => Some(us),
+        }
+    }
+
+    /// What the number is worth.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Known(_) => "known",
+            Self::AtLeast(_) => "lower_bound",
+        }
+    }
+}
+
+impl Serialize for Lag {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("lag_us", &self.us())?;
+        map.serialize_entry("lag_state", self.word())?;
+        map.end()
+    }
+}
+
+/// What an operator asks first. Verdict, summary and causes come from [`super::verdict::judge`].
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct StatusView {
+    /// The whole in one word.
+    pub verdict: Verdict,
+    /// The whole in one line, for people.
+    pub summary: String,
+    /// Why the verdict is not better, worst first.
+    pub causes: Vec<Cause>,
+    /// Name of the site that answers.
+    pub site: String,
+    /// Its number.
+    pub site_id: u64,
+    /// The other sites, by name.
+    pub sites: Vec<SiteView>,
+    /// The journal of the site that answers.
+    pub journal: JournalView,
+    /// Conflicts in numbers.
+    pub conflicts: ConflictCounts,
+    /// The tree that is kept in step.
+    pub tree: TreeView,
+    /// Version of the daemon.
+    pub version: String,
+    /// Time since the daemon started.
+    pub uptime_us: u64,
+}
+
+/// Why a verdict is not better.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Cause {
+    /// The peer that it concerns; null: this site itself.
+    pub site: Option<String>,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong.
+    pub text: String,
+    /// What to do about it, a command where there is one.
+    pub next: String,
+}
+
+/// One peer.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct SiteView {
+    /// Its name.
+    pub site: String,
+    /// Its number.
+    pub site_id: u64,
+    /// Where it stands.
+    pub state: SiteState,
+    /// Endpoint of the connection or of the last attempt; null: it dials this site.
+    pub endpoint: Option<String>,
+    /// Why the last attempt or connection failed, or why it is held; null: nothing to tell.
+    pub last_error: Option<String>,
+    /// How far it is behind this site.
+    #[serde(flatten)]
+    pub lag: Lag,
+    /// Entries that it has not applied; null: not known.
+    pub behind_entries: Option<u64>,
+    /// Bytes of the journal that it has not received; null: not known.
+    pub behind_bytes: Option<u64>,
+    /// Its entries that were received here and are not applied here; null: not known.
+    pub waiting_entries: Option<u64>,
+    /// Its changes that cannot be applied here, at most [`PARKED_SHOWN_MAX`].
+    pub parked: Vec<ParkedView>,
+    /// Its clock minus this site's; null: not known.
+    pub clock_skew_us: Option<i64>,
+}
+
+/// An inode that cannot be applied for a reason of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct ParkedView {
+    /// The inode.
+    #[serde(serialize_with = "id")]
+    pub inode: u64,
+    /// Its path below the root; null: it has none here.
+    #[serde(flatten, serialize_with = "path")]
+    pub path: Option<Vec<u8>>,
+    /// Why it cannot be applied.
+    pub reason: String,
+}
+
+/// The journal of the site that answers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct JournalView {
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Bytes that it may take; null: not told.
+    pub budget_bytes: Option<u64>,
+    /// Entries written since the journal was created.
+    pub head_entries: u64,
+    /// Why the engine had to be opened again, if it had to since the daemon started.
+    pub last_failure: Option<String>,
+}
+
+/// Conflicts in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct ConflictCounts {
+    /// Those that still matter and nobody acknowledged.
+    pub open: u64,
+    /// All on record.
+    pub total: u64,
+}
+
+/// The tree that is kept in step.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct TreeView {
+    /// Its root.
+    #[serde(flatten, serialize_with = "root")]
+    pub root: Vec<u8>,
+    /// How changes are noticed.
+    pub watch: Watch,
+    /// End of the last whole scan; null: none yet.
+    #[serde(flatten, serialize_with = "last_scan")]
+    pub last_scan_us: Option<TimestampUs>,
+    /// Inodes that cannot be applied.
+    pub parked: u64,
+    /// Files that are put off because programs keep writing them.
+    pub busy: u64,
+    /// Paths that differ from the merged state and are not sent: the site only applies.
+    pub diverged: u64,
+}
+
+/// How far each peer is behind.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct LagView {
+    /// Name of the site that answers.
+    pub site: String,
+    /// One row for each peer, by name.
+    pub sites: Vec<SiteLag>,
+}
+
+/// How far one peer is behind.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct SiteLag {
+    /// Its name.
+    pub site: String,
+    /// Its number.
+    pub site_id: u64,
+    /// Where it stands.
+    pub state: SiteState,
+    /// How far it is behind this site.
+    #[serde(flatten)]
+    pub lag: Lag,
+    /// Entries that it has not applied; null: not known.
+    pub behind_entries: Option<u64>,
+    /// Bytes of the journal that it has not received; null: not known.
+    pub behind_bytes: Option<u64>,
+    /// Time of the oldest entry that it has not applied; null: none, or not known.
+    #[serde(flatten, serialize_with = "oldest_unacked")]
+    pub oldest_unacked_us: Option<TimestampUs>,
+    /// Its clock minus this site's; null: not known.
+    pub clock_skew_us: Option<i64>,
+    /// How far this site is behind it.
+    pub inbound: InboundLag,
+}
+
+/// How far the answering site is behind a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct InboundLag {
+    /// In time.
+    #[serde(flatten)]
+    pub lag: Lag,
+    /// Entries received and not applied; null: not known.
+    pub waiting_entries: Option<u64>,
+}
+
+/// Two sites changed the same register, and neither had seen the other.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct ConflictView {
+    /// Its id, the same on every site.
+    pub id: String,
+    /// What kind, as a word.
+    pub kind: String,
+    /// Path of the inode below the root; null: it has none here.
+    #[serde(flatten, serialize_with = "path")]
+    pub path: Option<Vec<u8>>,
+    /// The inode.
+    #[serde(serialize_with = "id")]
+    pub inode: u64,
+    /// The register, as a word.
+    pub register: String,
+    /// The version shown; null: nothing took the place of the loser.
+    pub winner: Option<VersionView>,
+    /// The version that lost.
+    pub loser: VersionView,
+    /// Time between both; null: there is no winner.
+    pub gap_us: Option<u64>,
+    /// When the answering site noticed.
+    #[serde(flatten, serialize_with = "detected")]
+    pub detected_us: TimestampUs,
+    /// Bytes of content that lost; null: none were, or it is not known.
+    pub lost_bytes: Option<u64>,
+    /// A later version that had seen the loser settled it.
+    pub superseded: bool,
+    /// That an operator looked at it; null: nobody did.
+    pub ack: Option<AckView>,
+}
+
+impl ConflictView {
+    /// Still matters, and nobody acknowledged it.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        !self.superseded && self.ack.is_none()
+    }
+}
+
+/// A version of a register.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct VersionView {
+    /// Name of the site that wrote it; null: that site is not known here.
+    pub site: Option<String>,
+    /// Its number.
+    pub site_id: u64,
+    /// The entry's stream.
+    pub stream: u32,
+    /// The entry's seq.
+    #[serde(serialize_with = "id")]
+    pub seq: u64,
+    /// Its stamp.
+    #[serde(flatten, serialize_with = "timestamp")]
+    pub timestamp_us: TimestampUs,
+}
+
+/// An operator looked at a conflict.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct AckView {
+    /// Who.
+    pub by: String,
+    /// Why; may be empty.
+    pub note: String,
+    /// When.
+    #[serde(flatten, serialize_with = "acked")]
+    pub at_us: TimestampUs,
+}
+
+/// What was put back.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct RestoredView {
+    /// The whole id of the conflict.
+    pub id: String,
+    /// Where it is, below the root.
+    #[serde(flatten, serialize_with = "path")]
+    pub path: Vec<u8>,
+}
+
+/// What was resumed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct ResumedView {
+    /// Name of the peer.
+    pub site: String,
+    /// False: it was neither held nor paused, and nothing changed.
+    pub changed: bool,
+}
+
+/// A path as text: valid UTF-8 as it is, every other byte as `\xNN`. Control characters are left as they are, since
+/// JSON escapes them itself; who writes to a terminal escapes them.
+#[must_use]
+pub fn path_text(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+fn hex_unless_text(bytes: &[u8]) -> Option<String> {
+    let is_text = std::str::from_utf8(bytes).is_ok();
+    (!is_text).then(|| bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn id<S: Serializer>(id: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
+}
+
+moments! {
+    last_scan: "last_scan_at" "last_scan_us";
+    oldest_unacked: "oldest_unacked_at" "oldest_unacked_us";
+    detected: "detected_at" "detected_us";
+    timestamp: "timestamp_at" "timestamp_us";
+    acked: "acked_at" "acked_us";
+}
+
+paths! {
+    path: "path" "path_hex";
+    root: "root" "root_hex";
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

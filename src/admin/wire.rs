@@ -1,0 +1,455 @@
+//! Pure: views to messages and back.
+//!
+//! A word that this build does not know, because the daemon is newer, becomes the unknown one; a part that every
+//! daemon sends and that is missing is an error, because a default would be a lie.
+
+use bytes::Bytes;
+
+use super::view::{
+    AckView, Cause, ConflictCounts, ConflictView, InboundLag, JournalView, Lag, LagView,
+    ParkedView, RestoredView, ResumedView, Severity, SiteLag, SiteState, SiteView, StatusView,
+    TreeView, Verdict, VersionView, Watch,
+};
+use crate::proto::admin as pb;
+
+/// An answer that lacks a part; names the field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Missing(pub(super) &'static str);
+
+type Result<T> = std::result::Result<T, Missing>;
+
+/// Pairs of a word of ours and its number on the wire, both ways in one place.
+macro_rules! numbers {
+    ($to:ident, $from:ident, $word:ident, $number:ident { $($a:ident = $b:ident,)+ } else $unknown:ident = $zero:ident) => {
+        fn $to(word: $word) -> i32 {
+            let number = match word {
+                $($word::$a => pb::$number::$b,)+
+                $word::$unknown => pb::$number::$zero,
+            };
+            number.into()
+        }
+
+        fn $from(number: i32) -> $word {
+            match pb::$number::try_from(number) {
+                $(Ok(pb::$number::$b) => $word::$a,)+
+                Ok(pb::$number::$zero) | Err(_) => $word::$unknown,
+            }
+        }
+    };
+}
+
+numbers! {
+    verdict_to, verdict_from, Verdict, Verdict {
+        Ok = Ok,
+        CatchingUp = CatchingUp,
+        Degraded = Degraded,
+        Stalled = Stalled,
+        Down = Down,
+    } else Unknown = Unspecified
+}
+
+numbers! {
+    state_to, state_from, SiteState, SiteState {
+        NeverConnected = NeverConnected,
+        Connecting = Connecting,
+        CatchingUp = CatchingUp,
+        Streaming = Streaming,
+        Idle = Idle,
+        Stalled = Stalled,
+        Backoff = Backoff,
+        Paused = Paused,
+        Held = Held,
+        Parked = Parked,
+        Fenced = Fenced,
+    } else Unknown = Unspecified
+}
+
+numbers! {
+    watch_to, watch_from, Watch, Watch {
+        Inotify = Inotify,
+        Scanning = Scanning,
+    } else Unknown = Unspecified
+}
+
+fn severity_to(severity: Severity) -> i32 {
+    let number = match severity {
+        Severity::Warning => pb::Severity::Warning,
+        Severity::Critical => pb::Severity::Critical,
+    };
+    number.into()
+}
+
+fn severity_from(number: i32) -> Severity {
+    match pb::Severity::try_from(number) {
+        Ok(pb::Severity::Critical) => Severity::Critical,
+        Ok(pb::Severity::Warning | pb::Severity::Unspecified) | Err(_) => Severity::Warning,
+    }
+}
+
+fn lag_to(lag: Lag) -> Option<pb::Lag> {
+    let state = match lag {
+        Lag::Unknown => pb::LagState::Unspecified,
+        Lag::Known(_) => pb::LagState::Known,
+        Lag::AtLeast(_) => pb::LagState::LowerBound,
+    };
+    Some(pb::Lag {
+        state: state.into(),
+        us: lag.us(),
+    })
+}
+
+fn lag_from(lag: Option<pb::Lag>) -> Lag {
+    let Some(pb::Lag {
+        state,
+        us: Some(us),
+    }) = lag
+    else {
+        return Lag::Unknown;
+    };
+    match pb::LagState::try_from(state) {
+        Ok(pb::LagState::Known) => Lag::Known(us),
+        Ok(pb::LagState::LowerBound) => Lag::AtLeast(us),
+        Ok(pb::LagState::Unspecified) | Err(_) => Lag::Unknown,
+    }
+}
+
+pub(super) fn status_to(view: StatusView) -> pb::StatusReply {
+    pb::StatusReply {
+        verdict: verdict_to(view.verdict),
+        summary: view.summary,
+        causes: view.causes.into_iter().map(cause_to).collect(),
+        site: view.site,
+        site_id: view.site_id,
+        sites: view.sites.into_iter().map(site_to).collect(),
+        journal: Some(journal_to(view.journal)),
+        conflicts: Some(pb::ConflictCounts {
+            open: view.conflicts.open,
+            total: view.conflicts.total,
+        }),
+        tree: Some(tree_to(view.tree)),
+        version: view.version,
+        uptime_us: view.uptime_us,
+    }
+}
+
+pub(super) fn status_from(reply: pb::StatusReply) -> Result<StatusView> {
+    let conflicts = reply.conflicts.ok_or(Missing("conflicts"))?;
+    Ok(StatusView {
+        verdict: verdict_from(reply.verdict),
+        summary: reply.summary,
+        causes: reply.causes.into_iter().map(cause_from).collect(),
+        site: reply.site,
+        site_id: reply.site_id,
+        sites: reply.sites.into_iter().map(site_from).collect(),
+        journal: journal_from(reply.journal.ok_or(Missing("journal"))?),
+        conflicts: ConflictCounts {
+            open: conflicts.open,
+            total: conflicts.total,
+        },
+        tree: tree_from(reply.tree.ok_or(Missing("tree"))?),
+        version: reply.version,
+        uptime_us: reply.uptime_us,
+    })
+}
+
+fn cause_to(cause: Cause) -> pb::Cause {
+    pb::Cause {
+        site: cause.site,
+        severity: severity_to(cause.severity),
+        text: cause.text,
+        next: cause.next,
+    }
+}
+
+fn cause_from(cause: pb::Cause) -> Cause {
+    Cause {
+        site: cause.site,
+        severity: severity_from(cause.severity),
+        text: cause.text,
+        next: cause.next,
+    }
+}
+
+fn site_to(site: SiteView) -> pb::SiteStatus {
+    pb::SiteStatus {
+        site: site.site,
+        site_id: site.site_id,
+        state: state_to(site.state),
+        endpoint: site.endpoint,
+        last_error: site.last_error,
+        lag: lag_to(site.lag),
+        behind_entries: site.behind_entries,
+        behind_bytes: site.behind_bytes,
+        waiting_entries: site.waiting_entries,
+        parked: site.parked.into_iter().map(parked_to).collect(),
+        clock_skew_us: site.clock_skew_us,
+    }
+}
+
+fn site_from(site: pb::SiteStatus) -> SiteView {
+    SiteView {
+        site: site.site,
+        site_id: site.site_id,
+        state: state_from(site.state),
+        endpoint: site.endpoint,
+        last_error: site.last_error,
+        lag: lag_from(site.lag),
+        behind_entries: site.behind_entries,
+        behind_bytes: site.behind_bytes,
+        waiting_entries: site.waiting_entries,
+        parked: site.parked.into_iter().map(parked_from).collect(),
+        clock_skew_us: site.clock_skew_us,
+    }
+}
+
+fn parked_to(parked: ParkedView) -> pb::Parked {
+    pb::Parked {
+        inode: parked.inode,
+        path: parked.path.map(Bytes::from),
+        reason: parked.reason,
+    }
+}
+
+fn parked_from(parked: pb::Parked) -> ParkedView {
+    ParkedView {
+        inode: parked.inode,
+        path: parked.path.map(Vec::from),
+        reason: parked.reason,
+    }
+}
+
+fn journal_to(journal: JournalView) -> pb::JournalStatus {
+    pb::JournalStatus {
+        bytes: journal.bytes,
+        head_entries: journal.head_entries,
+        budget_bytes: journal.budget_bytes,
+        last_failure: journal.last_failure,
+    }
+}
+
+fn journal_from(journal: pb::JournalStatus) -> JournalView {
+    JournalView {
+        bytes: journal.bytes,
+        budget_bytes: journal.budget_bytes,
+        head_entries: journal.head_entries,
+        last_failure: journal.last_failure,
+    }
+}
+
+fn tree_to(tree: TreeView) -> pb::TreeStatus {
+    pb::TreeStatus {
+        root: tree.root.into(),
+        watch: watch_to(tree.watch),
+        last_scan_us: tree.last_scan_us,
+        parked: tree.parked,
+        busy: tree.busy,
+        diverged: tree.diverged,
+    }
+}
+
+fn tree_from(tree: pb::TreeStatus) -> TreeView {
+    TreeView {
+        root: tree.root.into(),
+        watch: watch_from(tree.watch),
+        last_scan_us: tree.last_scan_us,
+        parked: tree.parked,
+        busy: tree.busy,
+        diverged: tree.diverged,
+    }
+}
+
+pub(super) fn lags_to(view: LagView) -> pb::LagReply {
+    let sites = view.sites.into_iter().map(|site| pb::SiteLag {
+        site: site.site,
+        site_id: site.site_id,
+        state: state_to(site.state),
+        lag: lag_to(site.lag),
+        behind_entries: site.behind_entries,
+        behind_bytes: site.behind_bytes,
+        oldest_unacked_us: site.oldest_unacked_us,
+        clock_skew_us: site.clock_skew_us,
+        inbound_lag: lag_to(site.inbound.lag),
+        inbound_waiting_entries: site.inbound.waiting_entries,
+    });
+    pb::LagReply {
+        site: view.site,
+        sites: sites.collect(),
+    }
+}
+
+pub(super) fn lags_from(reply: pb::LagReply) -> LagView {
+    let sites = reply.sites.into_iter().map(|site| SiteLag {
+        site: site.site,
+        site_id: site.site_id,
+        state: state_from(site.state),
+        lag: lag_from(site.lag),
+        behind_entries: site.behind_entries,
+        behind_bytes: site.behind_bytes,
+        oldest_unacked_us: site.oldest_unacked_us,
+        clock_skew_us: site.clock_skew_us,
+        inbound: InboundLag {
+            lag: lag_from(site.inbound_lag),
+            waiting_entries: site.inbound_waiting_entries,
+        },
+    });
+    LagView {
+        site: reply.site,
+        sites: sites.collect(),
+    }
+}
+
+pub(super) fn conflict_to(view: ConflictView) -> pb::Conflict {
+    pb::Conflict {
+        id: view.id,
+        kind: view.kind,
+        path: view.path.map(Bytes::from),
+        inode: view.inode,
+        register: view.register,
+        winner: view.winner.map(version_to),
+        loser: Some(version_to(view.loser)),
+        gap_us: view.gap_us,
+        detected_us: view.detected_us,
+        lost_bytes: view.lost_bytes,
+        superseded: view.superseded,
+        ack: view.ack.map(|ack| pb::Ack {
+            by: ack.by,
+            note: ack.note,
+            at_us: ack.at_us,
+        }),
+    }
+}
+
+pub(super) fn conflict_from(conflict: pb::Conflict) -> Result<ConflictView> {
+    Ok(ConflictView {
+        id: conflict.id,
+        kind: conflict.kind,
+        path: conflict.path.map(Vec::from),
+        inode: conflict.inode,
+        register: conflict.register,
+        winner: conflict.winner.map(version_from),
+        loser: version_from(conflict.loser.ok_or(Missing("loser"))?),
+        gap_us: conflict.gap_us,
+        detected_us: conflict.detected_us,
+        lost_bytes: conflict.lost_bytes,
+        superseded: conflict.superseded,
+        ack: conflict.ack.map(|ack| AckView {
+            by: ack.by,
+            note: ack.note,
+            at_us: ack.at_us,
+        }),
+    })
+}
+
+fn version_to(version: VersionView) -> pb::Version {
+    pb::Version {
+        site: version.site,
+        site_id: version.site_id,
+        stream: version.stream,
+        seq: version.seq,
+        timestamp_us: version.timestamp_us,
+    }
+}
+
+fn version_from(version: pb::Version) -> VersionView {
+    VersionView {
+        site: version.site,
+        site_id: version.site_id,
+        stream: version.stream,
+        seq: version.seq,
+        timestamp_us: version.timestamp_us,
+    }
+}
+
+pub(super) fn restored_to(view: RestoredView) -> pb::RestoreConflictReply {
+    pb::RestoreConflictReply {
+        id: view.id,
+        path: view.path.into(),
+    }
+}
+
+pub(super) fn restored_from(reply: pb::RestoreConflictReply) -> RestoredView {
+    RestoredView {
+        id: reply.id,
+        path: reply.path.into(),
+    }
+}
+
+pub(super) fn resumed_to(view: ResumedView) -> pb::ResumeSiteReply {
+    pb::ResumeSiteReply {
+        site: view.site,
+        changed: view.changed,
+    }
+}
+
+pub(super) fn resumed_from(reply: pb::ResumeSiteReply) -> ResumedView {
+    ResumedView {
+        site: reply.site,
+        changed: reply.changed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::view::tests::{conflict, lag, status};
+    use super::*;
+
+    #[test]
+    fn every_view_comes_back_as_it_was() {
+        assert_eq!(status_from(status_to(status())), Ok(status()));
+        assert_eq!(lags_from(lags_to(lag())), lag());
+        assert_eq!(conflict_from(conflict_to(conflict())), Ok(conflict()));
+    }
+
+    #[test]
+    fn every_word_comes_back_as_it_was() {
+        for word in Verdict::ALL {
+            assert_eq!(verdict_from(verdict_to(*word)), *word);
+        }
+        for word in SiteState::ALL {
+            assert_eq!(state_from(state_to(*word)), *word);
+        }
+        for word in Watch::ALL {
+            assert_eq!(watch_from(watch_to(*word)), *word);
+        }
+        for word in Severity::ALL {
+            assert_eq!(severity_from(severity_to(*word)), *word);
+        }
+        for lag in [Lag::Unknown, Lag::Known(0), Lag::AtLeast(7)] {
+            assert_eq!(lag_from(lag_to(lag)), lag);
+        }
+    }
+
+    #[test]
+    fn a_word_on_the_wire_is_the_word_in_json() {
+        for word in SiteState::ALL.iter().skip(1) {
+            let number = pb::SiteState::try_from(state_to(*word)).unwrap();
+            let name = number.as_str_name().to_lowercase();
+            assert_eq!(name, format!("site_state_{word}"));
+        }
+        for word in Verdict::ALL.iter().skip(1) {
+            let number = pb::Verdict::try_from(verdict_to(*word)).unwrap();
+            assert_eq!(
+                number.as_str_name().to_lowercase(),
+                format!("verdict_{word}")
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_newer_daemon_says_is_unknown_and_what_lacks_is_an_error() {
+        assert_eq!(verdict_from(99), Verdict::Unknown);
+        assert_eq!(state_from(99), SiteState::Unknown);
+        assert_eq!(severity_from(99), Severity::Warning);
+        let newer = pb::Lag {
+            state: 99,
+            us: Some(1),
+        };
+        assert_eq!(lag_from(Some(newer)), Lag::Unknown);
+        let mut reply = status_to(status());
+        reply.tree = None;
+        assert_eq!(status_from(reply), Err(Missing("tree")));
+        let mut reply = conflict_to(conflict());
+        reply.loser = None;
+        assert_eq!(conflict_from(reply), Err(Missing("loser")));
+    }
+}
