@@ -62,7 +62,7 @@ fn the_demo_ends_with_equal_trees_and_leaves_nothing_behind() {
     for step in [
         "first copy",
         "edits on both",
-        "later edit won",
+        "edited at site-b",
         "kill -9",
         "equal: ",
     ] {

@@ -29,8 +29,8 @@ const BURST_FILES: usize = 200;
 const BURST_BEFORE_KILL: usize = 100;
 /// Between two files of the burst: long enough that the daemon notices some before it is killed.
 const BURST_PAUSE: Duration = Duration::from_millis(5);
-/// For an edit to be journaled before the other site comes back: beyond the time for which open files are put off
-/// (`tree.settle`, 1 s). Without it the conflict would be an ordinary edit now and then.
+/// For an edit to be journaled before the other side's: beyond the time for which open files are put off
+/// (`tree.settle`, 1 s). Without it nobody could say which of them is the later one.
 const NOTICED: Duration = Duration::from_secs(2);
 
 /// Start two sites on this machine and watch them keep in step
@@ -174,11 +174,10 @@ impl Demo<'_> {
             daemon.stop(self.interrupt)?;
         }
         self.b = None;
-        self.step("site-b stopped; the same file is now edited on both sides");
-        for (at_a, site) in [(true, "site-a"), (false, "site-b")] {
-            self.samples(at_a).write_shared(site)?;
-        }
+        self.step("site-b stopped; the same file is edited at site-a, and then at site-b");
+        self.samples(true).write_shared("site-a")?;
         self.interrupt.pause(NOTICED)?;
+        self.samples(false).write_shared("site-b")?;
         self.b = Some(Daemon::start(&self.lab.b)?);
         self.step("site-b started again");
         self.wait("conflict")?;
@@ -186,7 +185,7 @@ impl Demo<'_> {
         let file = self.samples(true).shared_path();
         let file = file.strip_prefix(&self.lab.a.tree).unwrap_or(&file);
         self.step(&format!(
-            "the later edit won at both: {} is \"{}\"",
+            "the same edit won at both: {} is \"{}\"",
             file.display(),
             winner.trim_end()
         ));
