@@ -59,4 +59,7 @@ pub trait ContentSource: Send {
     /// # Errors
     /// When the request cannot be recorded.
     fn want(&mut self, version: &ContentVersion, hashes: &[BlobHash]) -> Result<()>;
+
+    /// Whether an answer to [`ContentSource::want`] came since this was last asked: worth another try then.
+    fn has_news(&mut self) -> bool;
 }

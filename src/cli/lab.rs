@@ -129,8 +129,9 @@ impl Lab {
         self.b.make_folders()?;
         self.certify()?;
         let [port_a, port_b] = free_ports()?;
-        self.configure(&self.a, port_a, (&self.b, port_b))?;
-        self.configure(&self.b, port_b, (&self.a, port_a))
+        // One of them dials, as where the other side has no address: site-b, which comes second.
+        self.configure(&self.a, port_a, (&self.b, None))?;
+        self.configure(&self.b, port_b, (&self.a, Some(port_a)))
     }
 
     fn tls(&self) -> PathBuf {
@@ -154,8 +155,13 @@ impl Lab {
         fs::rename(&half, &tls).map_err(|e| ReplError::io("rename folder", &half, e).into())
     }
 
-    fn configure(&self, site: &Site, port: u16, peer: (&Site, u16)) -> Result<(), CliError> {
-        let (peer, peer_port) = peer;
+    fn configure(
+        &self,
+        site: &Site,
+        port: u16,
+        peer: (&Site, Option<u16>),
+    ) -> Result<(), CliError> {
+        let (peer, dialled) = peer;
         let text = Config::example(&Example {
             site_id: site.id,
             name: site.name,
@@ -169,16 +175,20 @@ impl Lab {
             peers: &[ExamplePeer {
                 id: peer.id,
                 name: peer.name.to_owned(),
-                endpoints: vec![Endpoint {
-                    host: Ipv4Addr::LOCALHOST.to_string(),
-                    port: peer_port,
-                }],
+                endpoints: dialled.map(loopback).into_iter().collect(),
             }],
         });
         let text = with_settings(&text);
         Config::verify(&text, &site.config)?;
         fs::write(&site.config, text)
             .map_err(|error| ReplError::io("write configuration", &site.config, error).into())
+    }
+}
+
+fn loopback(port: u16) -> Endpoint {
+    Endpoint {
+        host: Ipv4Addr::LOCALHOST.to_string(),
+        port,
     }
 }
 
@@ -239,8 +249,9 @@ mod tests {
         );
         assert_eq!(a.peers[0].id, b.site.id);
         assert_eq!(a.peers[0].name, b.site.name);
-        let listen = b.conduit.listen.unwrap();
-        assert_eq!(a.peers[0].endpoints[0].to_string(), listen.to_string());
+        let listen = a.conduit.listen.unwrap();
+        assert_eq!(b.peers[0].endpoints[0].to_string(), listen.to_string());
+        assert_eq!((b.peers[0].id, a.peers[0].endpoints.len()), (a.site.id, 0));
         assert_ne!(a.conduit.listen, b.conduit.listen);
         for config in [&a, &b] {
             let longest = config.conduit.max_reconnect_delay;

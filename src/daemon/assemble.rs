@@ -159,10 +159,7 @@ impl Daemon {
             Arc::new(reporter),
         )?;
         let links: Links = Arc::new(links);
-        tasks.spawn(
-            "content",
-            fetcher.run(tasks.clone(), links, engine.clone(), queue),
-        );
+        tasks.spawn("content", fetcher.run(tasks.clone(), links, queue));
         tasks.spawn("tick", tick(tasks.clone(), engine.clone()));
         Ok(Self {
             tasks,

@@ -40,6 +40,8 @@ struct Shelf {
     looked_at: BTreeMap<ContentVersion, Duration>,
     under_way: BTreeSet<(ContentVersion, BlobHash)>,
     gone: BTreeMap<ContentVersion, Duration>,
+    /// Something arrived that the connector has not heard of.
+    has_news: bool,
 }
 
 /// The connector's side: pieces that are here, and a queue for those that are not.
@@ -80,7 +82,7 @@ impl Fetcher {
     }
 
     /// Fetches what is asked for until `tasks` ends.
-    pub(super) async fn run(self, tasks: Tasks, links: Links, engine: Handle, mut queue: Requests) {
+    pub(super) async fn run(self, tasks: Tasks, links: Links, mut queue: Requests) {
         let mut sweep = tokio::time::interval(KEEP);
         loop {
             tokio::select! {
@@ -91,13 +93,8 @@ impl Fetcher {
                     for hashes in hashes.chunks(PIECES_MAX) {
                         let one = self.clone();
                         let (hashes, links) = (hashes.to_vec(), Arc::clone(&links));
-                        let engine = engine.clone();
                         tasks.spawn("fetch content", async move {
                             one.fetch_from_any(&links, version, hashes).await;
-                            // The connector looks at parked images again; nothing else waits for this.
-                            if let Err(error) = engine.ask(crate::sync::engine::Engine::retry_parked).await {
-                                tracing::debug!(%error, "engine gone while content arrived");
-                            }
                         });
                     }
                 }
@@ -114,10 +111,11 @@ impl Fetcher {
             .filter(|(site, _)| **site != origin)
             .map(|(_, link)| link);
         let mut all_gone = first.is_some() || !links.is_empty();
+        let mut is_answered = false;
         for link in first.into_iter().chain(others) {
             match self.fetch_from(link, version, &hashes).await {
                 Ok(Fetched::All) => {
-                    all_gone = false;
+                    (all_gone, is_answered) = (false, true);
                     break;
                 }
                 Ok(Fetched::Gone) => {}
@@ -136,6 +134,7 @@ impl Fetcher {
         if all_gone {
             shelf.gone.insert(version, now);
         }
+        shelf.has_news |= is_answered || all_gone;
     }
 
     async fn fetch_from(
@@ -248,6 +247,11 @@ impl ContentSource for Fetcher {
     fn has(&mut self, version: &ContentVersion, hash: &BlobHash) -> Result<bool> {
         self.look_at(version);
         Ok(self.path(version, hash).exists())
+    }
+
+    fn has_news(&mut self) -> bool {
+        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut shelf.has_news)
     }
 
     fn want(&mut self, version: &ContentVersion, hashes: &[BlobHash]) -> Result<()> {

@@ -264,7 +264,8 @@ impl Connector {
             } else if blind.is_none() && !put_off {
                 self.engine.observed_through(watched_us)?;
             }
-            if now.saturating_sub(retried) >= self.options.retry_every {
+            // Asked between two batches: what a batch waits for may arrive before the batch has parked it.
+            if self.source.has_news() || now.saturating_sub(retried) >= self.options.retry_every {
                 self.engine.retry_parked()?;
                 retried = now;
             }

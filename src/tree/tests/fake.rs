@@ -305,6 +305,10 @@ impl ContentSource for FakeSource {
             .map_or(Fetch::Pending, |bytes| Fetch::Ready(bytes.clone())))
     }
 
+    fn has_news(&mut self) -> bool {
+        false
+    }
+
     fn has(&mut self, version: &ContentVersion, hash: &BlobHash) -> Result<bool> {
         Ok(matches!(self.fetch(version, hash)?, Fetch::Ready(_)))
     }
