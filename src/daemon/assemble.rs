@@ -20,6 +20,7 @@ use super::status::{Reporter, TreeFacts, note};
 use super::tasks::Tasks;
 use crate::clock::{SharedClock, SystemClock};
 use crate::conduit::client::GrpcDialer;
+use crate::conduit::content::ContentServer;
 use crate::conduit::link::{Link, Reconnect};
 use crate::conduit::message::Role as WireRole;
 use crate::conduit::peer::{Dialer, PeerConfig};
@@ -106,42 +107,17 @@ impl Daemon {
         // The connector has pinned the tree by then; this is another look at the same one.
         let root = pin::open(&config.tree.root, &tree_state)?;
         let server = Arc::new(TreeContent::new(root, engine.clone()));
-        let admissions = Admissions::new();
-        let mut peers = BTreeMap::new();
-        let mut links = BTreeMap::new();
-        for other in &config.peers {
-            let (content, transports) =
-                crate::conduit::content::spawn(&tasks, other.id, server.clone());
-            links.insert(other.id, content);
-            let dialer = GrpcDialer {
-                local_name: config.site.name.clone(),
-                remote_name: other.name.clone(),
-                tls: tls.clone(),
-                tasks: tasks.clone(),
-                content: Some(transports.clone()),
-            };
-            let local = local_site(config, other.id, &other.name, &engine, &clock);
-            let (link, accepted) =
-                crate::conduit::peer::spawn(&tasks, peer_config(config, other, &local, dialer)?);
-            let admission = Admission {
-                replicate: accepted,
-                content: Some(transports),
-            };
-            admissions.admit(other.name.clone(), admission);
-            peer::spawn(&tasks, link.clone(), &local);
-            peers.insert(
-                other.id,
-                PeerHandle {
-                    name: other.name.clone(),
-                    link,
-                    view: Arc::clone(&local.seen),
-                },
-            );
-        }
+        let parts = Parts {
+            config,
+            clock: &clock,
+            tasks: &tasks,
+            engine: &engine,
+            tls: tls.as_ref(),
+        };
+        let (peers, links, admissions) = parts.start_peers(&server)?;
         if let Some(listener) = listener {
             serve(&tasks, listener, tls, admissions);
         }
-        let peers = Arc::new(peers);
         let reporter = Reporter {
             site: (config.site.id, config.site.name.clone()),
             engine: engine.clone(),
@@ -158,7 +134,6 @@ impl Daemon {
             config.state.dir.join("admin.sock"),
             Arc::new(reporter),
         )?;
-        let links: Links = Arc::new(links);
         tasks.spawn("content", fetcher.run(tasks.clone(), links, queue));
         tasks.spawn("tick", tick(tasks.clone(), engine.clone()));
         Ok(Self {
@@ -214,6 +189,58 @@ impl Daemon {
         drop((engine, peers));
         join("engine", engine_thread).await;
         drop(lock);
+    }
+}
+
+/// Peers, where their content is asked for, and who may connect.
+type Peers = (Arc<BTreeMap<SiteId, PeerHandle>>, Links, Admissions);
+
+/// What every peer is tied to.
+struct Parts<'a> {
+    config: &'a Config,
+    clock: &'a SharedClock,
+    tasks: &'a Tasks,
+    engine: &'a Handle,
+    tls: Option<&'a Arc<Tls>>,
+}
+
+impl Parts<'_> {
+    /// Starts the loops of all peers.
+    fn start_peers(&self, server: &Arc<TreeContent>) -> Result<Peers> {
+        let admissions = Admissions::new();
+        let (mut peers, mut links) = (BTreeMap::new(), BTreeMap::new());
+        for other in &self.config.peers {
+            let server = Arc::clone(server) as Arc<dyn ContentServer>;
+            let (content, transports) =
+                crate::conduit::content::spawn(self.tasks, other.id, server);
+            links.insert(other.id, content);
+            let dialer = GrpcDialer {
+                local_name: self.config.site.name.clone(),
+                remote_name: other.name.clone(),
+                tls: self.tls.cloned(),
+                tasks: self.tasks.clone(),
+                content: Some(transports.clone()),
+            };
+            let local = local_site(self.config, other.id, &other.name, self.engine, self.clock);
+            let peer = peer_config(self.config, other, &local, dialer)?;
+            let (link, accepted) = crate::conduit::peer::spawn(self.tasks, peer);
+            let admission = Admission {
+                replicate: accepted,
+                content: Some(transports),
+            };
+            admissions.admit(other.name.clone(), admission);
+            peer::spawn(self.tasks, link.clone(), &local);
+            let view = Arc::clone(&local.seen);
+            peers.insert(
+                other.id,
+                PeerHandle {
+                    name: other.name.clone(),
+                    link,
+                    view,
+                },
+            );
+        }
+        Ok((Arc::new(peers), Arc::new(links), admissions))
     }
 }
 

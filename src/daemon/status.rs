@@ -223,10 +223,7 @@ impl Reporter {
             loser: self.version(record.loser),
             gap_us: winner.map(|key| key.timestamp_us.abs_diff(record.loser.timestamp_us)),
             detected_us: record.detected_at_us,
-            lost_bytes: match &record.lost {
-                LostValue::Content(content) => Some(content.size),
-                _ => None,
-            },
+            lost_bytes: lost_bytes(&record.lost),
             superseded: record.superseded,
             ack: ack.filter(|ack| ack.acked).map(|ack| AckView {
                 by: ack.by,
@@ -467,6 +464,13 @@ fn behind(view: &PeerView, engine: &EngineStatus) -> Option<u64> {
         head.saturating_sub(applied)
     });
     Some(behind.sum())
+}
+
+fn lost_bytes(lost: &LostValue) -> Option<u64> {
+    if let LostValue::Content(content) = lost {
+        return Some(content.size);
+    }
+    None
 }
 
 fn register_word(register: &RegisterId) -> &'static str {

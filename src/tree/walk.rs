@@ -1,7 +1,7 @@
 //! Lists directories through the root's descriptor into a snapshot, holding one descriptor at a time.
 //!
 //! A snapshot of a tree in use is never of one moment: a file that moves from a directory not yet listed to one that
-//! was is seen nowhere. So every listed directory is looked at again ([`Snapshot::refresh`]) until none changed since
+//! was is seen nowhere. So every listed directory is looked at again (`Snapshot::refresh`) until none changed since
 //! its listing; only then may a missing name be taken as removed.
 
 use std::collections::{BTreeMap, BTreeSet};
