@@ -177,7 +177,8 @@ impl Conduit {
         self.link.status().state
     }
 
-    /// Sends what was handed over, tells the peer, and ends. Waits at most [`super::peer::DRAIN_MAX`] for a peer that takes nothing.
+    /// Sends what was handed over, tells the peer, and ends. Waits at most
+    /// [`super::peer::DRAIN_MAX`] for a peer that takes nothing.
     pub async fn shutdown(&self) {
         self.stop.cancel();
         self.finished.cancelled().await;
