@@ -17,7 +17,7 @@ use super::log::LogShared;
 use super::record::{Record, StoredEntry, StreamPoint};
 use super::scan::{Scanner, Unit};
 use crate::error::Result;
-use crate::sync::port::DeviceImage;
+use crate::journal::device::DeviceImage;
 
 /// What a batch costs on the wire beside its entries: actor, range, two hashes, field tags.
 const BATCH_OVERHEAD_BYTES: usize = 160;

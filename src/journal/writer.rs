@@ -23,7 +23,7 @@ use super::segment::LogKind;
 use super::streams::Streams;
 use crate::disk::SharedDisk;
 use crate::error::{ReplError, Result};
-use crate::sync::port::DeviceImage;
+use crate::journal::device::DeviceImage;
 
 /// One POSIX operation to be journaled: it is there as a whole or not at all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

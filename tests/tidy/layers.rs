@@ -29,6 +29,7 @@ const LAYERS: &[Layer] = &[
             "journal::entry",
             "journal::batch",
             "journal::chain",
+            "journal::device",
             "sync::port",
             "topology",
             "config",
