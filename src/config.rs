@@ -120,9 +120,14 @@ pub struct StateConfig {
     /// Folder of the journal, the received logs and the state store; outside the tree, mode 0700.
     /// Default: `/var/lib/cfs-repl`.
     pub dir: PathBuf,
-    /// Room for the journal, in bytes. A site that stays away longer than this lasts is fenced, loudly.
+    /// Room for the journal, in bytes. A site for which more than this would have to be kept is fenced, loudly.
     /// Default: `20GiB`. Minimum: `256MiB`.
     pub journal_budget_bytes: u64,
+    /// The journal is kept from its beginning up to this size, although every peer has it: as long as it is whole, a
+    /// further site can join from an empty tree. Default: `1GiB`. Minimum: `0B`.
+    pub journal_keep_bytes: u64,
+    /// A site that was not heard for so long, while this one ran, is fenced, loudly. Default: `30d`. Minimum: `1h`.
+    pub max_absence: Duration,
 }
 
 /// `[conduit]`.

@@ -14,6 +14,7 @@ pub mod engine;
 pub mod hlc;
 pub mod ids;
 pub mod lag;
+pub mod member;
 pub mod merge;
 pub mod namespace;
 pub mod node;

@@ -117,6 +117,12 @@ fn state(section: &mut Section<'_>, base: &Path) -> StateConfig {
         journal_budget_bytes: section
             .read("journal_budget", size_within(256 * MIB, u64::MAX))
             .unwrap_or(20 * GIB),
+        journal_keep_bytes: section
+            .read("journal_keep", size_within(0, u64::MAX))
+            .unwrap_or(GIB),
+        max_absence: section
+            .read("max_absence", at_least(Duration::from_secs(3_600)))
+            .unwrap_or(Duration::from_secs(30 * 86_400)),
     }
 }
 

@@ -119,8 +119,14 @@ fn state(values: &Example<'_>) -> String {
         "[state]\n\
          # Folder of the journal and the state: outside the tree, mode 0700. Default: \"/var/lib/cfs-repl\".\n\
          dir = {dir}\n\
-         # Room for the journal. A site that stays away longer than this lasts is fenced, loudly. Minimum: 256MiB.\n\
-         #journal_budget = \"20GiB\"\n"
+         # Room for the journal. A site for which more than this would have to be kept is fenced, loudly.\n\
+         # Minimum: 256MiB.\n\
+         #journal_budget = \"20GiB\"\n\
+         # The journal is kept from its beginning up to this size, although every peer has it: as long as it is\n\
+         # whole, a further site can join with an empty tree. Above, what nobody needs goes. Minimum: 0B.\n\
+         #journal_keep = \"1GiB\"\n\
+         # A site that was not heard for so long, while this one ran, is fenced, loudly. Minimum: 1h.\n\
+         #max_absence = \"30d\"\n"
     )
 }
 

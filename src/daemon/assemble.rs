@@ -31,7 +31,7 @@ use crate::config::{Config, Role};
 use crate::disk::RealDisk;
 use crate::error::{ReplError, Result};
 use crate::journal::LogOptions;
-use crate::sync::engine::{Engine, EngineConfig, Handle, start};
+use crate::sync::engine::{Engine, EngineConfig, Handle, Retention, start};
 use crate::topology::SiteId;
 use crate::tree::policy::Policy;
 use crate::tree::trash::TrashLimits;
@@ -292,6 +292,16 @@ fn engine_config(
         incarnation: u64::from_le_bytes(random),
         applies: config.site.role != Role::Primary,
         sends: config.site.role != Role::Replica,
+        retention: Retention {
+            members: config
+                .peers
+                .iter()
+                .map(|peer| (peer.id, peer.name.clone()))
+                .collect(),
+            budget_bytes: config.state.journal_budget_bytes,
+            keep_bytes: config.state.journal_keep_bytes,
+            max_absence: config.state.max_absence,
+        },
     })
 }
 

@@ -284,8 +284,8 @@ impl Source for Reporter {
             last_failure: engine.last_failure.clone(),
         };
         let conflicts = ConflictCounts {
-            open: engine.open_conflicts as u64,
-            total: engine.conflicts as u64,
+            open: engine.open_conflicts,
+            total: engine.conflicts,
         };
         let judgement = judge(&sites, &tree, &journal, &conflicts);
         Ok(StatusView {

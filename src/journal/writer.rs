@@ -278,6 +278,17 @@ impl Journal {
         recovery::verify(&self.log.shared)
     }
 
+    /// What [`Journal::trim`] would do now, and who holds back what.
+    #[must_use]
+    pub fn survey(
+        &self,
+        members: &BTreeMap<u64, Cursors>,
+        replayed: u64,
+        budget_bytes: u64,
+    ) -> TrimReport {
+        self.log.survey(members, replayed, budget_bytes)
+    }
+
     /// Removes the whole segments that no member needs (`members`: what each site has received, by stream) and that
     /// end at or before `replayed`, the position from which the store would be made again.
     ///

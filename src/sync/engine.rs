@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -22,15 +23,21 @@ use crate::disk::SharedDisk;
 use crate::error::Result;
 use crate::journal::dot::{Actor, ROOT_INODE};
 use crate::journal::op::{Change, FileTime, Name};
+use crate::journal::retention::Pin;
 use crate::journal::{AppendGroup, BatchReader, Durable, Journal, LogOptions, ReceivedLog};
 use crate::store::Store;
+use members::Tracked;
+use upkeep::Synced;
 
 mod handle;
+mod members;
 mod open;
 mod receive;
 mod standing;
+mod upkeep;
 
 pub use handle::{Handle, start};
+pub use members::{Fence, FenceCause, MemberReport, MemberStatus, Retention};
 pub use receive::{Arrived, Refusal};
 pub use standing::{Standing, StreamHead};
 
@@ -56,6 +63,8 @@ pub struct EngineConfig {
     pub applies: bool,
     /// Local changes are journaled.
     pub sends: bool,
+    /// For whom the journal is kept, and how much of it.
+    pub retention: Retention,
 }
 
 /// What an operator asks first.
@@ -72,9 +81,11 @@ pub struct EngineStatus {
     /// Inodes that could not be applied, with the reason.
     pub parked: Vec<(u64, String)>,
     /// Conflicts that count and are not acknowledged.
-    pub open_conflicts: usize,
+    pub open_conflicts: u64,
     /// Conflicts on record.
-    pub conflicts: usize,
+    pub conflicts: u64,
+    /// The configured members, by number.
+    pub members: Vec<MemberStatus>,
     /// Last mark of each origin, in its hybrid clock.
     pub marks: BTreeMap<Actor, u64>,
     /// Why the engine had to be opened again, if it had to.
@@ -102,6 +113,12 @@ struct Opened {
     marks: BTreeMap<Actor, u64>,
     observed_us: u64,
     committed_at_us: u64,
+    /// Up to where the logs are in the state on disk.
+    synced: Synced,
+    members: BTreeMap<u64, Tracked>,
+    /// Who held back the journal at the last look.
+    pins: Vec<Pin>,
+    upkept_at: Duration,
 }
 
 impl Engine {
@@ -245,15 +262,16 @@ impl Engine {
         })
     }
 
-    /// Writes the state out when it is due. Called about once a second.
+    /// Writes the state out when it is due, and looks after the logs. Called about once a second.
     pub fn tick(&mut self) -> Result<()> {
         self.with(|opened, config| {
             let due = opened.committed_at_us + 1_000_000 <= config.clock.now_us();
             if due {
-                opened.commit(config)
+                opened.commit(config)?;
             } else {
-                opened.commit_if_large()
+                opened.commit_if_large()?;
             }
+            opened.upkeep(config)
         })
     }
 
@@ -306,13 +324,9 @@ impl Engine {
     /// What an operator asks first.
     pub fn status(&mut self) -> Result<EngineStatus> {
         let last_failure = self.last_failure.clone();
-        self.with(|opened, _| {
+        self.with(|opened, config| {
             let state = opened.core.state();
-            let conflicts = state.conflicts()?;
-            let mut open_conflicts = 0;
-            for record in &conflicts {
-                open_conflicts += usize::from(record.is_open(state.ack(record.id)?.as_ref()));
-            }
+            let (open_conflicts, conflicts) = state.conflict_counts()?;
             let points = opened.journal.points();
             Ok(EngineStatus {
                 actor: opened.journal.actor(),
@@ -324,7 +338,8 @@ impl Engine {
                 waiting: opened.waiting.len(),
                 parked: state.all_parked()?,
                 open_conflicts,
-                conflicts: conflicts.len(),
+                conflicts,
+                members: opened.member_statuses(config)?,
                 marks: opened.marks.clone(),
                 last_failure,
             })
@@ -408,20 +423,21 @@ impl Opened {
 
     fn commit_positions(&mut self) -> Result<()> {
         let journal = self.journal.durable().position;
-        let received: Vec<(String, u64)> = self
-            .received
-            .iter()
-            .map(|(actor, log)| (open::received_key(*actor), log.durable().position))
+        let logs = self.received.iter();
+        let received: BTreeMap<Actor, u64> = logs
+            .map(|(actor, log)| (*actor, log.durable().position))
             .collect();
         let (next, hlc) = (self.minter.next(), self.core.clock().last_us());
         let store = self.core.state_mut();
         store.set_number(open::JOURNAL_KEY, journal);
         store.set_number(open::MINTED_KEY, next);
         store.set_number(open::HLC_KEY, hlc);
-        for (key, position) in received {
-            store.set_number(&key, position);
+        for (actor, position) in &received {
+            store.set_number(&open::received_key(*actor), *position);
         }
-        store.commit()
+        store.commit()?;
+        self.synced = Synced { journal, received };
+        Ok(())
     }
 
     fn progress(&self, actor: Actor) -> Result<Vec<StreamProgress>> {

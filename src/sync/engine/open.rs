@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::Path;
 
-use super::{EngineConfig, Opened};
+use super::upkeep::Synced;
+use super::{EngineConfig, Opened, members};
 use crate::error::{ReplError, Result};
 use crate::journal::dot::{Actor, Dot};
 use crate::journal::{Journal, ReceivedLog};
@@ -48,6 +49,8 @@ pub(super) fn open(config: &EngineConfig) -> Result<Opened> {
     // The tag follows from the incarnation, so it needs no place of its own on disk.
     let tag = (actor.incarnation >> 48) as u16;
     let minter = Minter::new(actor.site_id, tag, store.number(MINTED_KEY)?);
+    check_kept(config, &store, &journal, &received)?;
+    let members = members::load(&store)?;
     let mut opened = Opened {
         core: Core::new(actor, store, last_hlc_us),
         journal,
@@ -57,12 +60,43 @@ pub(super) fn open(config: &EngineConfig) -> Result<Opened> {
         marks: BTreeMap::new(),
         observed_us: 0,
         committed_at_us: config.clock.now_us(),
+        synced: Synced::default(),
+        members,
+        pins: Vec::new(),
+        upkept_at: config.clock.monotonic(),
     };
     opened.replay_journal(config)?;
     opened.replay_received(config)?;
     opened.rebuild_waiting()?;
     opened.commit(config)?;
     Ok(opened)
+}
+
+/// What was trimmed cannot be replayed: a state that is older was taken away or put back from a copy.
+fn check_kept(
+    config: &EngineConfig,
+    store: &Store,
+    journal: &Journal,
+    received: &BTreeMap<Actor, ReceivedLog>,
+) -> Result<()> {
+    let logs = received
+        .iter()
+        .map(|(actor, log)| (received_key(*actor), log.start()));
+    for (key, start) in logs.chain([(JOURNAL_KEY.to_owned(), journal.start())]) {
+        let replayed = store.number(&key)?;
+        if replayed < start {
+            return Err(ReplError::WalCorrupted {
+                file: config.dir.join("state.redb"),
+                offset: 0,
+                reason: format!(
+                    "it was made from the log {key} up to {replayed}, and that log is kept from \
+                     {start} on: the file was removed or put back from a copy; put the right one \
+                     back, or join anew: cfs-repl help join"
+                ),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn open_journal(config: &EngineConfig) -> Result<Journal> {

@@ -10,31 +10,45 @@ use crate::journal::op::{Attr, Content, ManifestRoot, Place};
 use crate::journal::{EntryBatch, SeenRun};
 use crate::sync::port::LocalOp;
 
+mod retention;
+
 struct Site {
     folder: tempfile::TempDir,
     clock: Arc<ManualClock>,
     site_id: u64,
+    retention: Retention,
     engine: Engine,
 }
 
 impl Site {
     fn new(site_id: u64) -> Self {
+        Self::keeping(site_id, Retention::default())
+    }
+
+    fn keeping(site_id: u64, retention: Retention) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::at(1_000_000_000);
-        let engine = Engine::open(config(folder.path(), &clock, site_id)).unwrap();
+        let mut config = config(folder.path(), &clock, site_id);
+        config.retention = retention.clone();
         Self {
             folder,
             clock,
             site_id,
-            engine,
+            retention,
+            engine: Engine::open(config).unwrap(),
         }
     }
 
     /// Drops everything that was not committed, as a crash would.
     fn crash(&mut self) {
+        self.engine = self.reopened().unwrap();
+    }
+
+    fn reopened(&mut self) -> Result<Engine> {
         self.engine.open = None;
-        let config = config(self.folder.path(), &self.clock, self.site_id);
-        self.engine = Engine::open(config).unwrap();
+        let mut config = config(self.folder.path(), &self.clock, self.site_id);
+        config.retention = self.retention.clone();
+        Engine::open(config)
     }
 
     fn create(&mut self, name: &str, root: u8) -> u64 {
@@ -81,7 +95,7 @@ impl Site {
     }
 
     fn op(&self, inode: u64, change: Change) -> LocalOp {
-        self.clock.advance(std::time::Duration::from_micros(10));
+        self.clock.advance(Duration::from_micros(10));
         let device = DeviceImage {
             ino: inode & 0xFFFF,
             size: 1,
@@ -105,7 +119,7 @@ impl Site {
             .map(|one| (one.stream, one.received))
             .collect();
         let (mut reader, _) = self.engine.batches(cursors).unwrap();
-        reader.next_frame(1 << 20, 4_096).unwrap()
+        reader.next_frame(1 << 20, 1_000).unwrap()
     }
 
     fn send_to(&mut self, other: &mut Self) {
@@ -147,6 +161,7 @@ fn config(dir: &std::path::Path, clock: &Arc<ManualClock>, site_id: u64) -> Engi
         incarnation: site_id << 48 | 0xABCD,
         applies: true,
         sends: true,
+        retention: Retention::default(),
     }
 }
 
@@ -205,7 +220,7 @@ fn concurrent_writes_get_one_winner_and_one_record_on_both_sites() {
     a.send_to(&mut b);
     b.apply_all();
     a.write(inode, 2);
-    b.clock.advance(std::time::Duration::from_secs(1));
+    b.clock.advance(Duration::from_secs(1));
     b.write(inode, 3);
     a.send_to(&mut b);
     b.send_to(&mut a);
