@@ -4,6 +4,7 @@
 //! where they are tied together.
 
 mod assemble;
+mod backlog;
 mod content;
 mod lock;
 mod peer;

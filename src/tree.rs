@@ -18,6 +18,7 @@ pub mod order;
 pub mod pin;
 pub mod plan;
 pub mod policy;
+pub mod populated;
 pub mod recover;
 pub mod root;
 pub mod scan;

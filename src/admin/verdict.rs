@@ -298,8 +298,8 @@ fn cause_of_state(site: &SiteView) -> Option<(Severity, String, String)> {
         ),
         SiteState::Fenced => (
             Severity::Critical,
-            "it stayed away longer than the journal lasts".to_owned(),
-            "set it up again from a copy of this tree".to_owned(),
+            because("it stayed away longer than the journal is kept for it"),
+            format!("{name} takes part again only anew: cfs-repl help join"),
         ),
     })
 }
@@ -307,6 +307,9 @@ fn cause_of_state(site: &SiteView) -> Option<(Severity, String, String)> {
 fn next_connection(site: &SiteView) -> String {
     let name = &site.site;
     let error = site.last_error.as_deref().unwrap_or_default();
+    if error.contains("cfs-repl help join") {
+        return "this does not pass by itself: cfs-repl help join".to_owned();
+    }
     if error.contains("certificate") {
         return format!(
             "replace the certificate that the error names, here or at {name}, and restart cfs-repl there"
@@ -368,11 +371,13 @@ fn causes_here(sites: &[SiteView], tree: &TreeView, journal: &JournalView) -> Ve
         );
     }
     if let Some(budget) = journal.budget_bytes.filter(|budget| *budget > 0) {
-        let percent = journal.bytes.saturating_mul(100) / budget;
+        // What is kept although no peer needs it does not count: it goes before anyone is fenced.
+        let bytes = journal.pinned_bytes.unwrap_or(journal.bytes);
+        let percent = bytes.saturating_mul(100) / budget;
         if percent >= JOURNAL_WARN_PERCENT {
             warn(
-                format!("the journal takes {percent} % of its budget"),
-                "bring back the peer that is behind, or raise state.journal_budget",
+                format!("the journal takes {percent} % of its budget for a peer that is behind"),
+                "bring that peer back before it is fenced, or raise state.journal_budget",
             );
         }
     }

@@ -252,7 +252,8 @@ pub struct SiteView {
     pub lag: Lag,
     /// Entries that it has not applied; null: not known.
     pub behind_entries: Option<u64>,
-    /// Bytes of the journal that it has not received; null: not known.
+    /// Bytes of the journal from the first entry on that it has not received, with everything that stands behind it;
+    /// null: not known.
     pub behind_bytes: Option<u64>,
     /// Its entries that were received here and are not applied here; null: not known.
     pub waiting_entries: Option<u64>,
@@ -286,6 +287,8 @@ pub struct JournalView {
     pub head_entries: u64,
     /// Why the engine had to be opened again, if it had to since the daemon started.
     pub last_failure: Option<String>,
+    /// Bytes that are kept for the peer that lacks most; null: not told.
+    pub pinned_bytes: Option<u64>,
 }
 
 /// Conflicts in numbers.

@@ -224,6 +224,7 @@ fn journal_to(journal: JournalView) -> pb::JournalStatus {
         head_entries: journal.head_entries,
         budget_bytes: journal.budget_bytes,
         last_failure: journal.last_failure,
+        pinned_bytes: journal.pinned_bytes,
     }
 }
 
@@ -233,6 +234,7 @@ fn journal_from(journal: pb::JournalStatus) -> JournalView {
         budget_bytes: journal.budget_bytes,
         head_entries: journal.head_entries,
         last_failure: journal.last_failure,
+        pinned_bytes: journal.pinned_bytes,
     }
 }
 

@@ -69,6 +69,11 @@ impl Site {
         self.state.join("admin.sock")
     }
 
+    /// Whether it was started before.
+    pub(super) fn is_known(&self) -> bool {
+        self.state.join("journal").exists()
+    }
+
     /// Makes the folder of the state, for its owner alone.
     fn make_folders(&self) -> Result<(), CliError> {
         let made = DirBuilder::new()

@@ -48,8 +48,24 @@ pub(super) fn run(_ui: &mut Ui, args: &RunArgs) -> CliResult {
         match daemon.run_until(stop).await {
             daemon::Exit::Stopped => Ok(()),
             daemon::Exit::Failed(error) => Err(failure("keep the daemon running", &error).into()),
+            daemon::Exit::Unrelated { site } => Err(unrelated(&config, &site).into()),
         }
     })
+}
+
+/// Two trees without a common history.
+fn unrelated(config: &Config, site: &str) -> Failure {
+    let (root, state) = (config.tree.root.display(), config.state.dir.display());
+    Failure::new(
+        Exit::Config,
+        format!("cannot join {site}: its tree and {root} both had files before the two sites met"),
+    )
+    .cause("trees without a common history are not merged: every file of both would come twice")
+    .cause("nothing was changed in either tree")
+    .hint(format!(
+        "at the site that is to take the other's tree, and here that is: mv {root} {root}.before && mkdir {root} && \
+         mv {state} {state}.before, start cfs-repl, then copy back what is missing; all of it: cfs-repl help join"
+    ))
 }
 
 fn failure(what: &str, error: &dyn std::error::Error) -> Failure {

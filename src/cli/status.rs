@@ -14,6 +14,8 @@ use crate::clock::rfc3339;
 
 /// Show whether all is well, why not, and what to do
 ///
+/// ENTRIES and BYTES: what the peer lacks, as in cfs-repl lag.
+///
 /// With --exit-code: 0 all is well, 20 worth a look, 21 needs a human.
 #[derive(Debug, clap::Args)]
 pub(super) struct StatusArgs {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rustix::rand::{GetRandomFlags, getrandom};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 
 use super::content::{Fetcher, Links, TreeContent};
 use super::lock::StateLock;
@@ -34,6 +35,7 @@ use crate::journal::LogOptions;
 use crate::sync::engine::{Engine, EngineConfig, Handle, Retention, start};
 use crate::topology::SiteId;
 use crate::tree::policy::Policy;
+use crate::tree::populated::first_file;
 use crate::tree::trash::TrashLimits;
 use crate::tree::{Connector, ConnectorEvent, ConnectorOptions, pin};
 
@@ -57,6 +59,11 @@ pub enum Exit {
     Stopped,
     /// A part that it cannot do without failed.
     Failed(ReplError),
+    /// Its tree and that of its peers have no common history, and it has no part in anything else.
+    Unrelated {
+        /// Name of the peer that was met.
+        site: String,
+    },
 }
 
 /// A running site.
@@ -67,6 +74,7 @@ pub struct Daemon {
     engine_thread: JoinHandle<()>,
     tree: TreeThread,
     peers: Arc<BTreeMap<SiteId, PeerHandle>>,
+    unrelated: mpsc::Receiver<String>,
     lock: StateLock,
 }
 
@@ -75,7 +83,7 @@ pub struct Daemon {
 struct TreeThread {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<()>,
-    ended: tokio::sync::mpsc::Receiver<ReplError>,
+    ended: mpsc::Receiver<ReplError>,
 }
 
 impl Daemon {
@@ -92,7 +100,7 @@ impl Daemon {
         let listener = listen(config).await?;
         let tasks = Tasks::new();
         let engine_config = engine_config(config, disk, &clock)?;
-        let (engine, engine_thread) = start(Engine::open(engine_config)?)?;
+        let (engine, engine_thread) = start(found(config, Engine::open(engine_config)?)?)?;
         let (fetcher, queue) = Fetcher::new(config.state.dir.join("content"), Arc::clone(&clock))?;
         let tree_state = tree_state(config)?;
         let facts = Arc::new(Mutex::new(TreeFacts::default()));
@@ -107,7 +115,9 @@ impl Daemon {
         // The connector has pinned the tree by then; this is another look at the same one.
         let root = pin::open(&config.tree.root, &tree_state)?;
         let server = Arc::new(TreeContent::new(root, engine.clone()));
+        let (unrelated, told_unrelated) = mpsc::channel(1);
         let parts = Parts {
+            unrelated,
             config,
             clock: &clock,
             tasks: &tasks,
@@ -142,6 +152,7 @@ impl Daemon {
             engine_thread,
             tree,
             peers,
+            unrelated: told_unrelated,
             lock,
         })
     }
@@ -163,6 +174,7 @@ impl Daemon {
                 Some(error) => Exit::Failed(error),
                 None => Exit::Stopped,
             },
+            Some(site) = self.unrelated.recv() => Exit::Unrelated { site },
         };
         self.shut_down().await;
         exit
@@ -175,6 +187,7 @@ impl Daemon {
             engine_thread,
             tree,
             peers,
+            unrelated: _,
             lock,
         } = self;
         for peer in peers.values() {
@@ -197,6 +210,7 @@ type Peers = (Arc<BTreeMap<SiteId, PeerHandle>>, Links, Admissions);
 
 /// What every peer is tied to.
 struct Parts<'a> {
+    unrelated: mpsc::Sender<String>,
     config: &'a Config,
     clock: &'a SharedClock,
     tasks: &'a Tasks,
@@ -221,7 +235,7 @@ impl Parts<'_> {
                 tasks: self.tasks.clone(),
                 content: Some(transports.clone()),
             };
-            let local = local_site(self.config, other.id, &other.name, self.engine, self.clock);
+            let local = self.local_site(other.id, &other.name);
             let peer = peer_config(self.config, other, &local, dialer)?;
             let (link, accepted) = crate::conduit::peer::spawn(self.tasks, peer);
             let admission = Admission {
@@ -242,6 +256,39 @@ impl Parts<'_> {
         }
         Ok((Arc::new(peers), Arc::new(links), admissions))
     }
+
+    fn local_site(&self, id: SiteId, name: &str) -> Arc<LocalSite> {
+        let site = &self.config.site;
+        let role = match site.role {
+            Role::Bidirectional => WireRole::Bidirectional,
+            Role::Primary => WireRole::Primary,
+            Role::Replica => WireRole::Replica,
+        };
+        Arc::new(LocalSite {
+            identity: Identity {
+                name: site.name.clone(),
+                cluster: site.cluster.clone(),
+                role,
+            },
+            remote: (id, name.to_owned()),
+            engine: self.engine.clone(),
+            clock: Arc::clone(self.clock),
+            seen: Arc::default(),
+            unrelated: self.unrelated.clone(),
+        })
+    }
+}
+
+/// A site that has files before anything is journaled brings the tree of its cluster, and says so in its journal.
+fn found(config: &Config, mut engine: Engine) -> Result<Engine> {
+    let is_new = engine.heads()?.is_empty() && !engine.joined()?;
+    if is_new && config.site.role != Role::Replica {
+        let policy = Policy::excluding(&config.tree.exclude)?;
+        if first_file(&config.tree.root, &policy)?.is_some() {
+            engine.found(&config.site.name)?;
+        }
+    }
+    Ok(engine)
 }
 
 async fn join(name: &'static str, thread: JoinHandle<()>) {
@@ -333,7 +380,7 @@ fn start_tree(
     tracing::info!(recovery = ?connector.recovery(), "opened tree");
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
-    let (failed, ended) = tokio::sync::mpsc::channel(1);
+    let (failed, ended) = mpsc::channel(1);
     let (facts, clock) = (Arc::clone(facts), Arc::clone(clock));
     let run = move || {
         let mut tell = |event: ConnectorEvent| {
@@ -367,31 +414,6 @@ fn report(event: &ConnectorEvent) {
         ConnectorEvent::Scanned(report) => tracing::debug!(?report, "scanned"),
         ConnectorEvent::Applied(report) => tracing::debug!(?report, "applied"),
     }
-}
-
-fn local_site(
-    config: &Config,
-    id: SiteId,
-    name: &str,
-    engine: &Handle,
-    clock: &SharedClock,
-) -> Arc<LocalSite> {
-    let role = match config.site.role {
-        Role::Bidirectional => WireRole::Bidirectional,
-        Role::Primary => WireRole::Primary,
-        Role::Replica => WireRole::Replica,
-    };
-    Arc::new(LocalSite {
-        identity: Identity {
-            name: config.site.name.clone(),
-            cluster: config.site.cluster.clone(),
-            role,
-        },
-        remote: (id, name.to_owned()),
-        engine: engine.clone(),
-        clock: Arc::clone(clock),
-        seen: Arc::default(),
-    })
 }
 
 fn peer_config(

@@ -9,18 +9,20 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use super::backlog::{Backlog, backlog};
 use super::tasks::Tasks;
-use crate::clock::SharedClock;
-use crate::conduit::hello::{Opening, Remembered};
+use crate::clock::{SharedClock, rfc3339};
+use crate::conduit::hello::{self, Opening, Remembered};
 use crate::conduit::link::{ConnectionNo, Link, LinkEvent, Local};
 use crate::conduit::message::{
     Beat, ClockPair, Close, CloseReason, Frame, Hello, Hold, Nak, NakReason, Receipt, Receipts,
     Role, StreamCursor, StreamState,
 };
+use crate::conduit::session::Ended;
 use crate::error::Result;
 use crate::journal::dot::Actor;
 use crate::journal::{BatchReader, Durable};
-use crate::sync::engine::{Engine, Handle, Refusal, Standing};
+use crate::sync::engine::{Engine, Fence, FenceCause, Handle, MemberReport, Refusal, Standing};
 use crate::sync::progress::StreamProgress;
 use crate::topology::SiteId;
 
@@ -51,6 +53,8 @@ pub(super) struct LocalSite {
     pub(super) engine: Handle,
     pub(super) clock: SharedClock,
     pub(super) seen: Arc<Mutex<PeerView>>,
+    /// Hears of it when the tree of this site and the peer's have no common history.
+    pub(super) unrelated: mpsc::Sender<String>,
 }
 
 /// How far a peer got, as it said last.
@@ -64,12 +68,24 @@ pub(super) struct PeerView {
     pub(super) applied_mark_us: u64,
     /// Its last heartbeat.
     pub(super) beat: Option<Beat>,
+    /// What of this site's journal it had not received at that heartbeat.
+    pub(super) backlog: Backlog,
     /// Its wall clock less ours at that heartbeat, the way it took included.
     pub(super) skew_us: Option<i64>,
     /// When something last moved, in either direction.
     pub(super) moved_at: Option<Duration>,
     /// When nothing was last outstanding.
     pub(super) clear_at: Option<Duration>,
+}
+
+impl PeerView {
+    /// How far it has received this site's journal.
+    pub(super) fn received(&self) -> BTreeMap<u32, u64> {
+        let receipts = self.receipts.iter();
+        receipts
+            .map(|(stream, receipt)| (*stream, receipt.received))
+            .collect()
+    }
 }
 
 impl Local for LocalSite {
@@ -84,15 +100,16 @@ impl Local for LocalSite {
                 Hello::default()
             }
         };
-        let remembered = standing
-            .map(|standing| remembered(&standing))
-            .unwrap_or_default();
+        let standing = standing.ok();
+        let fences = standing.iter().flat_map(|standing| &standing.fences);
         Opening {
             hello,
             remote_site_id,
             remote_name,
             certificate_site: None,
-            remembered,
+            remembered: standing.as_ref().map(remembered).unwrap_or_default(),
+            fenced: fences.map(|fence| (fence.actor, reason(fence))).collect(),
+            joined: standing.as_ref().is_some_and(|standing| standing.joined),
         }
     }
 
@@ -107,9 +124,30 @@ impl Local for LocalSite {
         };
         Beat {
             clock,
+            backlog_bytes: view.backlog.bytes.unwrap_or(0),
+            backlog_entries: view.backlog.entries,
             ..Beat::default()
         }
     }
+}
+
+/// Who fenced a journal, when and why, for people.
+pub(super) fn reason(fence: &Fence) -> String {
+    let at = rfc3339(fence.at_us).unwrap_or_else(|| "an unknown time".to_owned());
+    let why = match fence.cause {
+        Some(FenceCause::Budget { pinned_bytes }) => {
+            format!(
+                " because it held back {} MiB of the journal, more than state.journal_budget",
+                pinned_bytes >> 20
+            )
+        }
+        Some(FenceCause::Absence { unheard }) => {
+            let days = unheard.as_secs() / 86_400;
+            format!(" because it was not heard for {days} days, longer than state.max_absence")
+        }
+        None => String::new(),
+    };
+    format!("by site {} at {at}{why}", fence.by_site_id)
 }
 
 fn clock_pair(clock: &dyn crate::clock::Clock, standing: &Standing) -> ClockPair {
@@ -148,6 +186,8 @@ fn hello(standing: &Standing, identity: &Identity, clock: ClockPair) -> Hello {
         cursors: cursors.collect(),
         clock,
         role: identity.role,
+        epoch: standing.epoch,
+        founder: standing.founder,
         peer_incarnation: standing.peer.map_or(0, |peer| peer.incarnation),
         ..Hello::default()
     }
@@ -260,17 +300,7 @@ impl Receiver {
         match event {
             LinkEvent::Connected { connection, hello } => self.connected(connection, hello).await,
             LinkEvent::Frame { connection, frame } => self.frame(connection, frame).await,
-            LinkEvent::Receipts(receipts) => {
-                let now = self.local.clock.monotonic();
-                self.with_view(|view| {
-                    view.moved_at = Some(now);
-                    view.applied_mark_us = view.applied_mark_us.max(receipts.applied_mark_us);
-                    for receipt in receipts.receipts {
-                        view.receipts.insert(receipt.stream, receipt);
-                    }
-                });
-                Ok(())
-            }
+            LinkEvent::Receipts(receipts) => self.receipts(receipts).await,
             LinkEvent::Rewind { stream, from } => {
                 let cursor = BTreeMap::from([(stream, from.saturating_sub(1))]);
                 self.order(Order::Rewind(cursor, Duration::ZERO)).await;
@@ -297,11 +327,88 @@ impl Receiver {
             LinkEvent::Heartbeat(beat) => self.heard(beat).await,
             LinkEvent::Disconnected { reason, next: _ } => {
                 tracing::info!(site = self.local.remote.1, %reason, "disconnected");
+                self.told_unrelated(&reason).await?;
                 self.peer = None;
                 self.order(Order::Stop).await;
                 Ok(())
             }
         }
+    }
+
+    async fn receipts(&mut self, receipts: Receipts) -> Result<()> {
+        let now = self.local.clock.monotonic();
+        let mut is_first = false;
+        self.with_view(|view| {
+            is_first = view.receipts.is_empty();
+            view.moved_at = Some(now);
+            view.applied_mark_us = view.applied_mark_us.max(receipts.applied_mark_us);
+            for receipt in receipts.receipts {
+                view.receipts.insert(receipt.stream, receipt);
+            }
+        });
+        // From the first one on the two have a common history; the others are noted with the heartbeats.
+        if is_first {
+            self.note_peer().await?;
+        }
+        Ok(())
+    }
+
+    /// [`Receiver::note_member`] for the peer that is connected.
+    async fn note_peer(&mut self) -> Result<bool> {
+        let mut told = None;
+        self.with_view(|view| told = view.hello.as_ref().map(|h| (h.actor, h.role, h.founder)));
+        match told {
+            Some((actor, role, founder)) if self.peer == Some(actor) => {
+                self.note_member(actor, role, founder).await
+            }
+            Some(_) | None => Ok(true),
+        }
+    }
+
+    /// A site that has no history with anyone, and whose tree the peer has no part in, has nothing to run for.
+    async fn told_unrelated(&self, reason: &Ended) -> Result<()> {
+        let (Ended::ByUs(close) | Ended::ByPeer(close)) = reason else {
+            return Ok(());
+        };
+        if close.reason == CloseReason::Populated && !self.local.engine.ask(Engine::joined).await? {
+            // Another peer may have told before; one is enough.
+            drop(self.local.unrelated.try_send(self.local.remote.1.clone()));
+        }
+        Ok(())
+    }
+
+    /// Tells the engine how far the peer got. Returns whether it may go on.
+    async fn note_member(
+        &mut self,
+        actor: Actor,
+        role: Role,
+        founder: Option<Actor>,
+    ) -> Result<bool> {
+        let mut report = MemberReport {
+            actor,
+            takes: role != Role::Primary,
+            received: BTreeMap::new(),
+            founder,
+        };
+        self.with_view(|view| report.received = view.received());
+        let fence = self
+            .local
+            .engine
+            .ask(move |e| {
+                let fence = e.fence_between(actor)?;
+                if fence.is_none() {
+                    e.heard(report)?;
+                }
+                Ok(fence)
+            })
+            .await?;
+        let Some(fence) = fence else { return Ok(true) };
+        // What is under way from it is not taken any more.
+        self.peer = None;
+        let is_theirs = fence.actor == actor;
+        let close = hello::fenced(fence.actor, is_theirs, &reason(&fence));
+        self.link.close(self.connection, close).await?;
+        Ok(false)
     }
 
     async fn connected(&mut self, connection: ConnectionNo, hello: Box<Hello>) -> Result<()> {
@@ -331,6 +438,7 @@ impl Receiver {
         (self.peer, self.connection) = (Some(hello.actor), connection);
         (self.told, self.told_mark_us) = (BTreeMap::new(), 0);
         let cursors = of_ours.iter().map(|c| (c.stream, c.received)).collect();
+        let (actor, role, founder) = (hello.actor, hello.role, hello.founder);
         let now = self.local.clock.monotonic();
         self.with_view(|view| {
             view.receipts = of_ours
@@ -340,14 +448,23 @@ impl Receiver {
             view.moved_at = Some(now);
             view.hello = Some(hello);
         });
+        if !self.note_member(actor, role, founder).await? {
+            return Ok(());
+        }
         self.order(Order::Start(connection, cursors)).await;
         self.tell_progress().await
     }
 
-    /// Once a second: clocks, and whether anything is outstanding at all.
+    /// Once a second: clocks, how far the peer got, and whether anything is outstanding at all.
     async fn heard(&mut self, beat: Beat) -> Result<()> {
         let (now, now_us) = (self.local.clock.monotonic(), self.local.clock.now_us());
-        let heads = self.local.engine.ask(|e| Ok(e.status()?.heads)).await?;
+        if !self.note_peer().await? {
+            return Ok(());
+        }
+        let heads = self.local.engine.ask(Engine::heads).await?;
+        let mut received = BTreeMap::new();
+        self.with_view(|view| received = view.received());
+        let backlog = backlog(&self.local.engine, &heads, received).await?;
         let waiting = self.told.values().any(|one| one.applied < one.received);
         self.with_view(|view| {
             let applied = |stream| view.receipts.get(stream).map_or(0, |r| r.applied);
@@ -358,6 +475,7 @@ impl Receiver {
             let theirs = i64::try_from(beat.clock.wall_us).unwrap_or(i64::MAX);
             view.skew_us = Some(theirs - i64::try_from(now_us).unwrap_or(i64::MAX));
             view.beat = Some(beat);
+            view.backlog = backlog;
         });
         Ok(())
     }
@@ -569,9 +687,12 @@ async fn send_next(link: &Link, engine: &Handle, work: &mut Option<Sending>) -> 
         return std::future::pending().await;
     };
     // The mark is asked for first: what is durable by then is in the frames before it is sent.
-    let mark_us = engine.ask(Engine::mark).await?;
+    let (mark_us, epoch) = engine.ask(|e| Ok((e.mark()?, e.epoch()?))).await?;
     let connection = work.connection;
-    if let Some((batches, mark_us)) = work.reader.next_frame(FRAME_BYTES, FRAME_ENTRIES)? {
+    if let Some((mut batches, mark_us)) = work.reader.next_frame(FRAME_BYTES, FRAME_ENTRIES)? {
+        for batch in &mut batches {
+            batch.epoch = epoch;
+        }
         let ends: Vec<(u32, u64)> = batches.iter().map(|b| (b.stream, b.last)).collect();
         link.send_frame(connection, Frame { batches, mark_us })
             .await?;

@@ -9,7 +9,8 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags, fsync, openat, renameat};
 
 use super::assemble::PeerHandle;
-use super::peer::PeerView;
+use super::backlog::backlog;
+use super::peer::{PeerView, reason};
 use crate::admin::verdict::{Connection, SiteFacts, judge, state_of};
 use crate::admin::view::{
     AckView, ConflictCounts, ConflictView, InboundLag, JournalView, Lag, LagView, PARKED_SHOWN_MAX,
@@ -89,14 +90,14 @@ impl Reporter {
         let link = peer.link.status();
         let connected = link.state == ConduitState::Connected;
         let behind = behind(&view, engine);
+        let behind_bytes = self.behind_bytes(&view, engine).await?;
+        let member = engine
+            .members
+            .iter()
+            .find(|m| m.site_id == peer.link.remote_site_id());
+        let fence = member.and_then(|member| member.fence.as_ref());
         let (waiting, parked_count, inbound) = self.inbound(&view, engine).await?;
-        let lag = match (behind, view.applied_mark_us) {
-            (None, _) => Lag::Unknown,
-            (Some(0), _) if connected => Lag::Known(0),
-            (Some(_), 0) => Lag::Unknown,
-            (Some(_), at) if connected => Lag::Known(mark.saturating_sub(at)),
-            (Some(_), at) => Lag::AtLeast(mark.saturating_sub(at)),
-        };
+        let lag = lag(behind, connected, &view, mark);
         let parked = if parked_count > 0 {
             self.parked(engine).await?
         } else {
@@ -110,7 +111,7 @@ impl Reporter {
                 ConduitState::Reconnecting { .. } | ConduitState::Shutdown => Connection::Waiting,
             },
             was_connected: view.hello.is_some(),
-            fenced: false,
+            fenced: fence.is_some(),
             held: false,
             paused: false,
             behind_entries: behind,
@@ -124,10 +125,13 @@ impl Reporter {
             site_id: peer.link.remote_site_id(),
             state: state_of(&facts),
             endpoint: link.endpoint,
-            last_error: link.last_error.filter(|_| !connected),
+            last_error: match fence {
+                Some(fence) => Some(format!("fenced {}", reason(fence))),
+                None => link.last_error.filter(|_| !connected),
+            },
             lag,
             behind_entries: behind,
-            behind_bytes: None,
+            behind_bytes,
             waiting_entries: waiting,
             parked,
             clock_skew_us: view.skew_us,
@@ -141,6 +145,16 @@ impl Reporter {
             inbound,
             oldest_us,
         })
+    }
+
+    /// Bytes of the journal that the peer has not received; none when it was never heard, or when what it lacks is no
+    /// longer kept.
+    async fn behind_bytes(&self, view: &PeerView, engine: &EngineStatus) -> Result<Option<u64>> {
+        if view.hello.is_none() {
+            return Ok(None);
+        }
+        let backlog = backlog(&self.engine, &engine.heads, view.received()).await?;
+        Ok(backlog.bytes)
     }
 
     /// Entries of the peer that wait here, how many are parked, and how far this site is behind it.
@@ -280,6 +294,7 @@ impl Source for Reporter {
         let journal = JournalView {
             bytes: engine.journal_bytes,
             budget_bytes: Some(self.budget_bytes),
+            pinned_bytes: engine.members.iter().map(|m| m.pinned_bytes).max(),
             head_entries: engine.heads.values().sum(),
             last_failure: engine.last_failure.clone(),
         };
@@ -451,6 +466,17 @@ fn split(path: &[u8]) -> Result<Vec<Name>> {
 fn join(names: Vec<Name>) -> Vec<u8> {
     let names: Vec<Vec<u8>> = names.iter().map(|name| name.as_bytes().to_vec()).collect();
     names.join(&b'/')
+}
+
+/// How far a peer is behind in time, given what it has not applied and the mark of this site.
+const fn lag(behind: Option<u64>, connected: bool, view: &PeerView, mark: u64) -> Lag {
+    match (behind, view.applied_mark_us) {
+        (None, _) => Lag::Unknown,
+        (Some(0), _) if connected => Lag::Known(0),
+        (Some(_), 0) => Lag::Unknown,
+        (Some(_), at) if connected => Lag::Known(mark.saturating_sub(at)),
+        (Some(_), at) => Lag::AtLeast(mark.saturating_sub(at)),
+    }
 }
 
 /// Entries of this site that the peer has not applied; none when it was never heard.

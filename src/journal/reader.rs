@@ -83,6 +83,25 @@ impl BatchReader {
         Ok(Some((frame.finish(), self.mark_hlc_us())))
     }
 
+    /// Position of the first entry behind the cursors that was not given out; the durable end when there is none.
+    /// What follows is still given out. Reads at most from one checkpoint to the next.
+    ///
+    /// # Errors
+    /// As [`BatchReader::next_frame`].
+    pub fn first_missing(&mut self) -> Result<u64> {
+        while let Some(unit) = self.take_unit()? {
+            if !self.wanted(&unit).is_empty() {
+                let position = unit.position;
+                self.ahead = Some(unit);
+                return Ok(position);
+            }
+            for record in &unit.records {
+                self.scanner.apply(unit.position, record)?;
+            }
+        }
+        Ok(self.position())
+    }
+
     /// Every entry with a hybrid clock up to this was given out or was behind the cursors from the start.
     #[must_use]
     pub const fn mark_hlc_us(&self) -> u64 {

@@ -280,7 +280,11 @@ impl Engine {
         &mut self,
         cursors: BTreeMap<u32, u64>,
     ) -> Result<(BatchReader, watch::Receiver<Durable>)> {
-        self.with(|opened, _| Ok((opened.journal.batches(cursors)?, opened.journal.watch())))
+        // A cursor that cannot be served says nothing against the state.
+        self.with(|opened, _| {
+            let reader = opened.journal.batches(cursors);
+            Ok(reader.map(|reader| (reader, opened.journal.watch())))
+        })?
     }
 
     /// Everything of this site up to this hybrid clock is in the journal.
@@ -321,19 +325,20 @@ impl Engine {
         self.with(|opened, _| opened.path_of(inode))
     }
 
+    /// Last seq of every stream of the journal that holds entries.
+    pub fn heads(&mut self) -> Result<BTreeMap<u32, u64>> {
+        self.with(|opened, _| Ok(opened.heads()))
+    }
+
     /// What an operator asks first.
     pub fn status(&mut self) -> Result<EngineStatus> {
         let last_failure = self.last_failure.clone();
         self.with(|opened, config| {
             let state = opened.core.state();
             let (open_conflicts, conflicts) = state.conflict_counts()?;
-            let points = opened.journal.points();
             Ok(EngineStatus {
                 actor: opened.journal.actor(),
-                heads: points
-                    .iter()
-                    .map(|(stream, point)| (*stream, point.seq))
-                    .collect(),
+                heads: opened.heads(),
                 journal_bytes: opened.journal.bytes(),
                 waiting: opened.waiting.len(),
                 parked: state.all_parked()?,
@@ -407,6 +412,11 @@ impl Opened {
             self.waiting.settle(*inode);
         }
         !settled.is_empty()
+    }
+
+    fn heads(&self) -> BTreeMap<u32, u64> {
+        let points = self.journal.points().iter();
+        points.map(|(stream, point)| (*stream, point.seq)).collect()
     }
 
     fn commit_if_large(&mut self) -> Result<()> {

@@ -74,6 +74,8 @@ const LAYERS: &[Layer] = &[
             // Commands that work without a running daemon.
             "conduit::pki",
             "tree::compare",
+            "tree::policy",
+            "tree::populated",
             // `run` and `demo` hand over to it.
             "daemon",
         ],

@@ -269,7 +269,7 @@ fn one_peer_decides_the_verdict_and_names_the_next_step() {
             Verdict::Degraded,
             Some(Severity::Critical),
             "longer than the journal",
-            "copy of this tree",
+            "cfs-repl help join",
         ),
         (
             SiteView {
@@ -419,5 +419,17 @@ fn troubles_of_this_site_are_causes_too() {
         ..JournalView::default()
     };
     let judgement = judge(&[], &self::tree(), &quiet, &ConflictCounts::default());
+    assert!(judgement.causes.is_empty());
+    let kept_in_vain = JournalView {
+        bytes: 99,
+        pinned_bytes: Some(5),
+        ..quiet
+    };
+    let judgement = judge(
+        &[],
+        &self::tree(),
+        &kept_in_vain,
+        &ConflictCounts::default(),
+    );
     assert!(judgement.causes.is_empty());
 }

@@ -51,6 +51,7 @@ pub(crate) fn status() -> StatusView {
             budget_bytes: Some(20 << 30),
             head_entries: 9_153_607,
             last_failure: Some("disk".to_owned()),
+            pinned_bytes: Some(318 << 20),
         },
         conflicts: ConflictCounts { open: 7, total: 9 },
         tree: TreeView {

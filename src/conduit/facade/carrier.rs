@@ -115,6 +115,8 @@ impl Local for Facts {
             remote_name: self.config.remote_name(),
             certificate_site: None,
             remembered: Remembered::default(),
+            fenced: BTreeMap::new(),
+            joined: false,
         }
     }
 

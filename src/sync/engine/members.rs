@@ -9,7 +9,8 @@ use std::time::Duration;
 use super::{Engine, EngineConfig, Opened};
 use crate::clock::TimestampUs;
 use crate::error::Result;
-use crate::journal::dot::{Actor, CONTROL_STREAM};
+use crate::journal::ReceivedLog;
+use crate::journal::dot::Actor;
 use crate::journal::op::{Change, MemberState};
 use crate::journal::retention::Cursors;
 use crate::store::Store;
@@ -149,6 +150,14 @@ impl Engine {
             let actor = opened.journal.actor();
             opened.decide(config, actor, name, MemberState::Active)
         })
+    }
+
+    /// The membership epoch: how many journals were shut out so far.
+    ///
+    /// # Errors
+    /// As [`Engine::heard`].
+    pub fn epoch(&mut self) -> Result<u32> {
+        self.with(|opened, _| opened.epoch())
     }
 
     /// Whether entries were ever exchanged with another site.
@@ -333,14 +342,11 @@ impl Opened {
         Ok(member::epoch(&self.core.state().members()?))
     }
 
-    /// Whether entries of the tree were ever exchanged with another site.
+    /// Whether entries were ever exchanged with another site.
     pub(super) fn joined(&self) -> bool {
-        let received = self.received.values().flat_map(|log| log.cursors());
-        let taken = self.members.values().flat_map(|t| t.received.iter());
-        received
-            .map(|(stream, cursor)| (stream, cursor.seq))
-            .chain(taken.map(|(stream, seq)| (*stream, *seq)))
-            .any(|(stream, seq)| stream != CONTROL_STREAM && seq > 0)
+        let mut received = self.received.values().flat_map(ReceivedLog::cursors);
+        let mut taken = self.members.values().flat_map(|t| t.received.values());
+        received.any(|(_, cursor)| cursor.seq > 0) || taken.any(|seq| *seq > 0)
     }
 }
 

@@ -42,7 +42,7 @@ pub struct Standing {
     pub founder: Option<Actor>,
     /// Every journal that is fenced.
     pub fences: Vec<Fence>,
-    /// Entries of the tree were exchanged with some site.
+    /// Entries were exchanged with some site.
     pub joined: bool,
 }
 
