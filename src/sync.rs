@@ -11,6 +11,7 @@ pub mod core;
 pub mod derived;
 pub mod detector;
 pub mod engine;
+pub mod fate;
 pub mod hlc;
 pub mod ids;
 pub mod lag;

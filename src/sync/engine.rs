@@ -11,17 +11,19 @@ use std::path::PathBuf;
 use tokio::sync::watch;
 
 use super::author::Authored;
-use super::conflict::{Ack, ConflictRecord};
+use super::conflict::{Ack, ConflictId, ConflictRecord};
 use super::core::Core;
+use super::fate::Fate;
 use super::ids::Minter;
 use super::port::{DeviceImage, Image, LocalTxn, Outcome};
 use super::progress::{StreamProgress, Waiting};
 use super::state::State;
-use crate::clock::SharedClock;
+use crate::clock::{SharedClock, TimestampUs};
+use crate::content::{Claim, ContentVersion, WAITS_FOR_CONTENT, WAITS_FOR_NEWER};
 use crate::disk::SharedDisk;
-use crate::error::Result;
-use crate::journal::dot::{Actor, ROOT_INODE};
-use crate::journal::op::{Change, FileTime, Name};
+use crate::error::{ReplError, Result};
+use crate::journal::dot::{Actor, Dot, ROOT_INODE};
+use crate::journal::op::{Change, Content, FileTime, ManifestRoot, Name};
 use crate::journal::{AppendGroup, BatchReader, Durable, Journal, LogOptions, ReceivedLog};
 use crate::store::Store;
 
@@ -71,6 +73,10 @@ pub struct EngineStatus {
     pub waiting: usize,
     /// Inodes that could not be applied, with the reason.
     pub parked: Vec<(u64, String)>,
+    /// Inodes whose bytes are on their way.
+    pub fetching: usize,
+    /// Inodes that show an older version until a newer one than they were to show arrives.
+    pub overtaken: usize,
     /// Conflicts that count and are not acknowledged.
     pub open_conflicts: usize,
     /// Conflicts on record.
@@ -181,9 +187,17 @@ impl Engine {
     /// See [`super::port::Engine::done`]. Durable when it returns: what was applied cannot be told from the logs.
     pub fn done(&mut self, outcomes: Vec<(Image, Outcome)>) -> Result<()> {
         self.with(|opened, config| {
+            let now_us = config.clock.now_us();
             for (image, outcome) in outcomes {
-                if matches!(outcome, Outcome::Parked { .. }) {
-                    opened.waiting.park(image.inode);
+                let (outcome, lost) = opened.core.judge_content(&image, outcome, now_us)?;
+                if let Some(conflict) = lost {
+                    let inode = image.inode;
+                    tracing::error!(%conflict, inode, "content of a file is on no site any more");
+                }
+                match &outcome {
+                    Outcome::Parked { reason } => opened.set_aside(image.inode, reason),
+                    Outcome::Applied => opened.core.found_content(&image)?,
+                    Outcome::Changed => {}
                 }
                 opened.core.done(image, outcome)?;
             }
@@ -298,6 +312,71 @@ impl Engine {
         })
     }
 
+    /// What became of a version of a file's bytes.
+    pub fn fate(&mut self, inode: u64, dot: Dot) -> Result<Fate> {
+        self.with(|opened, _| opened.core.fate(inode, dot))
+    }
+
+    /// Whether an entry is merged here.
+    pub fn is_merged(&mut self, dot: Dot) -> Result<bool> {
+        self.with(|opened, _| {
+            let cursor = opened.core.state().cursor(dot.actor, dot.stream)?;
+            Ok(cursor >= dot.seq)
+        })
+    }
+
+    /// What conflicts want with bytes that are kept under these inodes and roots, in their order.
+    pub fn claims(&mut self, kept: Vec<(u64, ManifestRoot)>) -> Result<Vec<Claim>> {
+        self.with(move |opened, _| opened.core.claims(&kept))
+    }
+
+    /// Records bytes that were written to a file after that was displaced; see [`Core::late_write`].
+    pub fn late_write(
+        &mut self,
+        inode: u64,
+        content: Content,
+        before: Option<ManifestRoot>,
+    ) -> Result<()> {
+        self.with(|opened, config| {
+            let now_us = config.clock.now_us();
+            if opened.core.late_write(inode, content, before, now_us)? {
+                tracing::warn!(
+                    inode,
+                    "a file was written to after it was replaced; its bytes are kept as a conflict"
+                );
+                // Nothing in the logs tells it.
+                opened.commit(config)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Versions that lost and are small enough to be kept at every site; see [`Core::losers`].
+    pub fn losers(
+        &mut self,
+        bytes_max: u64,
+        since_us: TimestampUs,
+    ) -> Result<Vec<(ContentVersion, u64)>> {
+        self.with(|opened, _| opened.core.losers(bytes_max, since_us))
+    }
+
+    /// The latest acknowledgement of a conflict.
+    pub fn ack(&mut self, id: ConflictId) -> Result<Option<Ack>> {
+        self.with(|opened, _| opened.core.state().ack(id))
+    }
+
+    /// Acknowledges a conflict, for every site.
+    pub fn acknowledge(&mut self, id: ConflictId, note: String, by: String) -> Result<Ack> {
+        self.submit_control(Change::ConflictAck {
+            conflict_id: id.0,
+            acked: true,
+            note,
+            by,
+        })?;
+        let ack = self.ack(id)?;
+        ack.ok_or_else(|| ReplError::serialization("acknowledgement", "was not kept"))
+    }
+
     /// The path, below the root, under which an inode is shown.
     pub fn path_of(&mut self, inode: u64) -> Result<Option<Vec<Name>>> {
         self.with(|opened, _| opened.path_of(inode))
@@ -314,6 +393,10 @@ impl Engine {
                 open_conflicts += usize::from(record.is_open(state.ack(record.id)?.as_ref()));
             }
             let points = opened.journal.points();
+            let mut parked = state.all_parked()?;
+            let waits = |why: &str| parked.iter().filter(|(_, reason)| reason == why).count();
+            let (fetching, overtaken) = (waits(WAITS_FOR_CONTENT), waits(WAITS_FOR_NEWER));
+            parked.retain(|(_, reason)| is_fault(reason));
             Ok(EngineStatus {
                 actor: opened.journal.actor(),
                 heads: points
@@ -322,7 +405,9 @@ impl Engine {
                     .collect(),
                 journal_bytes: opened.journal.bytes(),
                 waiting: opened.waiting.len(),
-                parked: state.all_parked()?,
+                parked,
+                fetching,
+                overtaken,
                 open_conflicts,
                 conflicts: conflicts.len(),
                 marks: opened.marks.clone(),
@@ -357,6 +442,11 @@ impl Engine {
     }
 }
 
+/// Whether an image that was put off for `reason` needs a person, or another attempt later.
+fn is_fault(reason: &str) -> bool {
+    reason != WAITS_FOR_CONTENT && reason != WAITS_FOR_NEWER
+}
+
 fn swapped<A, B>(pair: Result<(A, B)>) -> Result<(B, A)> {
     pair.map(|(a, b)| (b, a))
 }
@@ -383,6 +473,16 @@ impl Opened {
             self.core.state_mut().set_device(inode, Some(device))?;
         }
         Ok(())
+    }
+
+    /// An image is put off: what waits for its bytes still counts as outstanding, what was replaced at its origin as
+    /// done, everything else as parked.
+    fn set_aside(&mut self, inode: u64, reason: &str) {
+        match reason {
+            WAITS_FOR_CONTENT => {}
+            WAITS_FOR_NEWER => self.waiting.overtake(inode),
+            _ => self.waiting.park(inode),
+        }
     }
 
     /// Takes note of what the connector shows. Returns whether there was anything.

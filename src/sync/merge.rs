@@ -354,6 +354,9 @@ impl<S: State> Core<S> {
 
     /// A version that had seen the loser took its place: the record stays, and counts no longer.
     fn supersede(&mut self, inode: u64, register: &RegisterId, loser: Dot) -> Result<()> {
+        if *register == RegisterId::Content {
+            self.end_lost(inode, loser)?;
+        }
         let id = ConflictId::new(ConflictKind::Register, inode, register, loser);
         if let Some(mut record) = self.state.conflict(id)?
             && !record.superseded

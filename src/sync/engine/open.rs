@@ -202,8 +202,8 @@ impl Opened {
     }
 
     fn park_again(&mut self) -> Result<()> {
-        for (inode, _) in self.core.state().all_parked()? {
-            self.waiting.park(inode);
+        for (inode, reason) in self.core.state().all_parked()? {
+            self.set_aside(inode, &reason);
         }
         Ok(())
     }
