@@ -45,6 +45,8 @@ pub struct Config {
     pub peers: Vec<PeerConfig>,
     /// `[conflicts]`: what is kept of losers.
     pub conflicts: ConflictsConfig,
+    /// `[trash]`: what is kept of files that lost in no conflict.
+    pub trash: TrashConfig,
     /// `[log]`: what the daemon says about itself.
     pub log: LogConfig,
 }
@@ -170,6 +172,17 @@ pub struct ConflictsConfig {
     pub keep_percent: u8,
     /// How long a loser stays restorable. Default: `30d`. Minimum: `1h`.
     pub retention: Duration,
+    /// Losers of at most that many bytes are kept at every site; larger ones where they were written or lost.
+    /// Default: `64MiB`. `0B` to `1TiB`; `0B` keeps none elsewhere.
+    pub everywhere_bytes: u64,
+}
+
+/// `[trash]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TrashConfig {
+    /// Files that others removed or replaced without a conflict are kept as long as losers are. Default: false, they
+    /// go after a minute.
+    pub keep_deleted: bool,
 }
 
 /// `[log]`.

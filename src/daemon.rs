@@ -5,8 +5,10 @@
 
 mod assemble;
 mod content;
+mod keeper;
 mod lock;
 mod peer;
+mod restore;
 mod status;
 pub mod tasks;
 

@@ -163,6 +163,13 @@ impl Client {
         })
     }
 
+    /// Gives every request at least this much time.
+    #[must_use]
+    pub fn patient(mut self, at_least: Duration) -> Self {
+        self.patience = self.patience.max(at_least);
+        self
+    }
+
     /// What an operator asks first.
     ///
     /// # Errors

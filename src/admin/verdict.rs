@@ -191,6 +191,9 @@ fn summary(sites: &[SiteView], tree: &TreeView, conflicts: &ConflictCounts) -> S
     if tree.parked > 0 {
         parts.push(format!("{} parked", tree.parked));
     }
+    if tree.overtaken > 0 {
+        parts.push(format!("{} waiting for a newer version", tree.overtaken));
+    }
     if conflicts.open > 0 {
         parts.push(format!("{} unacknowledged", conflicts_text(conflicts.open)));
     }

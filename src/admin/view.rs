@@ -310,6 +310,10 @@ pub struct TreeView {
     pub last_scan_us: Option<TimestampUs>,
     /// Inodes that cannot be applied.
     pub parked: u64,
+    /// Inodes whose bytes are on their way.
+    pub fetching: u64,
+    /// Inodes that wait for a newer version: the one they were to show was replaced before its bytes got here.
+    pub overtaken: u64,
     /// Files that are put off because programs keep writing them.
     pub busy: u64,
     /// Paths that differ from the merged state and are not sent: the site only applies.

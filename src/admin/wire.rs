@@ -242,6 +242,8 @@ fn tree_to(tree: TreeView) -> pb::TreeStatus {
         watch: watch_to(tree.watch),
         last_scan_us: tree.last_scan_us,
         parked: tree.parked,
+        fetching: tree.fetching,
+        overtaken: tree.overtaken,
         busy: tree.busy,
         diverged: tree.diverged,
     }
@@ -253,6 +255,8 @@ fn tree_from(tree: pb::TreeStatus) -> TreeView {
         watch: watch_from(tree.watch),
         last_scan_us: tree.last_scan_us,
         parked: tree.parked,
+        fetching: tree.fetching,
+        overtaken: tree.overtaken,
         busy: tree.busy,
         diverged: tree.diverged,
     }
@@ -311,11 +315,23 @@ pub(super) fn conflict_to(view: ConflictView) -> pb::Conflict {
         detected_us: view.detected_us,
         lost_bytes: view.lost_bytes,
         superseded: view.superseded,
-        ack: view.ack.map(|ack| pb::Ack {
-            by: ack.by,
-            note: ack.note,
-            at_us: ack.at_us,
-        }),
+        ack: view.ack.map(ack_to),
+    }
+}
+
+fn ack_to(ack: AckView) -> pb::Ack {
+    pb::Ack {
+        by: ack.by,
+        note: ack.note,
+        at_us: ack.at_us,
+    }
+}
+
+fn ack_from(ack: pb::Ack) -> AckView {
+    AckView {
+        by: ack.by,
+        note: ack.note,
+        at_us: ack.at_us,
     }
 }
 
@@ -332,11 +348,7 @@ pub(super) fn conflict_from(conflict: pb::Conflict) -> Result<ConflictView> {
         detected_us: conflict.detected_us,
         lost_bytes: conflict.lost_bytes,
         superseded: conflict.superseded,
-        ack: conflict.ack.map(|ack| AckView {
-            by: ack.by,
-            note: ack.note,
-            at_us: ack.at_us,
-        }),
+        ack: conflict.ack.map(ack_from),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
 use super::exit::{CliError, CliResult};
 use super::reach::{self, Reach};
@@ -12,6 +13,9 @@ use super::{Global, human};
 use crate::admin::client::Client;
 use crate::admin::view::{ConflictView, VersionView, path_text};
 use crate::clock::rfc3339;
+
+/// A large loser is copied, or fetched from another site; the daemon gives up after the same time.
+const RESTORE_MAX: Duration = Duration::from_secs(300);
 
 /// See what lost where two sites changed the same thing, and bring it back
 #[derive(Debug, clap::Args)]
@@ -64,7 +68,10 @@ fn list(ui: &mut Ui, global: &Global, args: &ListArgs) -> CliResult {
 
 fn restore(ui: &mut Ui, global: &Global, args: &RestoreArgs) -> CliResult {
     let path = args.as_path.as_deref().map(OsStrExt::as_bytes);
-    let ask = |client: Client| async move { client.restore(&args.id, path).await };
+    let ask = |client: Client| async move {
+        let client = client.patient(RESTORE_MAX);
+        client.restore(&args.id, path).await
+    };
     let restored = reach::ask(global, &args.reach, ask)?;
     let text = format!("restored {} as {}", restored.id, path_text(&restored.path));
     ui.say(&printable(&text));

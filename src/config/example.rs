@@ -184,6 +184,12 @@ const CONFLICTS_AND_LOG: &str = "[conflicts]\n\
     #keep = \"10%\"\n\
     # How long a loser stays restorable. Minimum: 1h.\n\
     #retention = \"30d\"\n\
+    # Losers up to this size are kept at every site, larger ones where they were written or lost. 0B: none elsewhere.\n\
+    #everywhere = \"64MiB\"\n\
+    \n\
+    [trash]\n\
+    # Keep files that others removed or replaced without a conflict as long as losers; else they go after a minute.\n\
+    #keep_deleted = false\n\
     \n\
     [log]\n\
     # error, warn, info, debug or trace. Names of files appear from debug on.\n\

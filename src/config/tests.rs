@@ -154,6 +154,7 @@ fn the_example_explains_every_key_there_is() {
         "conduit",
         "tls",
         "conflicts",
+        "trash",
         "log",
     ] {
         let wrong = format!("[{section}]\nqqqq = 1\n");

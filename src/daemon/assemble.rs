@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -13,9 +13,13 @@ use std::time::Duration;
 use rustix::rand::{GetRandomFlags, getrandom};
 use tokio::net::TcpListener;
 
-use super::content::{Fetcher, Links, TreeContent};
+use super::content::Fetcher;
+use super::content::ask::Links;
+use super::content::serve::TreeContent;
+use super::keeper::{KeepSettings, Keeper};
 use super::lock::StateLock;
 use super::peer::{self, Identity, LocalSite, PeerView};
+use super::restore::Restorer;
 use super::status::{Reporter, TreeFacts, note};
 use super::tasks::Tasks;
 use crate::clock::{SharedClock, SystemClock};
@@ -33,8 +37,9 @@ use crate::error::{ReplError, Result};
 use crate::journal::LogOptions;
 use crate::sync::engine::{Engine, EngineConfig, Handle, start};
 use crate::topology::SiteId;
+use crate::tree::look::{Looks, looks};
 use crate::tree::policy::Policy;
-use crate::tree::trash::TrashLimits;
+use crate::tree::root::Root;
 use crate::tree::{Connector, ConnectorEvent, ConnectorOptions, pin};
 
 /// How long tasks may take to end: a shutdown drains at most that long.
@@ -96,17 +101,12 @@ impl Daemon {
         let (fetcher, queue) = Fetcher::new(config.state.dir.join("content"), Arc::clone(&clock))?;
         let tree_state = tree_state(config)?;
         let facts = Arc::new(Mutex::new(TreeFacts::default()));
-        let tree = start_tree(
-            config,
-            &tree_state,
-            &engine,
-            fetcher.clone(),
-            &clock,
-            &facts,
-        )?;
+        let (looker, looks) = looks();
+        let inlets = (fetcher.clone(), looks);
+        let tree = start_tree(config, &tree_state, &engine, inlets, &clock, &facts)?;
         // The connector has pinned the tree by then; this is another look at the same one.
-        let root = pin::open(&config.tree.root, &tree_state)?;
-        let server = Arc::new(TreeContent::new(root, engine.clone()));
+        let root = Arc::new(pin::open(&config.tree.root, &tree_state)?);
+        let server = Arc::new(TreeContent::new(Arc::clone(&root), engine.clone(), looker));
         let parts = Parts {
             config,
             clock: &clock,
@@ -124,17 +124,22 @@ impl Daemon {
             peers: Arc::clone(&peers),
             tree: facts,
             root: config.tree.root.clone(),
-            tree_state,
+            restorer: restorer(config, &root, &engine, &links, &clock),
+            fetcher: fetcher.clone(),
             budget_bytes: config.state.journal_budget_bytes,
             started: clock.monotonic(),
-            clock,
+            clock: Arc::clone(&clock),
         };
         crate::admin::service::serve(
             &tasks,
             config.state.dir.join("admin.sock"),
             Arc::new(reporter),
         )?;
-        tasks.spawn("content", fetcher.run(tasks.clone(), links, queue));
+        let keeper = Keeper::new(root, engine.clone(), keep_settings(config));
+        let keeping = super::keeper::run(tasks.clone(), keeper, Arc::clone(&links), clock);
+        tasks.spawn("trash", keeping);
+        let fetching = fetcher.run(tasks.clone(), engine.clone(), links, queue);
+        tasks.spawn("content", fetching);
         tasks.spawn("tick", tick(tasks.clone(), engine.clone()));
         Ok(Self {
             tasks,
@@ -306,7 +311,7 @@ fn start_tree(
     config: &Config,
     state: &std::path::Path,
     engine: &Handle,
-    fetcher: Fetcher,
+    (fetcher, looks): (Fetcher, Looks),
     clock: &SharedClock,
     facts: &Arc<Mutex<TreeFacts>>,
 ) -> Result<TreeThread> {
@@ -320,6 +325,7 @@ fn start_tree(
         Box::new(fetcher),
         Arc::clone(clock),
     )?;
+    connector.take_looks(looks);
     tracing::info!(recovery = ?connector.recovery(), "opened tree");
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
@@ -334,9 +340,6 @@ fn start_tree(
             tracing::error!(%error, "tree connector stopped");
             drop(failed.blocking_send(error));
         }
-        if let Err(error) = connector.purge_trash(&TrashLimits::default()) {
-            tracing::warn!(%error, "trash was not purged");
-        }
     };
     let thread = std::thread::Builder::new()
         .name("tree".to_owned())
@@ -347,6 +350,33 @@ fn start_tree(
         thread,
         ended,
     })
+}
+
+fn restorer(
+    config: &Config,
+    root: &Arc<Root>,
+    engine: &Handle,
+    links: &Links,
+    clock: &SharedClock,
+) -> Restorer {
+    let peers = config.peers.iter();
+    Restorer {
+        root: Arc::clone(root),
+        engine: engine.clone(),
+        links: Arc::clone(links),
+        clock: Arc::clone(clock),
+        names: peers.map(|peer| (peer.id, peer.name.clone())).collect(),
+        count: AtomicU64::new(0),
+    }
+}
+
+fn keep_settings(config: &Config) -> KeepSettings {
+    KeepSettings {
+        percent: config.conflicts.keep_percent,
+        retention: config.conflicts.retention,
+        keep_deleted: config.trash.keep_deleted,
+        everywhere_bytes: config.conflicts.everywhere_bytes,
+    }
 }
 
 fn report(event: &ConnectorEvent) {

@@ -1,33 +1,30 @@
 //! What a running site tells operators: facts gathered from the engine, the links and the tree, judged by `admin`.
 
 use std::collections::BTreeMap;
-use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags, fsync, openat, renameat};
-
 use super::assemble::PeerHandle;
+use super::content::Fetcher;
 use super::peer::PeerView;
+use super::restore::Restorer;
 use crate::admin::verdict::{Connection, SiteFacts, judge, state_of};
 use crate::admin::view::{
-    AckView, ConflictCounts, ConflictView, InboundLag, JournalView, Lag, LagView, PARKED_SHOWN_MAX,
-    ParkedView, RestoredView, ResumedView, SiteLag, SiteView, StatusView, TreeView, VersionView,
-    Watch,
+    AckView, ConflictCounts, ConflictView, InboundLag, JournalView, Lag, LagView,
+    PARKED_SHOWN_MAX, ParkedView, RestoredView, ResumedView, SiteLag, SiteView, StatusView,
+    TreeView, VersionView, Watch,
 };
 use crate::admin::{AdminError, Result, Source};
 use crate::clock::SharedClock;
 use crate::conduit::link::ConduitState;
-use crate::error::ReplError;
 use crate::journal::dot::LwwKey;
 use crate::journal::entry::RegisterId;
 use crate::journal::op::Name;
 use crate::sync::conflict::{Ack, ConflictRecord, LostValue};
 use crate::sync::engine::{Engine, EngineStatus, Handle};
 use crate::topology::SiteId;
-use crate::tree::root::Root;
-use crate::tree::{ConnectorEvent, pin};
+use crate::tree::ConnectorEvent;
 
 /// What the connector told last.
 #[derive(Debug, Clone, Default)]
@@ -61,7 +58,9 @@ pub(super) struct Reporter {
     pub(super) peers: Arc<BTreeMap<SiteId, PeerHandle>>,
     pub(super) tree: Arc<Mutex<TreeFacts>>,
     pub(super) root: PathBuf,
-    pub(super) tree_state: PathBuf,
+    pub(super) restorer: Restorer,
+    /// Where bytes of other sites arrive.
+    pub(super) fetcher: Fetcher,
     pub(super) budget_bytes: u64,
     pub(super) clock: SharedClock,
     pub(super) started: Duration,
@@ -102,7 +101,8 @@ impl Reporter {
         } else {
             Vec::new()
         };
-        let since = view.moved_at.max(view.clear_at);
+        let fetched_at = waiting.filter(|n| *n > 0).and(self.fetcher.moved_at());
+        let since = view.moved_at.max(view.clear_at).max(fetched_at);
         let facts = SiteFacts {
             connection: match link.state {
                 ConduitState::Connected => Connection::Connected,
@@ -225,11 +225,7 @@ impl Reporter {
             detected_us: record.detected_at_us,
             lost_bytes: lost_bytes(&record.lost),
             superseded: record.superseded,
-            ack: ack.filter(|ack| ack.acked).map(|ack| AckView {
-                by: ack.by,
-                note: ack.note,
-                at_us: ack.at_us,
-            }),
+            ack: ack.filter(|ack| ack.acked).map(ack_view),
         })
     }
 
@@ -274,6 +270,8 @@ impl Source for Reporter {
             },
             last_scan_us: facts.last_scan_us,
             parked: engine.parked.len() as u64,
+            fetching: engine.fetching as u64,
+            overtaken: engine.overtaken as u64,
             busy: facts.busy,
             diverged: facts.diverged,
         };
@@ -342,48 +340,7 @@ impl Source for Reporter {
 
     async fn restore(&self, id: &str, as_path: Option<&[u8]>) -> Result<RestoredView> {
         let record = self.find(id).await?;
-        let LostValue::Content(content) = &record.lost else {
-            return Err(AdminError::NotPossible {
-                what: format!("{} lost no bytes, there is nothing to put back", record.id),
-                hint: "cfs-repl conflicts list shows what it lost".to_owned(),
-            });
-        };
-        let bytes = match &content.inline {
-            Some(bytes) => bytes.clone(),
-            None if content.size == 0 => bytes::Bytes::new(),
-            None => {
-                return Err(AdminError::NotPossible {
-                    what: format!(
-                        "the {} bytes that lost are not kept in the record, only up to 16 KiB are",
-                        content.size
-                    ),
-                    hint: "look in .cfs-repl/trash of the site where it lost".to_owned(),
-                });
-            }
-        };
-        let inode = record.inode;
-        let names = match as_path {
-            Some(path) => split(path)?,
-            None => self
-                .engine
-                .ask(move |e| e.path_of(inode))
-                .await?
-                .ok_or_else(|| AdminError::NotPossible {
-                    what: format!("the file of {} is not in the tree any more", record.id),
-                    hint: "say where to put the bytes: --as PATH".to_owned(),
-                })?,
-        };
-        let path = join(names.clone());
-        let root = pin::open(&self.root, &self.tree_state)?;
-        let fresh = as_path.is_some();
-        let put = move || put_back(&root, &names, &bytes, fresh);
-        tokio::task::spawn_blocking(put)
-            .await
-            .map_err(|_| ReplError::Shutdown)??;
-        Ok(RestoredView {
-            id: record.id.to_string(),
-            path,
-        })
+        self.restorer.restore(&record, as_path).await
     }
 
     async fn resume(&self, site: &str) -> Result<ResumedView> {
@@ -401,54 +358,7 @@ impl Source for Reporter {
     }
 }
 
-/// Puts bytes into the tree as a user would who saves a file: the connector notices them like any other change.
-fn put_back(root: &Root, names: &[Name], bytes: &[u8], fresh: bool) -> Result<()> {
-    let Some((name, dir)) = names.split_last() else {
-        return Err(AdminError::NotPossible {
-            what: "the root is a directory".to_owned(),
-            hint: "name a file below it".to_owned(),
-        });
-    };
-    let shown = root.shown(dir, Some(name));
-    let failed = |e: rustix::io::Errno| ReplError::io("put back", &shown, e);
-    let parent = root.open_dir(dir).map_err(failed)?;
-    let there = openat(
-        &parent,
-        name.as_bytes(),
-        OFlags::PATH | OFlags::NOFOLLOW,
-        Mode::empty(),
-    );
-    if fresh && there.is_ok() {
-        return Err(AdminError::NotPossible {
-            what: format!("{} exists", shown.display()),
-            hint: "name a path that is free".to_owned(),
-        });
-    }
-    let staged = format!("restore-{}", std::process::id());
-    let flags =
-        OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file =
-        openat(root.staging(), &staged, flags, Mode::from_raw_mode(0o644)).map_err(failed)?;
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let written = rustix::io::write(&file, rest).map_err(failed)?;
-        rest = rest.get(written..).unwrap_or_default();
-    }
-    fsync(&file).map_err(failed)?;
-    renameat(root.staging(), &staged, parent.as_fd(), name.as_bytes()).map_err(failed)?;
-    Ok(())
-}
-
-fn split(path: &[u8]) -> Result<Vec<Name>> {
-    let parts = path
-        .split(|byte| *byte == b'/')
-        .filter(|part| !part.is_empty());
-    Ok(parts
-        .map(|part| Name::new(part.to_vec()))
-        .collect::<std::result::Result<_, _>>()?)
-}
-
-fn join(names: Vec<Name>) -> Vec<u8> {
+pub(super) fn join(names: Vec<Name>) -> Vec<u8> {
     let names: Vec<Vec<u8>> = names.iter().map(|name| name.as_bytes().to_vec()).collect();
     names.join(&b'/')
 }
@@ -464,6 +374,14 @@ fn behind(view: &PeerView, engine: &EngineStatus) -> Option<u64> {
         head.saturating_sub(applied)
     });
     Some(behind.sum())
+}
+
+fn ack_view(ack: Ack) -> AckView {
+    AckView {
+        by: ack.by,
+        note: ack.note,
+        at_us: ack.at_us,
+    }
 }
 
 fn lost_bytes(lost: &LostValue) -> Option<u64> {

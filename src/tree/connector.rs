@@ -3,20 +3,22 @@
 //! Applying and noticing never overlap, so each sees the other's work finished. State that must outlive a restart is
 //! the pin of the tree and the intents, both in the state folder; everything else is the engine's.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::apply::{Applier, ApplyReport};
+use super::apply::{Applier, ApplyReport, path_of};
+use super::diff::{RACY_US, micros};
 use super::intent::IntentLog;
+use super::look::{Asked, Looks};
 use super::pin;
 use super::policy::Policy;
 use super::recover::{Recovery, recover};
 use super::root::Root;
 use super::scan::{Memory, ScanOptions, ScanReport, Scope, scan};
 use super::serve::{Served, Server};
-use super::trash::{TrashLimits, TrashReport, purge};
 use super::watch::Watch;
 use crate::clock::SharedClock;
 use crate::content::ContentSource;
@@ -87,6 +89,7 @@ pub struct Connector {
     memory: Memory,
     server: Server,
     recovery: Recovery,
+    looks: Looks,
     names: u64,
     started: bool,
 }
@@ -123,6 +126,7 @@ impl Connector {
             memory: Memory::default(),
             server: Server::new(),
             recovery,
+            looks: Looks::none(),
             names: 0,
             started: false,
         })
@@ -215,12 +219,48 @@ impl Connector {
             .serve(&mut *self.engine, &self.root, inode, version, hashes)
     }
 
-    /// Removes from the trash what `limits` no longer keep.
+    /// Who asks for looks at single files; answered by [`Connector::run`] between its rounds.
+    pub fn take_looks(&mut self, looks: Looks) {
+        self.looks = looks;
+    }
+
+    /// Reads the files that someone asked to be looked at, whatever their stat says, and journals what changed. None:
+    /// nobody asked.
     ///
     /// # Errors
-    /// When the disk fails.
-    pub fn purge_trash(&self, limits: &TrashLimits) -> Result<TrashReport> {
-        purge(&self.root, self.clock.now_us(), limits)
+    /// When the engine or the disk fails.
+    pub fn look(&mut self) -> Result<Option<ScanReport>> {
+        let asked = self.looks.take();
+        if asked.is_empty() {
+            return Ok(None);
+        }
+        let (mut dirs, mut read) = (BTreeSet::new(), BTreeSet::new());
+        for inode in asked.iter().map(Asked::inode) {
+            let image = self.engine.applied(inode)?;
+            for link in image.map_or_else(Vec::new, |image| image.links) {
+                dirs.extend(path_of(&mut *self.engine, link.parent)?);
+            }
+            if self.memory.racy.insert(inode) {
+                read.insert(inode);
+            }
+        }
+        let report = if dirs.is_empty() {
+            ScanReport::default()
+        } else {
+            self.scan(&Scope::Dirs(dirs))?
+        };
+        for inode in read {
+            let device = self.engine.device(inode)?;
+            let changed_us = device.map_or(0, |device| micros(device.ctime));
+            // One that changed just then stays to be read once more, as every other one would.
+            if self.clock.now_us().saturating_sub(changed_us) > RACY_US {
+                self.memory.racy.remove(&inode);
+            }
+        }
+        for one in asked {
+            one.done();
+        }
+        Ok(Some(report))
     }
 
     /// Notices and applies until `stop` is set; `tell` hears of every round that did something.
@@ -263,6 +303,9 @@ impl Connector {
                 tell(ConnectorEvent::Scanned(report));
             } else if blind.is_none() && !put_off {
                 self.engine.observed_through(watched_us)?;
+            }
+            if let Some(report) = self.look()? {
+                tell(ConnectorEvent::Scanned(report));
             }
             // Asked between two batches: what a batch waits for may arrive before the batch has parked it.
             if self.source.has_news() || now.saturating_sub(retried) >= self.options.retry_every {

@@ -370,6 +370,18 @@ fn a_tree_that_was_never_scanned_is_not_ok() {
 }
 
 #[test]
+fn what_waits_for_a_newer_version_is_told_and_is_no_fault() {
+    let tree = TreeView {
+        overtaken: 2,
+        ..tree()
+    };
+    let judgement = judged(&[site("a", SiteState::Idle)], &tree);
+    assert_eq!(judgement.verdict, Verdict::Ok);
+    let summary = "1 peer in step · 2 waiting for a newer version";
+    assert_eq!(judgement.summary, summary);
+}
+
+#[test]
 fn a_site_without_peers_is_ok_and_says_so() {
     let judgement = judged(&[], &tree());
     assert_eq!(judgement.verdict, Verdict::Ok);

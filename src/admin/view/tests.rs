@@ -58,6 +58,8 @@ pub(crate) fn status() -> StatusView {
             watch: Watch::Inotify,
             last_scan_us: Some(1_795_370_089_102_113),
             parked: 1,
+            fetching: 4,
+            overtaken: 5,
             busy: 2,
             diverged: 3,
         },
