@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-use super::view::{ConflictView, LagView, RestoredView, ResumedView, StatusView};
+use super::view::{AckedView, ConflictView, LagView, RestoredView, ResumedView, StatusView};
 use super::wire;
 use crate::proto::admin as pb;
 use pb::admin_client::AdminClient;
@@ -217,6 +217,18 @@ impl Client {
         };
         let reply = self.wait(inner.restore_conflict(request)).await?;
         Ok(wire::restored_from(reply.into_inner()))
+    }
+
+    /// Acknowledges conflicts for all sites; `dry_run`: only tells what would be done.
+    pub async fn ack(&self, ids: &[String], note: &str, dry_run: bool) -> Result<Vec<AckedView>> {
+        let mut inner = self.inner.clone();
+        let request = pb::AckConflictsRequest {
+            ids: ids.to_vec(),
+            note: note.to_owned(),
+            dry_run,
+        };
+        let reply = self.wait(inner.ack_conflicts(request)).await?;
+        wire::acked_from(reply.into_inner()).map_err(malformed)
     }
 
     /// Lets a site go on that is held or paused.

@@ -443,6 +443,17 @@ pub struct RestoredView {
     pub path: Vec<u8>,
 }
 
+/// What was acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct AckedView {
+    /// The whole id of the conflict.
+    pub id: String,
+    /// False: it had been acknowledged before, as `ack` says, and nothing changed.
+    pub changed: bool,
+    /// Who did, why and when.
+    pub ack: AckView,
+}
+
 /// What was resumed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct ResumedView {

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::view::{
-    AckView, Cause, ConflictCounts, ConflictView, InboundLag, JournalView, Lag, LagView,
+    AckView, AckedView, Cause, ConflictCounts, ConflictView, InboundLag, JournalView, Lag, LagView,
     ParkedView, RestoredView, ResumedView, Severity, SiteLag, SiteState, SiteView, StatusView,
     TreeView, Verdict, VersionView, Watch,
 };
@@ -333,6 +333,28 @@ fn ack_from(ack: pb::Ack) -> AckView {
         note: ack.note,
         at_us: ack.at_us,
     }
+}
+
+pub(super) fn acked_to(views: Vec<AckedView>) -> pb::AckConflictsReply {
+    let acked = views.into_iter().map(|view| pb::AckedConflict {
+        id: view.id,
+        changed: view.changed,
+        ack: Some(ack_to(view.ack)),
+    });
+    pb::AckConflictsReply {
+        acked: acked.collect(),
+    }
+}
+
+pub(super) fn acked_from(reply: pb::AckConflictsReply) -> Result<Vec<AckedView>> {
+    let acked = reply.acked.into_iter().map(|acked| {
+        Ok(AckedView {
+            id: acked.id,
+            changed: acked.changed,
+            ack: ack_from(acked.ack.ok_or(Missing("ack"))?),
+        })
+    });
+    acked.collect()
 }
 
 pub(super) fn conflict_from(conflict: pb::Conflict) -> Result<ConflictView> {

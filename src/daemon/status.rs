@@ -11,7 +11,7 @@ use super::peer::PeerView;
 use super::restore::Restorer;
 use crate::admin::verdict::{Connection, SiteFacts, judge, state_of};
 use crate::admin::view::{
-    AckView, ConflictCounts, ConflictView, InboundLag, JournalView, Lag, LagView,
+    AckView, AckedView, ConflictCounts, ConflictView, InboundLag, JournalView, Lag, LagView,
     PARKED_SHOWN_MAX, ParkedView, RestoredView, ResumedView, SiteLag, SiteView, StatusView,
     TreeView, VersionView, Watch,
 };
@@ -20,7 +20,7 @@ use crate::clock::SharedClock;
 use crate::conduit::link::ConduitState;
 use crate::journal::dot::LwwKey;
 use crate::journal::entry::RegisterId;
-use crate::journal::op::Name;
+use crate::journal::op::{NOTE_BYTES_MAX, Name};
 use crate::sync::conflict::{Ack, ConflictRecord, LostValue};
 use crate::sync::engine::{Engine, EngineStatus, Handle};
 use crate::topology::SiteId;
@@ -341,6 +341,57 @@ impl Source for Reporter {
     async fn restore(&self, id: &str, as_path: Option<&[u8]>) -> Result<RestoredView> {
         let record = self.find(id).await?;
         self.restorer.restore(&record, as_path).await
+    }
+
+    async fn ack(
+        &self,
+        ids: &[String],
+        note: &str,
+        by: &str,
+        dry_run: bool,
+    ) -> Result<Vec<AckedView>> {
+        if note.len() > NOTE_BYTES_MAX {
+            return Err(AdminError::NotPossible {
+                what: format!(
+                    "the note has {} bytes, more than {NOTE_BYTES_MAX}",
+                    note.len()
+                ),
+                hint: "say it shorter".to_owned(),
+            });
+        }
+        // All are found before any is acknowledged.
+        let mut records = Vec::new();
+        for id in ids {
+            records.push(self.find(id).await?.id);
+        }
+        let mut views = Vec::new();
+        for id in records {
+            let known = self.engine.ask(move |e| e.ack(id)).await?;
+            let known = known.filter(|ack| ack.acked);
+            let changed = known.is_none();
+            let ack = match known {
+                Some(ack) => ack,
+                None if dry_run => Ack {
+                    at_us: self.clock.now_us(),
+                    by: by.to_owned(),
+                    note: note.to_owned(),
+                    key: LwwKey::default(),
+                    acked: true,
+                },
+                None => {
+                    let (note, by) = (note.to_owned(), by.to_owned());
+                    self.engine
+                        .ask(move |e| e.acknowledge(id, note, by))
+                        .await?
+                }
+            };
+            views.push(AckedView {
+                id: id.to_string(),
+                changed,
+                ack: ack_view(ack),
+            });
+        }
+        Ok(views)
     }
 
     async fn resume(&self, site: &str) -> Result<ResumedView> {

@@ -4,7 +4,7 @@ use std::os::unix::net::UnixListener as StdListener;
 
 use super::super::client::{Address, Client, ClientError};
 use super::super::view::tests::{conflict, lag, status as status_view};
-use super::super::view::{LagView, RestoredView, ResumedView, StatusView};
+use super::super::view::{AckView, AckedView, LagView, RestoredView, ResumedView, StatusView};
 use super::super::{AdminError, Result as AdminResult};
 use super::*;
 
@@ -58,6 +58,32 @@ impl Source for Fake {
         }
     }
 
+    async fn ack(
+        &self,
+        ids: &[String],
+        note: &str,
+        by: &str,
+        dry_run: bool,
+    ) -> AdminResult<Vec<AckedView>> {
+        let known = |id: &str| ["c-bygtc5qnmf", "c-second"].contains(&id);
+        if let Some(id) = ids.iter().find(|id| !known(id)) {
+            return Err(AdminError::ConflictUnknown { id: id.clone() });
+        }
+        let acked = ids.iter().map(|id| AckedView {
+            id: id.clone(),
+            changed: id != "c-bygtc5qnmf",
+            ack: match conflict().ack {
+                Some(ack) if id == "c-bygtc5qnmf" => ack,
+                _ => AckView {
+                    by: by.to_owned(),
+                    note: format!("{note}{}", if dry_run { " (dry)" } else { "" }),
+                    at_us: 7,
+                },
+            },
+        });
+        Ok(acked.collect())
+    }
+
     async fn resume(&self, site: &str) -> AdminResult<ResumedView> {
         let name = site.to_owned();
         match site {
@@ -104,6 +130,38 @@ impl Served {
     async fn client(&self) -> Client {
         Client::connect(self.address(), PATIENCE).await.unwrap()
     }
+}
+
+#[tokio::test]
+async fn an_acknowledgement_carries_the_name_of_the_user_that_the_kernel_tells() {
+    let served = Served::start(Fake::default());
+    let client = served.client().await;
+    let ids = ["c-second".to_owned(), "c-bygtc5qnmf".to_owned()];
+    let acked = client.ack(&ids, "seen", true).await.unwrap();
+    let told: Vec<_> = acked.iter().map(|a| (a.id.as_str(), a.changed)).collect();
+    assert_eq!(told, [("c-second", true), ("c-bygtc5qnmf", false)]);
+    let me = user_name(rustix::process::geteuid().as_raw());
+    let first = (acked[0].ack.by.as_str(), acked[0].ack.note.as_str());
+    assert_eq!(first, (me.as_str(), "seen (dry)"));
+    let unknown = client.ack(&["c-x".to_owned()], "", false).await;
+    let refused = unknown.unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            ClientError::Refused {
+                code: Code::NotFound,
+                ..
+            }
+        ),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_user_without_a_name_is_told_by_number() {
+    let users = "root:x:0:0:root:/root:/bin/sh\nbroken\n:x:7:\nana:x:1001:1001::/:/bin/sh\n";
+    assert_eq!(name_in(users, 1001).as_deref(), Some("ana"));
+    assert_eq!((name_in(users, 7), name_in(users, 8)), (None, None));
 }
 
 #[tokio::test]
