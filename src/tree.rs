@@ -4,6 +4,7 @@
 //! knew and never trusts events; applying stages first and renames last, so that a stop at any point leaves either
 //! the old or the new file. What is not certain is left for the next round, not guessed.
 
+pub mod agenda;
 pub mod apply;
 pub mod brake;
 pub mod change;
@@ -24,7 +25,9 @@ pub mod scan;
 pub mod serve;
 pub mod stage;
 pub mod stat;
+pub mod stuck;
 pub mod trash;
+pub mod wake;
 pub mod walk;
 pub mod watch;
 pub mod xattr;

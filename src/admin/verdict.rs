@@ -396,11 +396,27 @@ fn causes_here(sites: &[SiteView], tree: &TreeView, journal: &JournalView) -> Ve
             "make such changes at the primary site",
         );
     }
-    if tree.watch == Watch::Scanning {
+    if tree.blocked > 0 {
+        let reason = tree.blocked_reason.as_deref().unwrap_or("not told");
         warn(
-            "the kernel does not watch the whole tree: changes are found by scanning, later"
-                .to_owned(),
-            "raise the limit: sysctl fs.inotify.max_user_watches",
+            format!(
+                "{} cannot be applied here yet, the first because: {reason}",
+                plural(tree.blocked, "change")
+            ),
+            "make room, or look for a program that keeps changing the files; cfs-repl tries again",
+        );
+    }
+    if let Some(reason) = &tree.brake {
+        warn(
+            format!("what goes away in the tree here is not believed: {reason}"),
+            "look whether the right filesystem is mounted at the root of the tree",
+        );
+    }
+    if tree.watch == Watch::Scanning {
+        let why = tree.watch_reason.as_deref().unwrap_or("not told");
+        warn(
+            format!("changes are found by scanning, later: {why}"),
+            "raise the limit, it is noticed by itself: sysctl fs.inotify.max_user_watches",
         );
     }
     causes

@@ -305,6 +305,8 @@ pub struct TreeView {
     pub root: Vec<u8>,
     /// How changes are noticed.
     pub watch: Watch,
+    /// Why the kernel does not tell all; null: it does.
+    pub watch_reason: Option<String>,
     /// End of the last whole scan; null: none yet.
     #[serde(flatten, serialize_with = "last_scan")]
     pub last_scan_us: Option<TimestampUs>,
@@ -312,6 +314,12 @@ pub struct TreeView {
     pub parked: u64,
     /// Files that are put off because programs keep writing them.
     pub busy: u64,
+    /// Changes from elsewhere that meet local changes which scanning does not settle, or find no room.
+    pub blocked: u64,
+    /// Why the first of them does; null: none is blocked.
+    pub blocked_reason: Option<String>,
+    /// Why removals, or all changes, of the tree are not believed until a human looked; null: they are.
+    pub brake: Option<String>,
     /// Paths that differ from the merged state and are not sent: the site only applies.
     pub diverged: u64,
 }

@@ -243,6 +243,10 @@ fn tree_to(tree: TreeView) -> pb::TreeStatus {
         last_scan_us: tree.last_scan_us,
         parked: tree.parked,
         busy: tree.busy,
+        blocked: tree.blocked,
+        blocked_reason: tree.blocked_reason,
+        watch_reason: tree.watch_reason,
+        brake: tree.brake,
         diverged: tree.diverged,
     }
 }
@@ -254,6 +258,10 @@ fn tree_from(tree: pb::TreeStatus) -> TreeView {
         last_scan_us: tree.last_scan_us,
         parked: tree.parked,
         busy: tree.busy,
+        blocked: tree.blocked,
+        blocked_reason: tree.blocked_reason,
+        watch_reason: tree.watch_reason,
+        brake: tree.brake,
         diverged: tree.diverged,
     }
 }

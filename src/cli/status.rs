@@ -211,6 +211,7 @@ fn tree_line(status: &StatusView) -> String {
     let numbers = [
         (tree.parked, "parked"),
         (tree.busy, "busy"),
+        (tree.blocked, "blocked"),
         (tree.diverged, "diverged"),
     ];
     for (number, what) in numbers.into_iter().filter(|(number, _)| *number > 0) {
@@ -242,7 +243,7 @@ mod tests {
              \n\
              parked   a\\xff\\u{1b}]0;x\\u{7} of iad-2: name too long\n\
              journal  122 MiB of 20 GiB, 9,153,607 entries · 7 of 9 conflicts open · up 1.0s · v0.1.0\n\
-             tree     /srv/media · inotify · scanned 2026-11-22T17:54:49.102113Z · 1 parked · 2 busy · 3 diverged\n"
+             tree     /srv/media · inotify · scanned 2026-11-22T17:54:49.102113Z · 1 parked · 2 busy · 4 blocked · 3 diverged\n"
         );
     }
 

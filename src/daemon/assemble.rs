@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rustix::rand::{GetRandomFlags, getrandom};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use super::content::{Fetcher, Links, TreeContent};
 use super::lock::StateLock;
@@ -33,8 +34,10 @@ use crate::error::{ReplError, Result};
 use crate::journal::LogOptions;
 use crate::sync::engine::{Engine, EngineConfig, Handle, start};
 use crate::topology::SiteId;
+use crate::tree::agenda::Pace;
 use crate::tree::policy::Policy;
 use crate::tree::trash::TrashLimits;
+use crate::tree::wake::Waker;
 use crate::tree::{Connector, ConnectorEvent, ConnectorOptions, pin};
 
 /// How long tasks may take to end: a shutdown drains at most that long.
@@ -74,6 +77,7 @@ pub struct Daemon {
 #[derive(Debug)]
 struct TreeThread {
     stop: Arc<AtomicBool>,
+    waker: Waker,
     thread: JoinHandle<()>,
     ended: tokio::sync::mpsc::Receiver<ReplError>,
 }
@@ -93,14 +97,16 @@ impl Daemon {
         let tasks = Tasks::new();
         let engine_config = engine_config(config, disk, &clock)?;
         let (engine, engine_thread) = start(Engine::open(engine_config)?)?;
-        let (fetcher, queue) = Fetcher::new(config.state.dir.join("content"), Arc::clone(&clock))?;
+        let waker = Waker::new()?;
+        let content = config.state.dir.join("content");
+        let (fetcher, queue) = Fetcher::new(content, Arc::clone(&clock), waker.clone())?;
         let tree_state = tree_state(config)?;
         let facts = Arc::new(Mutex::new(TreeFacts::default()));
         let tree = start_tree(
             config,
             &tree_state,
             &engine,
-            fetcher.clone(),
+            (fetcher.clone(), &waker),
             &clock,
             &facts,
         )?;
@@ -136,6 +142,10 @@ impl Daemon {
         )?;
         tasks.spawn("content", fetcher.run(tasks.clone(), links, queue));
         tasks.spawn("tick", tick(tasks.clone(), engine.clone()));
+        tasks.spawn(
+            "wake tree",
+            wake_tree(tasks.clone(), engine.changes(), waker),
+        );
         Ok(Self {
             tasks,
             engine,
@@ -181,6 +191,7 @@ impl Daemon {
             peer.link.stop();
         }
         tree.stop.store(true, Ordering::SeqCst);
+        tree.waker.wake();
         join("tree", tree.thread).await;
         let left = tasks.shutdown(DRAIN).await;
         if !left.is_empty() {
@@ -306,7 +317,7 @@ fn start_tree(
     config: &Config,
     state: &std::path::Path,
     engine: &Handle,
-    fetcher: Fetcher,
+    (fetcher, waker): (Fetcher, &Waker),
     clock: &SharedClock,
     facts: &Arc<Mutex<TreeFacts>>,
 ) -> Result<TreeThread> {
@@ -314,12 +325,17 @@ fn start_tree(
     options.policy = Policy::excluding(&config.tree.exclude)?;
     options.receive_only = config.site.role == Role::Replica;
     options.rescan_every = config.tree.scan_interval;
+    options.pace = Pace {
+        settle: config.tree.settle,
+        settle_max: config.tree.settle_max,
+    };
     let mut connector = Connector::new(
         options,
         Box::new(engine.clone()),
         Box::new(fetcher),
         Arc::clone(clock),
     )?;
+    connector.set_waker(waker.clone());
     tracing::info!(recovery = ?connector.recovery(), "opened tree");
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
@@ -344,6 +360,7 @@ fn start_tree(
         .map_err(|e| ReplError::io("start thread", "tree", e))?;
     Ok(TreeThread {
         stop,
+        waker: waker.clone(),
         thread,
         ended,
     })
@@ -352,8 +369,13 @@ fn start_tree(
 fn report(event: &ConnectorEvent) {
     match event {
         ConnectorEvent::Blind(reason) => {
-            tracing::warn!(reason, "events of the tree were lost, scanning instead");
+            tracing::warn!(
+                reason,
+                "the tree is not watched as a whole, scanning instead"
+            );
         }
+        ConnectorEvent::Sighted => tracing::info!("the whole tree is watched again"),
+        ConnectorEvent::Standing(standing) => tracing::debug!(?standing, "tree"),
         ConnectorEvent::Scanned(report) => tracing::debug!(?report, "scanned"),
         ConnectorEvent::Applied(report) => tracing::debug!(?report, "applied"),
     }
@@ -411,6 +433,21 @@ fn peer_config(
         local: Arc::clone(local) as Arc<dyn crate::conduit::link::Local>,
         dialer: (!other.endpoints.is_empty()).then_some(dialer),
     })
+}
+
+/// Calls the connector whenever the engine may have work for it.
+async fn wake_tree(tasks: Tasks, mut changes: watch::Receiver<u64>, waker: Waker) {
+    loop {
+        // Cancel-safe: a change that is not awaited to the end is still to be seen.
+        let changed = tokio::select! {
+            () = tasks.token().cancelled() => return,
+            changed = changes.changed() => changed,
+        };
+        if changed.is_err() {
+            return;
+        }
+        waker.wake();
+    }
 }
 
 async fn tick(tasks: Tasks, engine: Handle) {

@@ -22,6 +22,7 @@ use crate::sync::engine::Handle;
 use crate::topology::SiteId;
 use crate::tree::root::Root;
 use crate::tree::serve::{Served, Server};
+use crate::tree::wake::Waker;
 
 /// Requests of the connector that wait for the fetcher.
 const REQUESTS_MAX: usize = 1_024;
@@ -51,6 +52,8 @@ pub(super) struct Fetcher {
     clock: SharedClock,
     shelf: Arc<Mutex<Shelf>>,
     requests: mpsc::Sender<(ContentVersion, Vec<BlobHash>)>,
+    /// Called when something arrived.
+    waker: Waker,
 }
 
 /// Requests of the connector: pieces of a version.
@@ -64,7 +67,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// When the folder cannot be made.
-    pub(super) fn new(dir: PathBuf, clock: SharedClock) -> Result<(Self, Requests)> {
+    pub(super) fn new(dir: PathBuf, clock: SharedClock, waker: Waker) -> Result<(Self, Requests)> {
         if dir.exists() {
             std::fs::remove_dir_all(&dir).map_err(|e| ReplError::io("empty", &dir, e))?;
         }
@@ -76,6 +79,7 @@ impl Fetcher {
                 clock,
                 shelf: Arc::default(),
                 requests,
+                waker,
             },
             queue,
         ))
@@ -134,7 +138,12 @@ impl Fetcher {
         if all_gone {
             shelf.gone.insert(version, now);
         }
-        shelf.has_news |= is_answered || all_gone;
+        let is_news = is_answered || all_gone;
+        shelf.has_news |= is_news;
+        drop(shelf);
+        if is_news {
+            self.waker.wake();
+        }
     }
 
     async fn fetch_from(

@@ -26,15 +26,15 @@ use crate::journal::op::Name;
 use crate::sync::conflict::{Ack, ConflictRecord, LostValue};
 use crate::sync::engine::{Engine, EngineStatus, Handle};
 use crate::topology::SiteId;
+use crate::tree::connector::Standing;
 use crate::tree::root::Root;
 use crate::tree::{ConnectorEvent, pin};
 
 /// What the connector told last.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TreeFacts {
-    blind: bool,
+    standing: Standing,
     last_scan_us: Option<u64>,
-    busy: u64,
     diverged: u64,
 }
 
@@ -42,15 +42,14 @@ pub(super) struct TreeFacts {
 pub(super) fn note(facts: &Mutex<TreeFacts>, event: &ConnectorEvent, now_us: u64) {
     let mut facts = facts.lock().unwrap_or_else(PoisonError::into_inner);
     match event {
-        ConnectorEvent::Blind(_) => facts.blind = true,
+        ConnectorEvent::Standing(standing) => facts.standing = standing.clone(),
         ConnectorEvent::Scanned(report) => {
-            facts.busy = report.busy.len() as u64;
             facts.diverged = report.diverged;
             if report.complete {
                 facts.last_scan_us = Some(now_us);
             }
         }
-        ConnectorEvent::Applied(_) => {}
+        ConnectorEvent::Blind(_) | ConnectorEvent::Sighted | ConnectorEvent::Applied(_) => {}
     }
 }
 
@@ -267,14 +266,18 @@ impl Source for Reporter {
             .clone();
         let tree = TreeView {
             root: self.root.as_os_str().as_encoded_bytes().to_vec(),
-            watch: if facts.blind {
+            watch: if facts.standing.blind.is_some() {
                 Watch::Scanning
             } else {
                 Watch::Inotify
             },
+            watch_reason: facts.standing.blind,
             last_scan_us: facts.last_scan_us,
             parked: engine.parked.len() as u64,
-            busy: facts.busy,
+            busy: facts.standing.busy,
+            blocked: facts.standing.blocked,
+            blocked_reason: facts.standing.blocked_reason,
+            brake: facts.standing.brake,
             diverged: facts.diverged,
         };
         let journal = JournalView {

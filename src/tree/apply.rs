@@ -18,6 +18,7 @@ use super::recover::STAGED_PREFIX;
 use super::root::{ROOT_INODE, Root};
 use super::stage::{Staged, Stager, fault, ids, set_attributes, times};
 use super::stat::{DevId, stat_at};
+use super::stuck::Met;
 use crate::content::ContentSource;
 use crate::error::{ReplError, Result};
 use crate::journal::op::{FileTime, Name, Place};
@@ -37,6 +38,8 @@ pub struct ApplyReport {
     pub applied: u64,
     /// Images that met a local change and come again.
     pub changed: u64,
+    /// The same, with where each of them looked; the reason is the full disk when `no_space` is set.
+    pub met: Vec<Met>,
     /// Images that wait, with the reason.
     pub parked: Vec<(u64, String)>,
     /// The disk is full: the rest of the round was not begun.
@@ -545,7 +548,7 @@ impl Applier<'_> {
             if job.outcome.is_none() {
                 self.settle(exec, layout, &mut job)?;
             }
-            let outcome = job.outcome.unwrap_or(Outcome::Applied);
+            let outcome = job.outcome.take().unwrap_or(Outcome::Applied);
             match &outcome {
                 Outcome::Applied => {
                     report.applied += 1;
@@ -555,7 +558,10 @@ impl Applier<'_> {
                 Outcome::Parked { reason } => {
                     report.parked.push((job.image.inode, reason.clone()));
                 }
-                Outcome::Changed => report.changed += 1,
+                Outcome::Changed => {
+                    report.changed += 1;
+                    report.met.push(job.met());
+                }
             }
             outcomes.push((job.image, outcome));
         }

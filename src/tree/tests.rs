@@ -7,3 +7,4 @@ mod fake;
 mod kinds;
 mod recovery;
 mod rules;
+mod turns;

@@ -386,7 +386,11 @@ fn troubles_of_this_site_are_causes_too() {
     };
     let tree = TreeView {
         watch: Watch::Scanning,
+        watch_reason: Some("only 7 directories are watched".to_owned()),
         parked: 2,
+        blocked: 3,
+        blocked_reason: Some("no room".to_owned()),
+        brake: Some("the root is empty".to_owned()),
         diverged: 1,
         ..tree()
     };
@@ -406,7 +410,9 @@ fn troubles_of_this_site_are_causes_too() {
         "80 %",
         "2 inodes",
         "1 path differs",
-        "scanning",
+        "3 changes cannot be applied here yet, the first because: no room",
+        "the root is empty",
+        "scanning, later: only 7 directories",
     ];
     assert_eq!(told.len(), expected.len(), "{told:?}");
     for (text, part) in told.iter().zip(expected) {

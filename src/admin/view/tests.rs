@@ -56,9 +56,13 @@ pub(crate) fn status() -> StatusView {
         tree: TreeView {
             root: b"/srv/media".to_vec(),
             watch: Watch::Inotify,
+            watch_reason: Some("limit".to_owned()),
             last_scan_us: Some(1_795_370_089_102_113),
             parked: 1,
             busy: 2,
+            blocked: 4,
+            blocked_reason: Some("full".to_owned()),
+            brake: Some("empty".to_owned()),
             diverged: 3,
         },
         version: "0.1.0".to_owned(),

@@ -36,6 +36,7 @@ pub(super) struct State {
     pub(super) device: BTreeMap<u64, DeviceImage>,
     ids: BTreeMap<DevId, u64>,
     parked: BTreeSet<u64>,
+    pub(super) observed_us: u64,
     pub(super) txns: Vec<LocalTxn>,
 }
 
@@ -58,6 +59,17 @@ impl FakeEngine {
             if image.order_us > known {
                 state.merged.insert(inode, image);
             }
+        }
+    }
+
+    /// As if another site had written every file anew.
+    pub(super) fn touch_all(&self) {
+        let mut state = self.0.lock().unwrap();
+        let files = state.merged.values_mut();
+        for image in files.filter(|image| image.kind == NodeKind::File && !image.links.is_empty()) {
+            image.order_us = STAMP.fetch_add(1, Ordering::SeqCst);
+            let dot = Dot::new(Actor::new(99, 1), 0, image.order_us);
+            image.mode = Some(Versioned { dot, value: 0o600 });
         }
     }
 
@@ -257,7 +269,9 @@ impl Engine for FakeEngine {
             .copied())
     }
 
-    fn observed_through(&mut self, _wall_us: u64) -> Result<()> {
+    fn observed_through(&mut self, wall_us: u64) -> Result<()> {
+        let mut state = self.0.lock().unwrap();
+        state.observed_us = state.observed_us.max(wall_us);
         Ok(())
     }
 }
