@@ -785,7 +785,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__sites__subcmd__resume)
-            opts="-s -o -q -v -h --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --confirm --config --server --output --json --color --timeout --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -35,11 +35,12 @@ pub trait Source: Send + Sync + 'static {
     /// nothing is kept to restore or the place is taken.
     async fn restore(&self, id: &str, as_path: Option<&[u8]>) -> Result<RestoredView>;
 
-    /// Lets a site go on that is held or paused. One that is neither is left as it is.
+    /// Lets a site go on that is held or paused. One that is neither is left as it is; one that the brake holds needs
+    /// `confirm`.
     ///
     /// # Errors
-    /// [`AdminError::SiteUnknown`].
-    async fn resume(&self, site: &str) -> Result<ResumedView>;
+    /// [`AdminError::SiteUnknown`], or [`AdminError::NotPossible`] without `confirm`.
+    async fn resume(&self, site: &str, confirm: bool) -> Result<ResumedView>;
 }
 
 /// Why the daemon refuses, by what the caller does about it.

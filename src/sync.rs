@@ -5,6 +5,7 @@
 //! everything that is known, and *applied*, what the connector's filesystem shows.
 
 pub mod author;
+pub mod brake;
 pub mod compactor;
 pub mod conflict;
 pub mod core;

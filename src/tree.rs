@@ -6,7 +6,6 @@
 
 pub mod agenda;
 pub mod apply;
-pub mod brake;
 pub mod change;
 pub mod compare;
 pub mod connector;

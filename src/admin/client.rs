@@ -212,11 +212,12 @@ impl Client {
         Ok(wire::restored_from(reply.into_inner()))
     }
 
-    /// Lets a site go on that is held or paused.
-    pub async fn resume(&self, site: &str) -> Result<ResumedView> {
+    /// Lets a site go on that is held or paused; `confirm`: what it deleted is meant.
+    pub async fn resume(&self, site: &str, confirm: bool) -> Result<ResumedView> {
         let mut inner = self.inner.clone();
         let request = pb::ResumeSiteRequest {
             site: site.to_owned(),
+            confirm,
         };
         let reply = self.wait(inner.resume_site(request)).await?;
         Ok(wire::resumed_from(reply.into_inner()))

@@ -223,8 +223,8 @@ impl Admin for Service {
         &self,
         request: Request<pb::ResumeSiteRequest>,
     ) -> Reply<pb::ResumeSiteReply> {
-        let site = request.into_inner().site;
-        let view = self.source.resume(&site).await.map_err(refusal)?;
+        let pb::ResumeSiteRequest { site, confirm } = request.into_inner();
+        let view = self.source.resume(&site, confirm).await.map_err(refusal)?;
         if view.changed {
             tracing::info!(site = view.site, "site resumed by an operator");
         }

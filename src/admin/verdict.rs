@@ -294,7 +294,7 @@ fn cause_of_state(site: &SiteView) -> Option<(Severity, String, String)> {
         SiteState::Held => (
             Severity::Critical,
             because("the brake holds what comes from it"),
-            format!("make sure that it is meant, then: cfs-repl sites resume {name}"),
+            format!("make sure that it is meant, then: cfs-repl sites resume {name} --confirm"),
         ),
         SiteState::Fenced => (
             Severity::Critical,

@@ -32,6 +32,7 @@ use crate::config::{Config, Role};
 use crate::disk::RealDisk;
 use crate::error::{ReplError, Result};
 use crate::journal::LogOptions;
+use crate::sync::brake::BrakeRules;
 use crate::sync::engine::{Engine, EngineConfig, Handle, start};
 use crate::topology::SiteId;
 use crate::tree::agenda::Pace;
@@ -96,7 +97,8 @@ impl Daemon {
         let listener = listen(config).await?;
         let tasks = Tasks::new();
         let engine_config = engine_config(config, disk, &clock)?;
-        let (engine, engine_thread) = start(Engine::open(engine_config)?)?;
+        let (engine, engine_thread) =
+            start(Engine::open(engine_config)?.with_brake(brake_rules(config)))?;
         let waker = Waker::new()?;
         let content = config.state.dir.join("content");
         let (fetcher, queue) = Fetcher::new(content, Arc::clone(&clock), waker.clone())?;
@@ -304,6 +306,14 @@ fn engine_config(
         applies: config.site.role != Role::Primary,
         sends: config.site.role != Role::Replica,
     })
+}
+
+fn brake_rules(config: &Config) -> BrakeRules {
+    BrakeRules {
+        percent: config.tree.brake_percent,
+        files_min: config.tree.brake_files,
+        window_us: u64::try_from(config.tree.brake_window.as_micros()).unwrap_or(u64::MAX),
+    }
 }
 
 fn tree_state(config: &Config) -> Result<PathBuf> {

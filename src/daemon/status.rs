@@ -102,6 +102,7 @@ impl Reporter {
             Vec::new()
         };
         let since = view.moved_at.max(view.clear_at);
+        let held = engine.held.get(&peer.link.remote_site_id());
         let facts = SiteFacts {
             connection: match link.state {
                 ConduitState::Connected => Connection::Connected,
@@ -110,7 +111,7 @@ impl Reporter {
             },
             was_connected: view.hello.is_some(),
             fenced: false,
-            held: false,
+            held: held.is_some(),
             paused: false,
             behind_entries: behind,
             waiting_entries: waiting,
@@ -118,12 +119,18 @@ impl Reporter {
             quiet_us: since.map(|at| micros(self.clock.monotonic().saturating_sub(at))),
             parked: parked_count,
         };
+        let held = held.map(|held| {
+            format!(
+                "it deleted {} of {} files within a short time",
+                held.removed, held.files
+            )
+        });
         let site = SiteView {
             site: peer.name.clone(),
             site_id: peer.link.remote_site_id(),
             state: state_of(&facts),
             endpoint: link.endpoint,
-            last_error: link.last_error.filter(|_| !connected),
+            last_error: held.or(link.last_error.filter(|_| !connected)),
             lag,
             behind_entries: behind,
             behind_bytes: None,
@@ -389,11 +396,23 @@ impl Source for Reporter {
         })
     }
 
-    async fn resume(&self, site: &str) -> Result<ResumedView> {
-        if self.peers.values().any(|peer| peer.name == site) {
+    async fn resume(&self, site: &str, confirm: bool) -> Result<ResumedView> {
+        let found = self.peers.iter().find(|(_, peer)| peer.name == site);
+        if let Some((id, _)) = found {
+            let id = *id;
+            let held = self.engine.ask(Engine::held).await?;
+            if held.contains_key(&id) && !confirm {
+                return Err(AdminError::NotPossible {
+                    what: format!("the brake holds {site}, and what it deleted may not be meant"),
+                    hint: format!(
+                        "look at its tree; when it is meant: cfs-repl sites resume {site} --confirm"
+                    ),
+                });
+            }
+            let changed = self.engine.ask(move |e| e.resume(id)).await?;
             return Ok(ResumedView {
                 site: site.to_owned(),
-                changed: false,
+                changed,
             });
         }
         let known = self.peers.values().map(|peer| peer.name.clone()).collect();

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use tokio::sync::watch;
 
 use super::author::Authored;
+use super::brake::Held;
 use super::conflict::{Ack, ConflictRecord};
 use super::core::Core;
 use super::ids::Minter;
@@ -25,6 +26,7 @@ use crate::journal::op::{Change, FileTime, Name};
 use crate::journal::{AppendGroup, BatchReader, Durable, Journal, LogOptions, ReceivedLog};
 use crate::store::Store;
 
+mod brake;
 mod handle;
 mod open;
 mod receive;
@@ -79,6 +81,8 @@ pub struct EngineStatus {
     pub marks: BTreeMap<Actor, u64>,
     /// Why the engine had to be opened again, if it had to.
     pub last_failure: Option<String>,
+    /// Sites whose changes the brake holds back.
+    pub held: BTreeMap<u64, Held>,
 }
 
 /// The engine of one site. One loop owns it ([`start`]); everything else goes through [`Handle`].
@@ -89,6 +93,7 @@ pub struct Engine {
     /// Moves whenever there may be work for the connector, or progress to tell.
     changed: watch::Sender<u64>,
     last_failure: Option<String>,
+    brake: brake::Brake,
 }
 
 /// Everything that is dropped and opened again together.
@@ -118,6 +123,7 @@ impl Engine {
             open: Some(opened),
             changed,
             last_failure: None,
+            brake: brake::Brake::default(),
         })
     }
 
@@ -168,10 +174,7 @@ impl Engine {
 
     /// See [`super::port::Engine::work`].
     pub fn work(&mut self, limit: usize) -> Result<Vec<Image>> {
-        let (images, settled) = self.with(|opened, _| {
-            let images = opened.core.work(limit)?;
-            Ok((images, opened.take_settled()))
-        })?;
+        let (images, settled) = self.braked_work(limit)?;
         if settled {
             self.wake();
         }
@@ -180,6 +183,7 @@ impl Engine {
 
     /// See [`super::port::Engine::done`]. Durable when it returns: what was applied cannot be told from the logs.
     pub fn done(&mut self, outcomes: Vec<(Image, Outcome)>) -> Result<()> {
+        self.count_removals(&outcomes)?;
         self.with(|opened, config| {
             for (image, outcome) in outcomes {
                 if matches!(outcome, Outcome::Parked { .. }) {
@@ -306,6 +310,7 @@ impl Engine {
     /// What an operator asks first.
     pub fn status(&mut self) -> Result<EngineStatus> {
         let last_failure = self.last_failure.clone();
+        let held = self.held()?;
         self.with(|opened, _| {
             let state = opened.core.state();
             let conflicts = state.conflicts()?;
@@ -327,6 +332,7 @@ impl Engine {
                 conflicts: conflicts.len(),
                 marks: opened.marks.clone(),
                 last_failure,
+                held,
             })
         })
     }

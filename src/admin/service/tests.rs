@@ -58,9 +58,13 @@ impl Source for Fake {
         }
     }
 
-    async fn resume(&self, site: &str) -> AdminResult<ResumedView> {
+    async fn resume(&self, site: &str, confirm: bool) -> AdminResult<ResumedView> {
         let name = site.to_owned();
         match site {
+            "iad-2" if !confirm => Err(AdminError::NotPossible {
+                what: "iad-2 is held".to_owned(),
+                hint: "cfs-repl sites resume iad-2 --confirm".to_owned(),
+            }),
             "iad-2" | "sin-1" => Ok(ResumedView {
                 changed: name == "iad-2",
                 site: name,
@@ -118,9 +122,9 @@ async fn every_request_brings_back_what_the_source_says() {
     assert_eq!(restored.path, b"old\xff");
     let restored = client.restore("c-bygtc5qnmf", Some(b"new")).await.unwrap();
     assert_eq!(restored.path, b"new");
-    let resumed = client.resume("iad-2").await.unwrap();
+    let resumed = client.resume("iad-2", true).await.unwrap();
     assert!(resumed.changed && resumed.site == "iad-2");
-    assert!(!client.resume("sin-1").await.unwrap().changed);
+    assert!(!client.resume("sin-1", false).await.unwrap().changed);
 }
 
 #[tokio::test]
@@ -161,14 +165,14 @@ async fn a_refusal_keeps_its_code_its_causes_and_what_to_do() {
     };
     let cases = [
         (
-            client.resume("nope").await.unwrap_err(),
+            client.resume("nope", false).await.unwrap_err(),
             Code::NotFound,
             "no site \"nope\"",
             "iad-2, sin-1",
             "status",
         ),
         (
-            client.resume("disk").await.unwrap_err(),
+            client.resume("disk", false).await.unwrap_err(),
             Code::ResourceExhausted,
             "write state /state",
             "no storage space",
