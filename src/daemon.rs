@@ -10,4 +10,4 @@ mod peer;
 mod status;
 pub mod tasks;
 
-pub use assemble::{Daemon, Exit};
+pub use assemble::{Daemon, Exit, StartOptions};

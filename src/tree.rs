@@ -4,8 +4,10 @@
 //! knew and never trusts events; applying stages first and renames last, so that a stop at any point leaves either
 //! the old or the new file. What is not certain is left for the next round, not guessed.
 
+pub mod adopt;
 pub mod agenda;
 pub mod apply;
+pub mod boot;
 pub mod change;
 pub mod compare;
 pub mod connector;
@@ -19,6 +21,7 @@ pub mod pin;
 pub mod plan;
 pub mod policy;
 pub mod recover;
+pub mod rollback;
 pub mod root;
 pub mod scan;
 pub mod serve;

@@ -18,6 +18,9 @@ pub(super) struct RunArgs {
     /// Configuration file
     #[arg(long, env = "CFS_REPL_CONFIG", default_value = DEFAULT_FILE, value_name = "FILE")]
     config: PathBuf,
+    /// The tree was restored by copy: take its files for those that were there. Once, after a restore
+    #[arg(long)]
+    adopt_copy: bool,
 }
 
 /// Runs the daemon until it is asked to stop.
@@ -36,7 +39,10 @@ pub(super) fn run(_ui: &mut Ui, args: &RunArgs) -> CliResult {
             signal(SignalKind::terminate()).map_err(|e| failure("wait for signals", &e))?;
         let mut interrupt =
             signal(SignalKind::interrupt()).map_err(|e| failure("wait for signals", &e))?;
-        let daemon = daemon::Daemon::start(&config).await;
+        let asked = daemon::StartOptions {
+            adopt_copy: args.adopt_copy,
+        };
+        let daemon = daemon::Daemon::start_with(&config, asked).await;
         let daemon = daemon.map_err(|e| failure("start the daemon", &e))?;
         let stop = async move {
             tokio::select! {

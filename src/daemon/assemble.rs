@@ -54,6 +54,13 @@ pub(super) struct PeerHandle {
     pub(super) view: Arc<Mutex<PeerView>>,
 }
 
+/// What an operator asks for at one start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StartOptions {
+    /// The tree was restored by copy: take it for the one that was there.
+    pub adopt_copy: bool,
+}
+
 /// Why the daemon ends.
 #[derive(Debug)]
 pub enum Exit {
@@ -89,6 +96,14 @@ impl Daemon {
     /// # Errors
     /// The first part that does not come up, with what it needs.
     pub async fn start(config: &Config) -> Result<Self> {
+        Self::start_with(config, StartOptions::default()).await
+    }
+
+    /// Brings a site up in a way that an operator asked for this once.
+    ///
+    /// # Errors
+    /// As [`Daemon::start`].
+    pub async fn start_with(config: &Config, asked: StartOptions) -> Result<Self> {
         let clock: SharedClock = Arc::new(SystemClock);
         let disk = RealDisk::shared();
         disk.create_dir(&config.state.dir)?;
@@ -108,7 +123,7 @@ impl Daemon {
             config,
             &tree_state,
             &engine,
-            (fetcher.clone(), &waker),
+            (fetcher.clone(), &waker, asked),
             &clock,
             &facts,
         )?;
@@ -327,13 +342,14 @@ fn start_tree(
     config: &Config,
     state: &std::path::Path,
     engine: &Handle,
-    (fetcher, waker): (Fetcher, &Waker),
+    (fetcher, waker, asked): (Fetcher, &Waker, StartOptions),
     clock: &SharedClock,
     facts: &Arc<Mutex<TreeFacts>>,
 ) -> Result<TreeThread> {
     let mut options = ConnectorOptions::new(&config.tree.root, state);
     options.policy = Policy::excluding(&config.tree.exclude)?;
     options.receive_only = config.site.role == Role::Replica;
+    options.adopt_copy = asked.adopt_copy;
     options.rescan_every = config.tree.scan_interval;
     options.pace = Pace {
         settle: config.tree.settle,

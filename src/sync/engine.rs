@@ -233,6 +233,18 @@ impl Engine {
         self.with(|opened, _| opened.core.state().inode_of(ino, btime))
     }
 
+    /// See [`super::port::Engine::correct`].
+    pub fn correct(&mut self, inode: u64, shown: Option<&Image>) -> Result<()> {
+        self.with(|opened, _| opened.core.correct(inode, shown))?;
+        self.wake();
+        Ok(())
+    }
+
+    /// See [`super::port::Engine::last_us`].
+    pub fn last_us(&mut self) -> Result<u64> {
+        self.with(|opened, _| Ok(opened.core.clock().last_us()))
+    }
+
     /// See [`super::port::Engine::observed_through`].
     pub fn observed_through(&mut self, wall_us: u64) -> Result<()> {
         self.with(|opened, _| {

@@ -220,6 +220,19 @@ pub trait Engine: Send {
     /// When the state store fails.
     fn inode_of(&mut self, ino: u64, btime: FileTime) -> Result<Option<u64>>;
 
+    /// Corrects what the connector reported before: the filesystem shows `shown` of `inode`, or nothing. What should
+    /// be shown comes again as work if it differs.
+    ///
+    /// # Errors
+    /// When the state store fails.
+    fn correct(&mut self, inode: u64, shown: Option<Image>) -> Result<()>;
+
+    /// The last moment that is on record, in the hybrid clock: right after a start, when it ended.
+    ///
+    /// # Errors
+    /// When the state store fails.
+    fn last_us(&mut self) -> Result<u64>;
+
     /// Everything up to this hybrid clock was noticed: the basis of the mark that tells others how current they are.
     ///
     /// # Errors

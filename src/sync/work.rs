@@ -64,6 +64,16 @@ impl<S: State> Core<S> {
         Ok(())
     }
 
+    /// The connector shows `shown` of an inode, whatever it reported before.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn correct(&mut self, inode: u64, shown: Option<&Image>) -> Result<()> {
+        self.state.set_applied(inode, shown)?;
+        self.state.set_parked(inode, None)?;
+        self.touch(inode)
+    }
+
     /// Sites whose changes are not given out.
     pub fn set_held(&mut self, sites: BTreeSet<u64>) {
         self.held = sites;

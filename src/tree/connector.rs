@@ -10,13 +10,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::adopt::rebind;
 use super::agenda::{Agenda, FileAt, Pace};
 use super::apply::{Applier, ApplyReport, path_of};
+use super::boot::{Boot, current_boot_id};
 use super::diff::RACY_US;
 use super::intent::IntentLog;
 use super::pin;
 use super::policy::Policy;
 use super::recover::{Recovery, recover};
+use super::rollback::{Rollback, roll_back};
 use super::root::Root;
 use super::scan::{Memory, ScanOptions, ScanReport, Scope, scan};
 use super::serve::{Served, Server};
@@ -55,6 +58,10 @@ pub struct ConnectorOptions {
     pub retry_every: Duration,
     /// How long files rest that are still written to.
     pub pace: Pace,
+    /// The tree was restored by copy: take it for the one that was there. Default: false.
+    pub adopt_copy: bool,
+    /// The kernel's id of this boot. Default: none, the kernel is asked.
+    pub boot_id: Option<String>,
     /// Directories that are watched at most; beyond them the tree is scanned every `blind_rescan_every`.
     /// Default: as many as the system allows.
     pub watched_dirs_max: usize,
@@ -73,6 +80,8 @@ impl ConnectorOptions {
             blind_rescan_every: Duration::from_secs(30),
             retry_every: Duration::from_secs(10),
             pace: Pace::default(),
+            adopt_copy: false,
+            boot_id: None,
             watched_dirs_max: usize::MAX,
         }
     }
@@ -120,6 +129,9 @@ pub struct Connector {
     agenda: Agenda,
     stuck: Stuck,
     waker: Waker,
+    boot: Boot,
+    /// The last moment before this start that is on record.
+    ended_us: u64,
     server: Server,
     recovery: Recovery,
     names: u64,
@@ -140,18 +152,28 @@ impl Connector {
     /// # Errors
     /// When the tree is not the pinned one, the kernel or filesystem lacks what is needed, or recovery fails.
     pub fn new(
-        options: ConnectorOptions,
+        mut options: ConnectorOptions,
         mut engine: Box<dyn Engine>,
         source: Box<dyn ContentSource>,
         clock: SharedClock,
     ) -> Result<Self> {
-        let root = pin::open(&options.root, &options.state)?;
+        let root = if options.adopt_copy {
+            pin::adopt_copy(&options.root, &options.state)?
+        } else {
+            pin::open(&options.root, &options.state)?
+        };
+        let boot_id = options.boot_id.take().map_or_else(current_boot_id, Ok)?;
+        let boot = Boot::begin(&options.state, boot_id)?;
         let mut log = IntentLog::open(&options.state)?;
+        // Before anything is heard of other sites, whose clocks would move it.
+        let ended_us = engine.last_us()?;
         let recovery = recover(&root, &mut *engine, &mut log)?;
         Ok(Self {
             agenda: Agenda::new(options.pace),
             stuck: Stuck::default(),
             waker: Waker::new()?,
+            boot,
+            ended_us,
             options,
             root,
             engine,
@@ -200,12 +222,40 @@ impl Connector {
     /// When the engine or the disk fails.
     pub fn scan_once(&mut self) -> Result<ScanReport> {
         let start_us = self.clock.now_us();
+        if !self.started {
+            self.look_back()?;
+        }
         let report = self.scan(&Scope::Tree)?;
         self.started = true;
         if report.complete && self.agenda.noticed_us().is_none() {
             self.engine.observed_through(start_us)?;
         }
         Ok(report)
+    }
+
+    /// Before the first scan: what is not a change although it looks like one.
+    fn look_back(&mut self) -> Result<()> {
+        let policy = &self.options.policy;
+        if self.options.adopt_copy {
+            let adopted = rebind(&mut *self.engine, &self.root, policy)?;
+            tracing::info!(?adopted, "adopted a copy of the tree");
+            self.options.adopt_copy = false;
+        } else if self.boot.is_suspect() {
+            let found = roll_back(&mut *self.engine, &self.root, policy, self.ended_us)?;
+            if found == Rollback::default() {
+                tracing::info!("the machine went down unexpectedly, and the tree lost nothing");
+            } else {
+                tracing::warn!(
+                    ?found,
+                    "the machine went down unexpectedly and the tree lost changes that had been \
+                     journaled; they are fetched from other sites"
+                );
+            }
+        }
+        if self.boot.is_suspect() {
+            self.boot.settled()?;
+        }
+        Ok(())
     }
 
     /// Looks at some directories. Files that are not ready are left as they are and come again by themselves.
@@ -350,6 +400,7 @@ impl Connector {
                 self.waker.wait(turns.events(), rest)?;
             }
         }
-        Ok(())
+        self.root.sync()?;
+        self.boot.end()
     }
 }

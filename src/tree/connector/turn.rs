@@ -66,6 +66,7 @@ impl Connector {
             told: Standing::default(),
         };
         self.see(&mut turns, None, tell);
+        self.look_back()?;
         self.apply_all(stop, tell)?;
         self.full(&mut turns, tell)?;
         self.tell_standing(&mut turns, tell);

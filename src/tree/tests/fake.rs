@@ -73,6 +73,14 @@ impl FakeEngine {
         }
     }
 
+    /// As if a file had been journaled later than it was.
+    pub(super) fn shift_ctime(&self, inode: u64, seconds: i64) {
+        let mut state = self.0.lock().unwrap();
+        if let Some(device) = state.device.get_mut(&inode) {
+            device.ctime.seconds += seconds;
+        }
+    }
+
     /// Operations that were journaled since the last call.
     pub(super) fn take_ops(&self) -> Vec<LocalOp> {
         let txns = std::mem::take(&mut self.0.lock().unwrap().txns);
@@ -267,6 +275,25 @@ impl Engine for FakeEngine {
             .ids
             .get(&DevId { ino, btime })
             .copied())
+    }
+
+    fn correct(&mut self, inode: u64, shown: Option<Image>) -> Result<()> {
+        let mut state = self.0.lock().unwrap();
+        match shown {
+            Some(mut image) => {
+                // Differs from the merged one, as the real engine finds by the values.
+                image.order_us = 0;
+                state.applied.insert(inode, image);
+            }
+            None => {
+                state.applied.remove(&inode);
+            }
+        }
+        Ok(())
+    }
+
+    fn last_us(&mut self) -> Result<u64> {
+        Ok(self.0.lock().unwrap().observed_us)
     }
 
     fn observed_through(&mut self, wall_us: u64) -> Result<()> {

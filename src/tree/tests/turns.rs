@@ -32,7 +32,7 @@ fn connector(
 /// A connector that is turned by hand.
 pub(super) struct Bench {
     pub(super) tree: tempfile::TempDir,
-    _state: tempfile::TempDir,
+    state: tempfile::TempDir,
     pub(super) engine: FakeEngine,
     pub(super) clock: Arc<ManualClock>,
     pub(super) connector: Connector,
@@ -54,12 +54,20 @@ impl Bench {
         Self {
             connector: connector(options, &engine, &clock).unwrap(),
             tree,
-            _state: state,
+            state,
             engine,
             clock,
             stop: Arc::default(),
             events: Vec::new(),
         }
+    }
+
+    /// Ends without a word, and starts again.
+    pub(super) fn restart(&mut self, set: impl FnOnce(&mut ConnectorOptions)) -> Result<()> {
+        let mut options = ConnectorOptions::new(self.tree.path(), self.state.path());
+        set(&mut options);
+        self.connector = connector(options, &self.engine, &self.clock)?;
+        Ok(())
     }
 
     pub(super) fn path(&self, name: &str) -> std::path::PathBuf {
