@@ -11,4 +11,8 @@ mod demo;
 #[cfg(test)]
 mod merge;
 #[cfg(test)]
+mod rng;
+#[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod trees;

@@ -9,7 +9,6 @@ mod facts;
 mod local;
 mod oracle;
 mod reference;
-mod rng;
 mod world;
 
 use std::collections::BTreeMap;

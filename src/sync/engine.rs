@@ -14,7 +14,7 @@ use super::author::Authored;
 use super::conflict::{Ack, ConflictRecord};
 use super::core::Core;
 use super::ids::Minter;
-use super::port::{DeviceImage, Image, LocalTxn, Outcome};
+use super::port::{DeviceImage, Image, LocalTxn, Outcome, Round};
 use super::progress::{StreamProgress, Waiting};
 use super::state::State;
 use crate::clock::SharedClock;
@@ -179,14 +179,14 @@ impl Engine {
     }
 
     /// See [`super::port::Engine::done`]. Durable when it returns: what was applied cannot be told from the logs.
-    pub fn done(&mut self, outcomes: Vec<(Image, Outcome)>) -> Result<()> {
+    pub fn done(&mut self, round: Round) -> Result<()> {
         self.with(|opened, config| {
-            for (image, outcome) in outcomes {
+            for (image, outcome) in &round.outcomes {
                 if matches!(outcome, Outcome::Parked { .. }) {
                     opened.waiting.park(image.inode);
                 }
-                opened.core.done(image, outcome)?;
             }
+            opened.core.take_round(round)?;
             opened.take_settled();
             opened.commit(config)
         })?;
@@ -331,8 +331,17 @@ impl Engine {
         })
     }
 
-    /// Commits and ends.
+    /// Drops what is not durable, as a kill does; the next call opens the logs and the state again. For tests of
+    /// recovery.
+    pub fn forget(&mut self) {
+        self.open = None;
+    }
+
+    /// Commits and ends. What is not open has nothing to commit.
     pub fn close(&mut self) -> Result<()> {
+        if self.open.is_none() {
+            return Ok(());
+        }
         self.with(|opened, config| opened.commit(config))
     }
 

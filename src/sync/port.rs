@@ -156,6 +156,18 @@ pub enum Outcome {
     Changed,
 }
 
+/// What one round of applying did to the connector's filesystem: the engine takes it over as a whole, in one commit.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Round {
+    /// What became of the images given out by [`Engine::work`].
+    pub outcomes: Vec<(Image, Outcome)>,
+    /// What the files behind inodes look like on the device; none: nothing of the inode is there any more.
+    pub devices: Vec<(u64, Option<DeviceImage>)>,
+    /// Directories that stand on the disk as before and are another inode's from here on, which was not shown and
+    /// shows both as one: (absorbed, by). Name and content pass over to it without a change on the disk.
+    pub absorbed: Vec<(u64, u64)>,
+}
+
 /// The engine as a connector sees it. Calls are short: merging never waits for a connector.
 pub trait Engine: Send {
     /// A new logical inode or link id, never given out before.
@@ -178,11 +190,11 @@ pub trait Engine: Send {
     /// When the state store fails.
     fn work(&mut self, limit: usize) -> Result<Vec<Image>>;
 
-    /// Reports what became of images given out by [`Engine::work`].
+    /// Reports a round of applying. Durable when it returns.
     ///
     /// # Errors
     /// When the state store fails.
-    fn done(&mut self, outcomes: Vec<(Image, Outcome)>) -> Result<()>;
+    fn done(&mut self, round: Round) -> Result<()>;
 
     /// Puts parked images back into the work.
     ///
@@ -202,7 +214,7 @@ pub trait Engine: Send {
     /// When the state store fails.
     fn applied_entries(&mut self, directory: u64) -> Result<Vec<(Name, u64, u64)>>;
 
-    /// Records what the file behind `inode` looks like on the device, once an image was applied.
+    /// Records what the file behind `inode` looks like on the device where nothing was journaled or applied.
     ///
     /// # Errors
     /// When the state store fails.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::core::Core;
-use super::port::{Image, Outcome, ShownLink};
+use super::port::{Image, Outcome, Round, ShownLink};
 use super::state::State;
 use crate::error::Result;
 use crate::journal::dot::ROOT_INODE;
@@ -58,6 +58,53 @@ impl<S: State> Core<S> {
             chain.push(image);
         }
         images.extend(chain.into_iter().rev());
+        Ok(())
+    }
+
+    /// Takes a round of applying over into the applied view.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn take_round(&mut self, round: Round) -> Result<()> {
+        for (inode, device) in round.devices {
+            self.state.set_device(inode, device)?;
+        }
+        for (from, to) in round.absorbed {
+            self.absorb(from, to)?;
+        }
+        for (image, outcome) in round.outcomes {
+            self.done(image, outcome)?;
+        }
+        Ok(())
+    }
+
+    /// The connector's directory `from` is `to` from here on, with everything that it shows in it.
+    fn absorb(&mut self, from: u64, to: u64) -> Result<()> {
+        let shown = self.state.applied(to)?;
+        let is_new = shown.is_none_or(|shown| shown.merged_into.is_some());
+        if let (Some(mut image), true) = (self.state.applied(from)?, is_new) {
+            self.state.set_applied(from, None)?;
+            image.inode = to;
+            for link in &mut image.links {
+                link.link = to;
+            }
+            self.state.set_applied(to, Some(&image))?;
+        }
+        let children: BTreeSet<u64> = self
+            .state
+            .applied_entries(from)?
+            .into_iter()
+            .map(|(_, inode, _)| inode)
+            .collect();
+        for child in children {
+            let Some(mut image) = self.state.applied(child)? else {
+                continue;
+            };
+            for link in image.links.iter_mut().filter(|link| link.parent == from) {
+                link.parent = to;
+            }
+            self.state.set_applied(child, Some(&image))?;
+        }
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use rustix::fs::AtFlags;
 use super::exec::{Exec, Stop, bytes};
 use super::intent::{Fingerprint, Intent, IntentLog};
 use super::job::Job;
-use super::plan::{Action, Layout, LinkAt, Spot, Step, plan};
+use super::plan::{Action, Base, Layout, LinkAt, Spot, Step, plan};
 use super::policy::Policy;
 use super::recover::STAGED_PREFIX;
 use super::root::{ROOT_INODE, Root};
@@ -20,13 +20,23 @@ use super::stage::{Staged, Stager, fault, ids, set_attributes, times};
 use super::stat::{DevId, stat_at};
 use crate::content::ContentSource;
 use crate::error::{ReplError, Result};
-use crate::journal::op::{FileTime, Name, Place};
-use crate::sync::port::{Engine, Image, NodeKind, Outcome};
+use crate::journal::op::{Name, Place};
+use crate::sync::port::{Engine, Image, NodeKind, Outcome, Round};
 
 use super::change::shown_mtime;
 
+mod absorb;
+mod run;
+mod settle;
+
+use absorb::absorb;
+use settle::{halfway, settle};
+
 /// Deepest chain of parents that is followed.
 const DEPTH_MAX: usize = 4_096;
+
+/// Why a directory stays that is removed elsewhere.
+const KEPT_FOR_EXCLUDED: &str = "kept for names that are excluded here";
 
 /// What a round of applying did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,7 +108,7 @@ impl Applier<'_> {
             jobs.push(Job::new(self.engine, image)?);
         }
         self.leave_out_excluded(&mut jobs)?;
-        let rebound = self.rebind_merged(&mut jobs)?;
+        let absorbed = absorb(&mut jobs);
         let mut layout = self.layout(&jobs)?;
         let mut exec = Exec {
             root: self.root,
@@ -127,7 +137,7 @@ impl Applier<'_> {
         self.root.sync()?;
         self.drop_unused(&jobs)?;
         (self.stop_point)("report")?;
-        self.report(&exec, &layout, jobs, rebound, &mut report)?;
+        self.report(&exec, &layout, jobs, absorbed, &mut report)?;
         if !intents.is_empty() {
             (self.stop_point)("finish intents")?;
             self.log.finish()?;
@@ -179,61 +189,16 @@ impl Applier<'_> {
         Ok(path)
     }
 
-    /// A directory that is shown as part of a smaller one of the same name: the one on the disk becomes the smaller
-    /// one's, if that has none. Returns (absorbed, representative).
-    fn rebind_merged(&mut self, jobs: &mut [Job]) -> Result<Vec<(u64, u64)>> {
-        let mut rebound = Vec::new();
-        // Children of a directory that was absorbed earlier are in its representative, whatever they were told.
-        for link in jobs.iter_mut().flat_map(|job| &mut job.now) {
-            if let Some(parent) = self.engine.applied(link.place.parent)?
-                && let Some(into) = parent.merged_into
-            {
-                link.place.parent = into;
-            }
-        }
-        for at in 0..jobs.len() {
-            let Some(job) = jobs.get(at) else {
-                continue;
-            };
-            let (inode, device) = (job.image.inode, job.device);
-            let (Some(into), Some(now)) = (job.image.merged_into, job.now.first().cloned()) else {
-                continue;
-            };
-            let target = jobs.iter_mut().find(|other| {
-                other.image.inode == into && other.is_new() && other.device.is_none()
-            });
-            let Some(target) = target else {
-                continue;
-            };
-            target.now = vec![LinkAt {
-                link: into,
-                place: now.place,
-            }];
-            target.device = device;
-            target.shown.mode = None;
-            if let Some(job) = jobs.get_mut(at) {
-                job.now.clear();
-                job.stop(Outcome::Applied);
-            }
-            rebound.push((inode, into));
-        }
-        for job in jobs {
-            for link in &mut job.now {
-                for (from, to) in &rebound {
-                    if link.place.parent == *from {
-                        link.place.parent = *to;
-                    }
-                }
-            }
-        }
-        Ok(rebound)
-    }
-
     /// Who is where, as far as the jobs touch it.
     fn layout(&mut self, jobs: &[Job]) -> Result<Layout> {
         let mut layout = Layout::default();
         let links = jobs.iter().flat_map(|job| job.now.iter().chain(&job.goal));
-        let parents: BTreeSet<u64> = links.map(|link| link.place.parent).collect();
+        let mut parents: BTreeSet<u64> = links.map(|link| link.place.parent).collect();
+        // What is still shown in a directory that goes keeps it from going.
+        let going = jobs
+            .iter()
+            .filter(|job| job.is_dir() && job.goal.is_empty());
+        parents.extend(going.map(|job| job.image.inode));
         for parent in &parents {
             for (name, inode, _) in self.engine.applied_entries(*parent)? {
                 let place = Place {
@@ -292,7 +257,7 @@ impl Applier<'_> {
             }
             if report.no_space {
                 // Left as it is: the engine gives it again.
-                job.stop(Outcome::Changed);
+                job.changed("the disk is full");
                 continue;
             }
             let older = match job.now.first().and_then(|link| layout.spot(&link.place)) {
@@ -315,7 +280,7 @@ impl Applier<'_> {
                 Staged::Parked(reason) => job.stop(Outcome::Parked { reason }),
                 Staged::NoSpace => {
                     report.no_space = true;
-                    job.stop(Outcome::Changed);
+                    job.changed("the disk is full");
                 }
             }
         }
@@ -357,7 +322,7 @@ impl Applier<'_> {
         }
         for job in jobs {
             if planned.blocked.contains(&job.image.inode) {
-                job.stop(blocked(layout, job));
+                block(self.policy, layout, job);
             }
             if job.outcome.is_none() && job.has_new_bytes() {
                 exchanges(job, layout, &mut fresh, &mut intents);
@@ -365,97 +330,6 @@ impl Applier<'_> {
         }
         *self.names = names;
         intents
-    }
-
-    fn run(
-        &mut self,
-        exec: &Exec<'_>,
-        intents: &[Intent],
-        jobs: &mut [Job],
-        report: &mut ApplyReport,
-    ) -> Result<()> {
-        let mut by_inode: BTreeMap<u64, &mut Job> = BTreeMap::new();
-        for job in jobs {
-            by_inode.insert(job.image.inode, job);
-        }
-        let mut detached: BTreeMap<u64, &Intent> = BTreeMap::new();
-        for intent in intents {
-            let inode = intent.step.inode;
-            let Some(job) = by_inode.get_mut(&inode) else {
-                continue;
-            };
-            if job.outcome.is_some() {
-                continue;
-            }
-            (self.stop_point)("step")?;
-            match exec.run(intent) {
-                Ok(()) => report.steps += 1,
-                Err(stop) => {
-                    job.stop(self.outcome(exec, stop, intent, report)?);
-                    if let Some(step) = detached.get(&inode) {
-                        // Back to where it was: a user's file must not stay in staging.
-                        exec.undo(step).map_err(|_| lost(exec, step))?;
-                    }
-                }
-            }
-            if intent.step.action == Action::Move {
-                if intent.step.to.base == super::plan::Base::Staging {
-                    detached.insert(inode, intent);
-                } else {
-                    detached.remove(&inode);
-                }
-            }
-            if let (Action::Replace { victim, .. }, Some(outcome)) =
-                (intent.step.action, job.outcome.clone())
-                && let Some(victim) = by_inode.get_mut(&victim)
-            {
-                victim.stop(outcome);
-            }
-        }
-        Ok(())
-    }
-
-    fn outcome(
-        &self,
-        exec: &Exec<'_>,
-        stop: Stop,
-        intent: &Intent,
-        report: &mut ApplyReport,
-    ) -> Result<Outcome> {
-        Ok(match stop {
-            Stop::Changed => Outcome::Changed,
-            Stop::Parked(reason) => Outcome::Parked { reason },
-            Stop::NotEmpty => self.not_empty(exec, &intent.step.from),
-            Stop::NoSpace => {
-                report.no_space = true;
-                Outcome::Changed
-            }
-            Stop::Failed(error) => return Err(error),
-        })
-    }
-
-    /// A directory to be removed still holds something: a local change, unless this site leaves those names alone.
-    fn not_empty(&self, exec: &Exec<'_>, spot: &Spot) -> Outcome {
-        let mut path = spot.dir.clone();
-        path.push(spot.name.clone());
-        let only_excluded = exec.root.open_dir(&path).ok().and_then(|dir| {
-            let mut only = true;
-            for entry in rustix::fs::Dir::read_from(&dir).ok()? {
-                let entry = entry.ok()?;
-                let Ok(name) = Name::new(entry.file_name().to_bytes().to_vec()) else {
-                    continue;
-                };
-                only &= self
-                    .policy
-                    .excludes(&path, &name, entry.file_type().is_dir());
-            }
-            Some(only)
-        });
-        if only_excluded == Some(true) {
-            let reason = "kept for names that are excluded here".to_owned();
-            return Outcome::Parked { reason };
-        }
-        Outcome::Changed
     }
 
     /// Attributes of objects that keep their bytes.
@@ -466,14 +340,14 @@ impl Applier<'_> {
             }
             let spot = job.goal.first().and_then(|link| layout.spot(&link.place));
             let Some(spot) = spot else {
-                job.stop(Outcome::Changed);
+                job.changed("its directory is not where it was shown");
                 continue;
             };
             (self.stop_point)("attributes")?;
             if let Err(error) = self.set_in_place(exec, &spot, job) {
                 match fault(error)? {
                     Staged::Parked(reason) => job.stop(Outcome::Parked { reason }),
-                    Staged::Ready(_) | Staged::NoSpace => job.stop(Outcome::Changed),
+                    Staged::Ready(_) | Staged::NoSpace => job.changed("attributes do not fit"),
                 }
             }
         }
@@ -483,12 +357,12 @@ impl Applier<'_> {
     fn set_in_place(&self, exec: &Exec<'_>, spot: &Spot, job: &mut Job) -> Result<()> {
         let fail = |e| ReplError::io("set attributes in", self.root.path(), e);
         let Ok(dir) = exec.open(spot) else {
-            job.stop(Outcome::Changed);
+            job.changed("its directory is another one");
             return Ok(());
         };
         let stat = stat_at(&dir, bytes(spot)).map_err(fail)?;
         if job.fingerprint() != Some(Fingerprint::of(&stat)) {
-            job.stop(Outcome::Changed);
+            job.changed("it is another object, or was changed");
             return Ok(());
         }
         if job.image.kind == NodeKind::Symlink {
@@ -534,18 +408,29 @@ impl Applier<'_> {
         exec: &Exec<'_>,
         layout: &Layout,
         jobs: Vec<Job>,
-        rebound: Vec<(u64, u64)>,
+        absorbed: Vec<(u64, u64)>,
         report: &mut ApplyReport,
     ) -> Result<()> {
-        for (from, _) in rebound {
-            self.engine.set_device(from, None)?;
+        let mut round = Round {
+            absorbed,
+            ..Round::default()
+        };
+        for (from, to) in &round.absorbed {
+            let device = jobs.iter().find(|job| job.image.inode == *to);
+            let device = device.and_then(|job| job.device);
+            round.devices.extend([(*from, None), (*to, device)]);
         }
-        let mut outcomes = Vec::new();
         for mut job in jobs {
             if job.outcome.is_none() {
-                self.settle(exec, layout, &mut job)?;
+                round.devices.extend(settle(exec, layout, &mut job)?);
             }
-            let outcome = job.outcome.unwrap_or(Outcome::Applied);
+            let outcome = job.outcome.clone().unwrap_or(Outcome::Applied);
+            if outcome != Outcome::Applied
+                && let Some((image, device)) = halfway(&job)
+            {
+                round.devices.push(device);
+                round.outcomes.push((image, Outcome::Applied));
+            }
             match &outcome {
                 Outcome::Applied => {
                     report.applied += 1;
@@ -557,45 +442,9 @@ impl Applier<'_> {
                 }
                 Outcome::Changed => report.changed += 1,
             }
-            outcomes.push((job.image, outcome));
+            round.outcomes.push((job.image, outcome));
         }
-        self.engine.done(outcomes)
-    }
-
-    /// Records what the object looks like on the device.
-    fn settle(&mut self, exec: &Exec<'_>, layout: &Layout, job: &mut Job) -> Result<()> {
-        let inode = job.image.inode;
-        let Some(goal) = job.goal.first() else {
-            return self.engine.set_device(inode, None);
-        };
-        let expected = match (&job.staged, &job.device) {
-            (Some((_, staged)), _) => Some(staged.image()),
-            (None, device) => *device,
-        };
-        let Some(expected) = expected else {
-            job.stop(Outcome::Changed);
-            return Ok(());
-        };
-        let stat = match layout.spot(&goal.place).map(|spot| exec.stat(&spot)) {
-            Some(Ok(stat)) if stat.id == DevId::of(&expected) => stat,
-            Some(Err(Stop::Failed(error))) => return Err(error),
-            // It was shown and has been moved or removed since: a local change that the next scan journals.
-            Some(Ok(_) | Err(_)) | None => {
-                let mut device = expected;
-                device.ctime = FileTime::default();
-                return self.engine.set_device(inode, Some(device));
-            }
-        };
-        let mut device = stat.image();
-        let mtime = match shown_mtime(&job.image) {
-            Some(mtime) if job.has_new_attributes() => mtime,
-            _ => expected.mtime,
-        };
-        if !job.is_dir() && (stat.size, stat.mtime) != (expected.size, mtime) {
-            // Written to in the moment it was applied: it must not look as if that had been journaled.
-            device.ctime = FileTime::default();
-        }
-        self.engine.set_device(inode, Some(device))
+        self.engine.done(round)
     }
 
     fn name(&mut self, prefix: &[u8], inode: u64) -> Name {
@@ -626,8 +475,10 @@ pub(super) fn path_of(engine: &mut dyn Engine, mut inode: u64) -> Result<Option<
     Ok(Some(path))
 }
 
+/// Where a directory stands itself, not as part of another one.
 fn place_of(image: Option<Image>) -> Option<Place> {
-    let link = image?.links.into_iter().next()?;
+    let image = image.filter(|image| image.merged_into.is_none())?;
+    let link = image.links.into_iter().next()?;
     Some(Place {
         parent: link.parent,
         name: link.name,
@@ -642,14 +493,14 @@ fn check(exec: &Exec<'_>, layout: &Layout, job: &mut Job, report: &mut ApplyRepo
     for link in &job.now {
         let stat = layout.spot(&link.place).map(|spot| exec.stat(&spot));
         let Some(Ok(stat)) = stat else {
-            job.stop(Outcome::Changed);
+            job.changed("it is not where it was shown");
             return;
         };
         let same = job.device.is_some_and(|device| {
             device == stat.image() || (job.is_dir() && DevId::of(&device) == stat.id)
         });
         if !same {
-            job.stop(Outcome::Changed);
+            job.changed("it is another object, or was changed");
             return;
         }
         if !job.is_dir() && job.has_new_bytes() && stat.nlink as usize > job.now.len() {
@@ -663,14 +514,25 @@ fn open_older(exec: &Exec<'_>, spot: &Spot) -> Option<OwnedFd> {
     Root::open_file(&dir, &spot.name).ok()
 }
 
-/// Why the planner found no way.
-fn blocked(layout: &Layout, job: &Job) -> Outcome {
+/// The planner found no way for a job.
+fn block(policy: &Policy, layout: &Layout, job: &mut Job) {
+    let inode = job.image.inode;
+    let (_, path) = layout.path(inode).unwrap_or((Base::Tree, Vec::new()));
+    let mut held = layout.shown_in(inode).peekable();
+    if job.goal.is_empty() && held.peek().is_some() {
+        let excluded = |name: &Name| [true, false].map(|dir| policy.excludes(&path, name, dir));
+        if held.all(|name| excluded(name).contains(&true)) {
+            let reason = KEPT_FOR_EXCLUDED.to_owned();
+            return job.stop(Outcome::Parked { reason });
+        }
+        return job.changed("something is still shown in it");
+    }
     let mut goals = job.goal.iter();
     if goals.all(|goal| layout.path(goal.place.parent).is_some()) {
-        return Outcome::Changed;
+        return job.changed("something is in its place");
     }
     let reason = "its directory is not shown here".to_owned();
-    Outcome::Parked { reason }
+    job.stop(Outcome::Parked { reason });
 }
 
 /// The exchanges that bring new bytes to every name of a file.
@@ -728,11 +590,4 @@ fn link_staged(root: &Root, job: &Job, name: &Name) -> Result<()> {
         .map_err(|e| ReplError::io("link staged file in", root.path(), e))?;
     }
     Ok(())
-}
-
-fn lost(exec: &Exec<'_>, intent: &Intent) -> ReplError {
-    let spot = &intent.step.from;
-    let path = exec.root.shown(&spot.dir, Some(&spot.name));
-    let source = std::io::Error::other("it waits in .cfs-repl/staging for the next start");
-    ReplError::io("put back", path, source)
 }

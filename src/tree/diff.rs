@@ -185,8 +185,10 @@ impl Diff<'_> {
             self.found.need_full = true;
             return Ok(());
         }
-        // What a vanished directory held is gone too, unless it is seen elsewhere.
-        let here: BTreeSet<u64> = self.bound.values().copied().collect();
+        // What a vanished directory held is gone too, unless it is seen elsewhere: at a place, for a directory may have
+        // been listed although the one that holds it was not.
+        let seen = self.places.keys().filter_map(|id| self.bound.get(id));
+        let here: BTreeSet<u64> = seen.copied().collect();
         let mut todo: Vec<u64> = self.was.values().map(|known| known.inode).collect();
         todo.retain(|inode| !here.contains(inode));
         while let Some(inode) = todo.pop() {
@@ -324,7 +326,10 @@ impl Diff<'_> {
             return Ok(());
         }
         let image = self.engine.applied(inode)?;
-        let links = image.map_or_else(Vec::new, |image| image.links);
+        let mut links = image.map_or_else(Vec::new, |image| image.links);
+        // Several links at one place are one name.
+        let mut places = BTreeSet::new();
+        links.retain(|link| places.insert((link.parent, link.name.clone())));
         let elsewhere = links.len().saturating_sub(gone.len());
         if !self.snapshot.full {
             // A link in a directory that was not listed: it may have been moved here and not be there any more.
@@ -345,7 +350,7 @@ impl Diff<'_> {
                     (link, Some(from), rename(&place, dir))
                 }
                 // A link that was removed and is there again, such as a file that came back from outside the tree.
-                None if nth == 0 && elsewhere == 0 => (inode, None, rename(&place, dir)),
+                None if dir || (nth == 0 && elsewhere == 0) => (inode, None, rename(&place, dir)),
                 None => {
                     let place = place.clone();
                     (self.engine.mint()?, None, Change::Link { place })
@@ -493,8 +498,9 @@ impl Diff<'_> {
     /// What is still in `was` is nowhere any more.
     fn remove_gone(&mut self) -> Result<()> {
         let hold = !self.snapshot.stable || self.found.root_empty;
+        let left_alone = self.left_alone();
         for ((parent, name), known) in std::mem::take(&mut self.was) {
-            if self.skipped.contains(&known.inode) || self.save_is_skipped(known.inode) {
+            if left_alone.contains(&known.inode) {
                 continue;
             }
             if hold {
@@ -516,6 +522,23 @@ impl Diff<'_> {
             });
         }
         Ok(())
+    }
+
+    /// Inodes that are not to be removed in this round, and the directories that are shown to hold them.
+    fn left_alone(&self) -> BTreeSet<u64> {
+        let mut holders: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+        for ((parent, _), known) in &self.was {
+            holders.entry(known.inode).or_default().push(*parent);
+        }
+        let is_skipped = |inode: &u64| self.skipped.contains(inode) || self.save_is_skipped(*inode);
+        let mut todo: Vec<u64> = holders.keys().copied().filter(is_skipped).collect();
+        let mut left_alone = BTreeSet::new();
+        while let Some(inode) = todo.pop() {
+            if left_alone.insert(inode) {
+                todo.extend(holders.get(&inode).into_iter().flatten());
+            }
+        }
+        left_alone
     }
 
     fn finish(mut self) -> Findings {

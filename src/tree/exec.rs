@@ -152,6 +152,14 @@ impl Exec<'_> {
         if !self.is_there(at, object)? {
             return Ok(());
         }
+        self.take_to(at, home, flags)
+    }
+
+    /// Renames whatever stands at `at` to `home`.
+    ///
+    /// # Errors
+    /// Why it was not done; nothing was moved then.
+    pub fn take_to(&self, at: &Spot, home: &Spot, flags: RenameFlags) -> Done {
         let (at_dir, home_dir) = (self.open(at)?, self.open(home)?);
         self.rename(&at_dir, at, &home_dir, home, flags)
     }

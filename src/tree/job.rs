@@ -19,12 +19,18 @@ pub struct Job {
     pub shown: Image,
     /// The object on the device, as it was last journaled or applied.
     pub device: Option<DeviceImage>,
-    /// Where it is.
+    /// Where it was last journaled or applied.
     pub now: Vec<LinkAt>,
+    /// Where it is while the steps are carried out.
+    pub present: Vec<LinkAt>,
     /// Where it should be.
     pub goal: Vec<LinkAt>,
     /// A new object in staging.
     pub staged: Option<(Name, Stat)>,
+    /// A step moved, placed or removed one of its names.
+    pub moved: bool,
+    /// The new object has a place in the tree.
+    pub is_placed: bool,
     /// What became of it, once that is known.
     pub outcome: Option<Outcome>,
 }
@@ -37,26 +43,17 @@ impl Job {
     pub fn new(engine: &mut dyn Engine, image: Image) -> Result<Self> {
         let shown = engine.applied(image.inode)?;
         let shown = shown.unwrap_or_else(|| Image::absent(image.inode, image.kind));
-        let links = |image: &Image| -> Vec<LinkAt> {
-            if image.merged_into.is_some() {
-                return Vec::new();
-            }
-            let links = image.links.iter().map(|link| LinkAt {
-                link: link.link,
-                place: Place {
-                    parent: link.parent,
-                    name: link.name.clone(),
-                },
-            });
-            links.collect()
-        };
+        let (now, goal) = names(links(&shown), links(&image));
         Ok(Self {
             device: engine.device(image.inode)?,
-            now: links(&shown),
-            goal: links(&image),
+            now,
+            present: Vec::new(),
+            goal,
             shown,
             image,
             staged: None,
+            moved: false,
+            is_placed: false,
             outcome: None,
         })
     }
@@ -100,6 +97,12 @@ impl Job {
                 || xattrs(a) != xattrs(b))
     }
 
+    /// The link that is to come to `place`.
+    #[must_use]
+    pub fn goal_at(&self, place: &Place) -> Option<LinkAt> {
+        self.goal.iter().find(|goal| goal.place == *place).cloned()
+    }
+
     /// What the planner needs to know.
     #[must_use]
     pub fn want(&self) -> Want {
@@ -127,8 +130,79 @@ impl Job {
         }
     }
 
+    /// Records that something else is there than was last journaled or applied, and what, for the log.
+    pub fn changed(&mut self, what: &'static str) {
+        if self.outcome.is_none() {
+            let inode = self.image.inode;
+            tracing::debug!(inode, what, now = ?self.now, goal = ?self.goal, "image met a local change");
+        }
+        self.stop(Outcome::Changed);
+    }
+
     /// Records why nothing more is done for it; the first reason stays.
     pub fn stop(&mut self, outcome: Outcome) {
         self.outcome.get_or_insert(outcome);
+    }
+}
+
+/// Where an image stands itself.
+fn links(image: &Image) -> Vec<LinkAt> {
+    if image.merged_into.is_some() {
+        return Vec::new();
+    }
+    let links = image.links.iter().map(|link| LinkAt {
+        link: link.link,
+        place: Place {
+            parent: link.parent,
+            name: link.name.clone(),
+        },
+    });
+    links.collect()
+}
+
+/// Several links of an inode that are shown at one place are one name: of each such place one link is left, the one
+/// that stays there, else one that goes on elsewhere.
+fn names(now: Vec<LinkAt>, goal: Vec<LinkAt>) -> (Vec<LinkAt>, Vec<LinkAt>) {
+    let stays = |link: &LinkAt| u8::from(!(now.contains(link) && goal.contains(link)));
+    let goes_on = |link: &LinkAt| u8::from(!goal.iter().any(|other| other.link == link.link));
+    let by_place = |links: &[LinkAt]| {
+        let mut best: BTreeMap<Place, (u8, u8, u64)> = BTreeMap::new();
+        for link in links {
+            let rank = (stays(link), goes_on(link), link.link);
+            let known = best.entry(link.place.clone()).or_insert(rank);
+            *known = rank.min(*known);
+        }
+        let chosen = |link: &LinkAt| {
+            best.get(&link.place)
+                .is_some_and(|best| best.2 == link.link)
+        };
+        links.iter().filter(|link| chosen(link)).cloned().collect()
+    };
+    (by_place(&now), by_place(&goal))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(link: u64, parent: u64) -> LinkAt {
+        let name = Name::new(&b"n"[..]).unwrap();
+        LinkAt {
+            link,
+            place: Place { parent, name },
+        }
+    }
+
+    #[test]
+    fn links_at_one_place_are_one_name() {
+        // One of two names comes to the other one.
+        let (now, goal) = names(vec![at(8, 1), at(9, 2)], vec![at(8, 2), at(9, 2)]);
+        assert_eq!((now, goal), (vec![at(8, 1), at(9, 2)], vec![at(9, 2)]));
+        // They part again.
+        let (now, goal) = names(vec![at(8, 2), at(9, 2)], vec![at(8, 1), at(9, 2)]);
+        assert_eq!((now, goal), (vec![at(9, 2)], vec![at(8, 1), at(9, 2)]));
+        // One of them is removed, the other one goes on.
+        let (now, goal) = names(vec![at(8, 2), at(9, 2)], vec![at(9, 3)]);
+        assert_eq!((now, goal), (vec![at(9, 2)], vec![at(9, 3)]));
     }
 }

@@ -132,6 +132,18 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// Names that are shown in the directory.
+    pub fn shown_in(&self, directory: u64) -> impl Iterator<Item = &Name> {
+        let first = Place {
+            parent: directory,
+            name: Name::new(&b"\x01"[..]).expect("the smallest byte that a name may hold"),
+        };
+        let held = self.taken.range(first..);
+        held.map(|(place, _)| place)
+            .take_while(move |place| place.parent == directory)
+            .map(|place| &place.name)
+    }
+
     /// Base and path of directory `inode`; None when it is not there.
     #[must_use]
     pub fn path(&self, inode: u64) -> Option<(Base, Vec<Name>)> {
@@ -234,6 +246,9 @@ fn tasks_of(want: &Want) -> Vec<Task> {
     };
     let mut tasks = Vec::new();
     let mut staged = want.staged.clone();
+    let leaves = |now: &&LinkAt| !want.goal.iter().any(|goal| goal.link == now.link);
+    // A name that goes becomes a new one, whatever the links are called: the object keeps a name all the time.
+    let mut leaving = want.now.iter().filter(leaves);
     for goal in &want.goal {
         let now = want.now.iter().find(|now| now.link == goal.link);
         let to = Some(goal.place.clone());
@@ -241,16 +256,16 @@ fn tasks_of(want: &Want) -> Vec<Task> {
             Some(now) if now.place == goal.place => {}
             Some(now) => tasks.push(task(From::Tree(now.place.clone()), to)),
             None => {
-                let from = staged.take().map_or(From::Itself, From::Staging);
+                let from = match (staged.take(), leaving.next()) {
+                    (Some(staged), _) => From::Staging(staged),
+                    (None, Some(now)) => From::Tree(now.place.clone()),
+                    (None, None) => From::Itself,
+                };
                 tasks.push(task(from, to));
             }
         }
     }
-    for now in &want.now {
-        if !want.goal.iter().any(|goal| goal.link == now.link) {
-            tasks.push(task(From::Tree(now.place.clone()), None));
-        }
-    }
+    tasks.extend(leaving.map(|now| task(From::Tree(now.place.clone()), None)));
     tasks
 }
 
@@ -388,6 +403,9 @@ impl Planner<'_> {
         let Some(spot) = self.layout.spot(from) else {
             return false;
         };
+        if task.dir && self.layout.shown_in(task.inode).next().is_some() {
+            return false;
+        }
         if task.dir {
             self.step(task.inode, Action::RemoveDir, spot.clone(), spot);
             self.layout.dirs.remove(&task.inode);
@@ -617,6 +635,37 @@ mod tests {
             place: place(1, "b"),
         });
         assert_eq!(steps(&[file]), ["Place staging:s-2 a", "Link a b"]);
+    }
+
+    #[test]
+    fn a_link_that_goes_becomes_the_new_one() {
+        let mut file = want(2, false, Some(place(1, "a")), None);
+        file.goal.push(LinkAt {
+            link: 9,
+            place: place(3, "g"),
+        });
+        file.staged = None;
+        // Its old name is in the way of the directory in which the new one is.
+        let dir = want(3, true, None, Some(place(1, "a")));
+        assert_eq!(
+            steps(&[dir, file]),
+            [
+                "Move a staging:t-2",
+                "Place staging:s-3 a",
+                "Move staging:t-2 a/g"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_directory_goes_only_when_nothing_is_shown_in_it() {
+        let mut layout = Layout::default();
+        layout.taken.insert(place(1, "d"), 3);
+        layout.taken.insert(place(3, "kept"), 77);
+        layout.dirs.insert(3, place(1, "d"));
+        let wants = [want(3, true, Some(place(1, "d")), None)];
+        let plan = plan(&wants, &mut layout, &mut |_| name("t"));
+        assert_eq!((plan.steps.len(), plan.blocked), (0, BTreeSet::from([3])));
     }
 
     #[test]

@@ -11,12 +11,12 @@ use rustix::io::Errno;
 
 use super::exec::{Done, Exec, Stop};
 use super::intent::{Fingerprint, Intent, IntentLog};
-use super::plan::{Action, Base};
+use super::plan::{Action, Base, Spot};
 use super::root::Root;
 use super::stat::{DevId, stat_at};
 use crate::error::{ReplError, Result};
 use crate::journal::op::{FileTime, Name};
-use crate::sync::port::{Engine, NodeKind};
+use crate::sync::port::{Engine, NodeKind, Round, ShownLink};
 
 /// Names in staging that only a staged object has.
 pub(super) const STAGED_PREFIX: &[u8] = b"s-";
@@ -51,8 +51,8 @@ pub fn recover(root: &Root, engine: &mut dyn Engine, log: &mut IntentLog) -> Res
     };
     let finished = finished(engine, &intents)?;
     let begun = begun_exchanges(&exec, &intents);
-    for intent in intents.iter().rev() {
-        if finished.contains(&intent.step.inode) {
+    for (intent, is_finished) in intents.iter().zip(finished).rev() {
+        if is_finished {
             continue;
         }
         let exchange = intent.step.action == Action::Exchange;
@@ -73,35 +73,37 @@ pub fn recover(root: &Root, engine: &mut dyn Engine, log: &mut IntentLog) -> Res
     empty_staging(root, &intents, &mut done)?;
     root.sync()?;
     // An empty report makes durable what the engine was told above; only then may the intents go.
-    engine.done(Vec::new())?;
+    engine.done(Round::default())?;
     log.finish()?;
     Ok(done)
 }
 
-/// Inodes whose images the engine had already been told to be applied: the stop came after that.
-fn finished(engine: &mut dyn Engine, intents: &[Intent]) -> Result<BTreeSet<u64>> {
-    let mut last: BTreeMap<u64, &Intent> = BTreeMap::new();
-    for intent in intents {
-        last.insert(intent.step.inode, intent);
-    }
-    let mut finished = BTreeSet::new();
-    for (inode, intent) in last {
+/// Which intents the engine had already been told of: the stop came after that. A job that ended halfway was told
+/// as far as it got, and what was done before a step that counts, counts too.
+fn finished(engine: &mut dyn Engine, intents: &[Intent]) -> Result<Vec<bool>> {
+    let mut finished = vec![false; intents.len()];
+    let mut told = BTreeSet::new();
+    for (intent, is_finished) in intents.iter().zip(&mut finished).rev() {
+        let inode = intent.step.inode;
         let image = engine.applied(inode)?;
         let links = image.map_or_else(Vec::new, |image| image.links);
-        let to = &intent.step.to;
-        let shown = links
-            .iter()
-            .any(|link| link.parent == to.dir_inode && link.name == to.name);
-        let is_done = match intent.step.action {
-            Action::Remove | Action::RemoveDir => links.is_empty(),
+        let shows = |spot: &Spot| {
+            let at = |link: &ShownLink| link.parent == spot.dir_inode && link.name == spot.name;
+            links.iter().any(at)
+        };
+        let is_told = match intent.step.action {
+            Action::Remove | Action::RemoveDir => !shows(&intent.step.from),
             Action::Exchange => engine
                 .device(inode)?
                 .is_some_and(|device| Fingerprint::new(&device, false) == intent.object),
-            Action::Place | Action::Move | Action::Replace { .. } | Action::Link => shown,
+            Action::Place | Action::Move | Action::Replace { .. } | Action::Link => {
+                shows(&intent.step.to)
+            }
         };
-        if is_done {
-            finished.insert(inode);
+        if is_told {
+            told.insert(inode);
         }
+        *is_finished = told.contains(&inode);
     }
     Ok(finished)
 }

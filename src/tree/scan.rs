@@ -126,6 +126,9 @@ fn publish(
     report: &mut ScanReport,
 ) -> Result<()> {
     report.txns = found.txns.len() as u64;
+    for txn in &found.txns {
+        tracing::trace!(ops = ?txn.ops, "noticed");
+    }
     if !found.txns.is_empty() {
         make_durable(root, snapshot)?;
         engine.submit(found.txns)?;

@@ -19,7 +19,7 @@ use claudefs_repl::sync::state::{MemState, State};
 
 use super::facts::{Facts, Recorded};
 use super::oracle::{Kind, Shown, Tree, Values};
-use super::rng::Rng;
+use crate::rng::Rng;
 
 /// Shards in which all inodes of the worlds stand: few, so that they meet, and more than one, so that entries of one
 /// operation overtake each other.

@@ -8,7 +8,7 @@ use tokio::sync::{oneshot, watch};
 use super::Engine;
 use crate::error::{ReplError, Result};
 use crate::journal::op::{FileTime, Name};
-use crate::sync::port::{self, DeviceImage, Image, LocalTxn, Outcome};
+use crate::sync::port::{self, DeviceImage, Image, LocalTxn, Round};
 
 /// Requests that wait for the loop. Every caller waits for its answer, so this bounds callers, not work.
 const REQUESTS_MAX: usize = 64;
@@ -102,8 +102,8 @@ impl port::Engine for Handle {
         self.call(move |engine| engine.work(limit))
     }
 
-    fn done(&mut self, outcomes: Vec<(Image, Outcome)>) -> Result<()> {
-        self.call(move |engine| engine.done(outcomes))
+    fn done(&mut self, round: Round) -> Result<()> {
+        self.call(move |engine| engine.done(round))
     }
 
     fn retry_parked(&mut self) -> Result<()> {

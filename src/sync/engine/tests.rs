@@ -123,7 +123,11 @@ impl Site {
             .into_iter()
             .map(|image| (image, Outcome::Applied))
             .collect();
-        self.engine.done(outcomes).unwrap();
+        let round = Round {
+            outcomes,
+            ..Round::default()
+        };
+        self.engine.done(round).unwrap();
         inodes
     }
 

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::journal::dot::{Actor, Dot};
 use crate::journal::op::{Attr, Change, FileTime, Name};
 use crate::sync::port::{
-    DeviceImage, Engine, Image, LocalOp, LocalTxn, NodeKind, Outcome, ShownLink, Versioned,
+    DeviceImage, Engine, Image, LocalOp, LocalTxn, NodeKind, Outcome, Round, ShownLink, Versioned,
 };
 use crate::tree::apply::{Applier, ApplyReport};
 use crate::tree::compare::compare;
@@ -198,9 +198,26 @@ impl Engine for FakeEngine {
         Ok(work)
     }
 
-    fn done(&mut self, outcomes: Vec<(Image, Outcome)>) -> Result<()> {
+    fn done(&mut self, round: Round) -> Result<()> {
         let mut state = self.0.lock().unwrap();
-        for (image, outcome) in outcomes {
+        for (inode, device) in round.devices {
+            state.bind(inode, device);
+        }
+        for (from, to) in round.absorbed {
+            if let Some(mut image) = state.applied.remove(&from) {
+                image.inode = to;
+                image.links.iter_mut().for_each(|link| link.link = to);
+                state.applied.insert(to, image);
+            }
+            let links = state
+                .applied
+                .values_mut()
+                .flat_map(|image| &mut image.links);
+            for link in links.filter(|link| link.parent == from) {
+                link.parent = to;
+            }
+        }
+        for (image, outcome) in round.outcomes {
             match outcome {
                 Outcome::Applied => {
                     state.applied.insert(image.inode, image);

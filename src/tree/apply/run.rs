@@ -1,0 +1,243 @@
+//! Carries out the steps of a round, in order, and keeps every job's present places in step with the disk.
+//!
+//! A step that meets something unexpected ends its job, not the round. Only an object that was taken out of the tree
+//! for the time being must not stay where no user finds it: it goes back, or, where its place was taken meanwhile, to a
+//! name beside it, from where the next round moves it on.
+
+use std::collections::BTreeMap;
+
+use rustix::fs::RenameFlags;
+
+use super::{Applier, ApplyReport, Exec, Intent, Job, LinkAt, Outcome, Result, Spot, Stop};
+use crate::error::ReplError;
+use crate::journal::op::{Name, Place};
+use crate::tree::plan::{Action, Base};
+use crate::tree::recover::STAGED_PREFIX;
+
+/// Prefix of the name of an object that waits beside its former place.
+const ASIDE_PREFIX: &[u8] = b"cfs-moving-";
+
+/// An object of the tree that is in staging for the time being.
+struct Detached<'a> {
+    link: LinkAt,
+    intent: &'a Intent,
+}
+
+impl Applier<'_> {
+    pub(super) fn run(
+        &mut self,
+        exec: &Exec<'_>,
+        intents: &[Intent],
+        jobs: &mut [Job],
+        report: &mut ApplyReport,
+    ) -> Result<()> {
+        let mut by_inode: BTreeMap<u64, &mut Job> = BTreeMap::new();
+        for job in jobs {
+            job.present.clone_from(&job.now);
+            by_inode.insert(job.image.inode, job);
+        }
+        let mut detached: BTreeMap<Name, Detached<'_>> = BTreeMap::new();
+        for intent in intents {
+            let is_held = holds(&by_inode, intent);
+            let Some(job) = by_inode.get_mut(&intent.step.inode) else {
+                continue;
+            };
+            if is_held {
+                job.changed("something that is still shown in it was moved");
+            }
+            if job.outcome.is_some() {
+                continue;
+            }
+            (self.stop_point)("step")?;
+            if let Err(stop) = exec.run(intent) {
+                tracing::debug!(?stop, step = ?intent.step, "step was not done");
+                let outcome = self.outcome(exec, stop, intent, report)?;
+                job.stop(outcome.clone());
+                self.bring_back(exec, job, &mut detached)?;
+                if let Action::Replace { victim, .. } = intent.step.action
+                    && let Some(victim) = by_inode.get_mut(&victim)
+                {
+                    victim.stop(outcome);
+                }
+                continue;
+            }
+            report.steps += 1;
+            follow(job, intent, &mut detached);
+            if let Action::Replace { victim, .. } = intent.step.action
+                && let Some(victim) = by_inode.get_mut(&victim)
+            {
+                leave(victim, &intent.step.to);
+            }
+        }
+        Ok(())
+    }
+
+    /// Objects of the job that wait in staging go back into the tree.
+    fn bring_back(
+        &mut self,
+        exec: &Exec<'_>,
+        job: &mut Job,
+        detached: &mut BTreeMap<Name, Detached<'_>>,
+    ) -> Result<()> {
+        let inode = job.image.inode;
+        let (back, left) = std::mem::take(detached)
+            .into_iter()
+            .partition(|(_, one)| one.intent.step.inode == inode);
+        *detached = left;
+        for (_, Detached { mut link, intent }) in back {
+            let step = &intent.step;
+            let undone = exec.undo(intent);
+            if undone.is_err() || exec.is_there(&step.to, &intent.object).unwrap_or(true) {
+                link.place = self.put_aside(exec, step.inode, &step.to, &step.from)?;
+            }
+            job.present.push(link);
+        }
+        Ok(())
+    }
+
+    /// Moves an object from `staging` to a free name beside its former place, or at the root when that is gone too.
+    fn put_aside(
+        &mut self,
+        exec: &Exec<'_>,
+        inode: u64,
+        staging: &Spot,
+        former: &Spot,
+    ) -> Result<Place> {
+        let name = self.name(ASIDE_PREFIX, inode);
+        let beside = Spot {
+            name: name.clone(),
+            ..former.clone()
+        };
+        let root = Spot {
+            base: Base::Tree,
+            dir: Vec::new(),
+            dir_inode: super::ROOT_INODE,
+            name: name.clone(),
+        };
+        let mut failure = None;
+        for spot in [beside, root] {
+            match exec.take_to(staging, &spot, RenameFlags::NOREPLACE) {
+                Ok(()) => {
+                    let parent = spot.dir_inode;
+                    return Ok(Place { parent, name });
+                }
+                Err(stop) => failure = Some(stop),
+            }
+        }
+        let path = exec.root.shown(&former.dir, Some(&former.name));
+        let reason = format!("it waits in .cfs-repl/staging for the next start: {failure:?}");
+        Err(ReplError::io(
+            "put back",
+            path,
+            std::io::Error::other(reason),
+        ))
+    }
+
+    fn outcome(
+        &self,
+        exec: &Exec<'_>,
+        stop: Stop,
+        intent: &Intent,
+        report: &mut ApplyReport,
+    ) -> Result<Outcome> {
+        Ok(match stop {
+            Stop::Changed => Outcome::Changed,
+            Stop::Parked(reason) => Outcome::Parked { reason },
+            Stop::NotEmpty => self.not_empty(exec, &intent.step.from),
+            Stop::NoSpace => {
+                report.no_space = true;
+                Outcome::Changed
+            }
+            Stop::Failed(error) => return Err(error),
+        })
+    }
+
+    /// A directory to be removed still holds something: a local change, unless this site leaves those names alone.
+    fn not_empty(&self, exec: &Exec<'_>, spot: &Spot) -> Outcome {
+        let mut path = spot.dir.clone();
+        path.push(spot.name.clone());
+        let only_excluded = exec.root.open_dir(&path).ok().and_then(|dir| {
+            let mut only = true;
+            for entry in rustix::fs::Dir::read_from(&dir).ok()? {
+                let entry = entry.ok()?;
+                let Ok(name) = Name::new(entry.file_name().to_bytes().to_vec()) else {
+                    continue;
+                };
+                only &= self
+                    .policy
+                    .excludes(&path, &name, entry.file_type().is_dir());
+            }
+            Some(only)
+        });
+        if only_excluded == Some(true) {
+            let reason = super::KEPT_FOR_EXCLUDED.to_owned();
+            return Outcome::Parked { reason };
+        }
+        Outcome::Changed
+    }
+}
+
+/// Takes a step that was done over into the job's present places.
+fn follow<'a>(job: &mut Job, intent: &'a Intent, detached: &mut BTreeMap<Name, Detached<'a>>) {
+    let step = &intent.step;
+    let (from, to) = (place(&step.from), place(&step.to));
+    match step.action {
+        // The name stays, and what is behind it is told at the end.
+        Action::Exchange => return,
+        Action::Remove | Action::RemoveDir => {
+            job.present.retain(|now| now.place != from);
+        }
+        Action::Link => job.present.extend(job.goal_at(&to)),
+        Action::Place | Action::Move | Action::Replace { .. } => {
+            let link = match step.from.base {
+                Base::Tree => job.present.iter().position(|now| now.place == from),
+                Base::Staging | Base::Trash => None,
+            };
+            let link = match link {
+                Some(at) => Some(job.present.remove(at)),
+                None => detached.remove(&step.from.name).map(|one| one.link),
+            };
+            let is_staged = step.from.name.as_bytes().starts_with(STAGED_PREFIX);
+            job.is_placed |= step.from.base == Base::Staging && is_staged;
+            match (step.to.base, link) {
+                (Base::Staging, Some(link)) => {
+                    let name = step.to.name.clone();
+                    detached.insert(name, Detached { link, intent });
+                }
+                (Base::Tree, Some(LinkAt { link, .. })) => {
+                    let moved = LinkAt { link, place: to };
+                    job.present.push(job.goal_at(&moved.place).unwrap_or(moved));
+                }
+                (Base::Tree, None) => job.present.extend(job.goal_at(&to)),
+                (Base::Staging | Base::Trash, _) => {}
+            }
+        }
+    }
+    job.moved = true;
+}
+
+/// Whether `intent` removes a directory in which, as far as is known, something is still shown: a local change is in
+/// the way of that, even if it emptied the directory.
+fn holds(jobs: &BTreeMap<u64, &mut Job>, intent: &Intent) -> bool {
+    let directory = intent.step.inode;
+    let in_it = |job: &Job| {
+        job.present
+            .iter()
+            .any(|link| link.place.parent == directory)
+    };
+    intent.step.action == Action::RemoveDir && jobs.values().any(|job| in_it(job))
+}
+
+/// A removed file whose place another one took.
+fn leave(victim: &mut Job, at: &Spot) {
+    let at = place(at);
+    victim.present.retain(|now| now.place != at);
+    victim.moved = true;
+}
+
+fn place(spot: &Spot) -> Place {
+    Place {
+        parent: spot.dir_inode,
+        name: spot.name.clone(),
+    }
+}

@@ -1,0 +1,150 @@
+//! One site: a tree, its connector, and an engine on its own thread, with a stop that forgets what was not durable.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use claudefs_repl::clock::SystemClock;
+use claudefs_repl::content::manifest::BlobHash;
+use claudefs_repl::content::{ContentSource, ContentVersion, Fetch};
+use claudefs_repl::disk::RealDisk;
+use claudefs_repl::error::Result;
+use claudefs_repl::journal::LogOptions;
+use claudefs_repl::sync::engine::{Engine, EngineConfig, Handle, start};
+use claudefs_repl::tree::{Connector, ConnectorOptions};
+
+/// Pieces of content that travel between the sites of one world, and those that are asked for.
+#[derive(Debug, Default)]
+pub(super) struct Shelf {
+    pub(super) here: BTreeMap<BlobHash, Bytes>,
+    pub(super) wanted: BTreeMap<ContentVersion, BTreeSet<BlobHash>>,
+}
+
+/// What the connector fetches from: the shelf that the world fills.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Source(pub(super) Arc<Mutex<Shelf>>);
+
+impl ContentSource for Source {
+    fn fetch(&mut self, _version: &ContentVersion, hash: &BlobHash) -> Result<Fetch> {
+        let shelf = self.0.lock().unwrap();
+        let there = shelf.here.get(hash).cloned();
+        Ok(there.map_or(Fetch::Pending, Fetch::Ready))
+    }
+
+    fn has(&mut self, _version: &ContentVersion, hash: &BlobHash) -> Result<bool> {
+        Ok(self.0.lock().unwrap().here.contains_key(hash))
+    }
+
+    fn want(&mut self, version: &ContentVersion, hashes: &[BlobHash]) -> Result<()> {
+        let mut shelf = self.0.lock().unwrap();
+        shelf.wanted.entry(*version).or_default().extend(hashes);
+        Ok(())
+    }
+
+    fn has_news(&mut self) -> bool {
+        false
+    }
+}
+
+/// What runs of a site, and is gone after a stop.
+struct Running {
+    handle: Handle,
+    thread: Option<JoinHandle<()>>,
+    connector: Connector,
+}
+
+/// One site of a world.
+pub(super) struct Site {
+    pub(super) id: u64,
+    pub(super) tree: PathBuf,
+    state: PathBuf,
+    pub(super) source: Source,
+    running: Option<Running>,
+}
+
+impl Site {
+    pub(super) fn new(id: u64, folder: &Path) -> Self {
+        let home = folder.join(format!("site-{id}"));
+        let site = Self {
+            id,
+            tree: home.join("tree"),
+            state: home.join("state"),
+            source: Source::default(),
+            running: None,
+        };
+        for dir in [&site.tree, &site.state] {
+            std::fs::create_dir_all(dir).unwrap();
+        }
+        site
+    }
+
+    fn start(&self) -> Result<Running> {
+        let clock = Arc::new(SystemClock);
+        let mut log = LogOptions::default();
+        log.segment_bytes = 1 << 20;
+        let engine = Engine::open(EngineConfig {
+            dir: self.state.clone(),
+            disk: RealDisk::shared(),
+            clock: clock.clone(),
+            log,
+            site_id: self.id,
+            incarnation: self.id << 48 | 7,
+            applies: true,
+            sends: true,
+        })?;
+        let (handle, thread) = start(engine)?;
+        let options = ConnectorOptions::new(&self.tree, &self.state);
+        let (engine, source) = (Box::new(handle.clone()), Box::new(self.source.clone()));
+        let connector = Connector::new(options, engine, source, clock)?;
+        Ok(Running {
+            handle,
+            thread: Some(thread),
+            connector,
+        })
+    }
+
+    fn running(&mut self) -> Result<&mut Running> {
+        if self.running.is_none() {
+            self.running = Some(self.start()?);
+        }
+        Ok(self.running.as_mut().expect("it was started"))
+    }
+
+    /// The connector; a stopped site starts.
+    pub(super) fn connector(&mut self) -> Result<&mut Connector> {
+        Ok(&mut self.running()?.connector)
+    }
+
+    /// Runs `work` on the engine; a stopped site starts.
+    pub(super) fn engine<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Engine) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.running()?.handle.call(work)
+    }
+
+    /// Stops as a kill does: what the engine had not committed has to come from the logs again.
+    pub(super) fn kill(&mut self) {
+        let Some(mut running) = self.running.take() else {
+            return;
+        };
+        running
+            .handle
+            .call(|engine| {
+                engine.forget();
+                Ok(())
+            })
+            .unwrap();
+        let thread = running.thread.take().expect("it is running");
+        drop(running);
+        thread.join().unwrap();
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
