@@ -422,7 +422,9 @@ impl Applier<'_> {
         }
         for mut job in jobs {
             if job.outcome.is_none() {
-                round.devices.extend(settle(exec, layout, &mut job)?);
+                round
+                    .devices
+                    .extend(settle(exec, self.policy, layout, &mut job)?);
             }
             let outcome = job.outcome.clone().unwrap_or(Outcome::Applied);
             if outcome != Outcome::Applied

@@ -184,6 +184,17 @@ impl Connector {
     /// # Errors
     /// When the engine or the disk fails: the connector must be opened again, which takes the batch back.
     pub fn apply_once(&mut self) -> Result<ApplyReport> {
+        self.apply_until(&mut |_| Ok(()))
+    }
+
+    /// The same, calling `stop` before each durable or visible step: for tests that act or stop in between.
+    ///
+    /// # Errors
+    /// As [`Connector::apply_once`], and what `stop` returns.
+    pub fn apply_until(
+        &mut self,
+        stop: &mut dyn FnMut(&'static str) -> Result<()>,
+    ) -> Result<ApplyReport> {
         let images = self.engine.work(BATCH_IMAGES)?;
         for image in &images {
             self.memory.own.remove(&image.inode);
@@ -196,7 +207,7 @@ impl Connector {
             log: &mut self.log,
             now_us: self.clock.now_us(),
             names: &mut self.names,
-            stop_point: &mut |_| Ok(()),
+            stop_point: stop,
         };
         applier.apply(images)
     }

@@ -279,10 +279,40 @@ impl World {
         }
     }
 
+    /// A site applies; its users may act meanwhile, and it may stop at any point.
     fn apply(&mut self, at: usize) -> Result<()> {
         self.serve(at)?;
         self.site(at).engine(Engine::retry_parked)?;
-        let report = self.site(at).connector()?.apply_once()?;
+        let stops_at = self.rng.one_in(4).then(|| self.rng.below(30));
+        let is_busy = self.rng.one_in(3);
+        let (mut points, mut acted) = (0, Vec::new());
+        let site = &mut self.sites[at];
+        let (id, tree) = (site.id, site.tree.clone());
+        let (ledger, rng) = (&mut self.ledger, &mut self.rng);
+        let report = site.connector()?.apply_until(&mut |point| {
+            if is_busy && rng.one_in(4) {
+                let mut user = User {
+                    site: id,
+                    tree: &tree,
+                    ledger,
+                    rng,
+                };
+                acted.extend(user.act().map(|done| format!("{id}: at {point}: {done}")));
+            }
+            points += 1;
+            if stops_at == Some(points) {
+                acted.push(format!("{id}: stop at {point}"));
+                return Err(ReplError::Shutdown);
+            }
+            Ok(())
+        });
+        self.ops += acted.len() as u64;
+        acted.into_iter().for_each(|what| self.tell(what));
+        if let (Err(ReplError::Shutdown), Some(_)) = (&report, stops_at) {
+            self.site(at).kill();
+            return Ok(());
+        }
+        let report = report?;
         self.tell(format!(
             "{}: apply {} of {}, changed {}, parked {:?}",
             at + 1,

@@ -17,6 +17,70 @@ use crate::tree::recover::STAGED_PREFIX;
 /// Prefix of the name of an object that waits beside its former place.
 const ASIDE_PREFIX: &[u8] = b"cfs-moving-";
 
+/// Jobs by inode, and who of them is at which place.
+struct Running<'a> {
+    jobs: BTreeMap<u64, &'a mut Job>,
+    places: BTreeMap<Place, u64>,
+}
+
+impl<'a> Running<'a> {
+    fn new(jobs: &'a mut [Job]) -> Self {
+        let mut running = Self {
+            jobs: BTreeMap::new(),
+            places: BTreeMap::new(),
+        };
+        for job in jobs {
+            job.present.clone_from(&job.now);
+            let inode = job.image.inode;
+            let places = job.present.iter().map(|link| (link.place.clone(), inode));
+            running.places.extend(places);
+            running.jobs.insert(inode, job);
+        }
+        running
+    }
+
+    /// Changes a job, and with it who is where.
+    fn change<T>(&mut self, inode: u64, change: impl FnOnce(&mut Job) -> T) -> Option<T> {
+        let job = self.jobs.get_mut(&inode)?;
+        for link in &job.present {
+            if self.places.get(&link.place) == Some(&inode) {
+                self.places.remove(&link.place);
+            }
+        }
+        let changed = change(job);
+        let present = job.present.iter();
+        self.places
+            .extend(present.map(|link| (link.place.clone(), inode)));
+        Some(changed)
+    }
+
+    /// What a step would run over although nothing on the disk hinders it: something is still shown where it leads,
+    /// or in the directory that it removes, which a user moved away meanwhile.
+    fn is_in_the_way(&self, intent: &Intent) -> bool {
+        let step = &intent.step;
+        match step.action {
+            Action::RemoveDir => {
+                let first = Place {
+                    parent: step.inode,
+                    name: Name::new(&b"\x01"[..]).expect("the smallest byte of a name"),
+                };
+                let held = self.places.range(first..).next();
+                held.is_some_and(|(place, _)| place.parent == step.inode)
+            }
+            Action::Place | Action::Move | Action::Link if step.to.base == Base::Tree => {
+                let there = self.places.get(&place(&step.to));
+                there.is_some_and(|inode| *inode != step.inode)
+            }
+            Action::Place
+            | Action::Move
+            | Action::Link
+            | Action::Replace { .. }
+            | Action::Remove
+            | Action::Exchange => false,
+        }
+    }
+}
+
 /// An object of the tree that is in staging for the time being.
 struct Detached<'a> {
     link: LinkAt,
@@ -31,43 +95,46 @@ impl Applier<'_> {
         jobs: &mut [Job],
         report: &mut ApplyReport,
     ) -> Result<()> {
-        let mut by_inode: BTreeMap<u64, &mut Job> = BTreeMap::new();
-        for job in jobs {
-            job.present.clone_from(&job.now);
-            by_inode.insert(job.image.inode, job);
-        }
+        let mut running = Running::new(jobs);
         let mut detached: BTreeMap<Name, Detached<'_>> = BTreeMap::new();
         for intent in intents {
-            let is_held = holds(&by_inode, intent);
-            let Some(job) = by_inode.get_mut(&intent.step.inode) else {
-                continue;
-            };
-            if is_held {
-                job.changed("something that is still shown in it was moved");
-            }
-            if job.outcome.is_some() {
+            let inode = intent.step.inode;
+            let is_over = running
+                .jobs
+                .get(&inode)
+                .is_none_or(|job| job.outcome.is_some());
+            if is_over {
                 continue;
             }
             (self.stop_point)("step")?;
-            if let Err(stop) = exec.run(intent) {
-                tracing::debug!(?stop, step = ?intent.step, "step was not done");
-                let outcome = self.outcome(exec, stop, intent, report)?;
-                job.stop(outcome.clone());
-                self.bring_back(exec, job, &mut detached)?;
-                if let Action::Replace { victim, .. } = intent.step.action
-                    && let Some(victim) = by_inode.get_mut(&victim)
-                {
-                    victim.stop(outcome);
-                }
+            let done = if running.is_in_the_way(intent) {
+                Err(Stop::Changed)
+            } else {
+                exec.run(intent)
+            };
+            let victim = match intent.step.action {
+                Action::Replace { victim, .. } => victim,
+                Action::Place
+                | Action::Move
+                | Action::Remove
+                | Action::RemoveDir
+                | Action::Link
+                | Action::Exchange => 0,
+            };
+            let Err(stop) = done else {
+                report.steps += 1;
+                running.change(victim, |job| leave(job, &intent.step.to));
+                running.change(inode, |job| follow(job, intent, &mut detached));
                 continue;
-            }
-            report.steps += 1;
-            follow(job, intent, &mut detached);
-            if let Action::Replace { victim, .. } = intent.step.action
-                && let Some(victim) = by_inode.get_mut(&victim)
-            {
-                leave(victim, &intent.step.to);
-            }
+            };
+            tracing::debug!(?stop, step = ?intent.step, "step was not done");
+            let outcome = self.outcome(exec, stop, intent, report)?;
+            running.change(victim, |job| job.stop(outcome.clone()));
+            let back = running.change(inode, |job| {
+                job.stop(outcome.clone());
+                self.bring_back(exec, job, &mut detached)
+            });
+            back.transpose()?;
         }
         Ok(())
     }
@@ -214,18 +281,6 @@ fn follow<'a>(job: &mut Job, intent: &'a Intent, detached: &mut BTreeMap<Name, D
         }
     }
     job.moved = true;
-}
-
-/// Whether `intent` removes a directory in which, as far as is known, something is still shown: a local change is in
-/// the way of that, even if it emptied the directory.
-fn holds(jobs: &BTreeMap<u64, &mut Job>, intent: &Intent) -> bool {
-    let directory = intent.step.inode;
-    let in_it = |job: &Job| {
-        job.present
-            .iter()
-            .any(|link| link.place.parent == directory)
-    };
-    intent.step.action == Action::RemoveDir && jobs.values().any(|job| in_it(job))
 }
 
 /// A removed file whose place another one took.

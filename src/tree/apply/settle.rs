@@ -1,16 +1,26 @@
 //! What the engine is told of each job's object once the round is over: how it looks on the device, and where it is.
 
-use super::{Exec, Job, Layout, LinkAt, Result, shown_mtime};
+use std::collections::BTreeMap;
+
+use super::{Exec, Job, Layout, LinkAt, Policy, Result, Root, Spot, shown_mtime};
 use crate::journal::op::FileTime;
-use crate::sync::port::{DeviceImage, Image, ShownLink};
+use crate::sync::port::{DeviceImage, Image, NodeKind, ShownLink};
+use crate::tree::change::attribute_changes;
 use crate::tree::exec::Stop;
+use crate::tree::observe::Details;
 use crate::tree::stat::DevId;
+use crate::tree::xattr;
 
 /// An inode, and what it looks like on the device; none: nothing of it is there any more.
 pub(super) type Device = (u64, Option<DeviceImage>);
 
 /// What the object looks like on the device at the end; none when that is not known any more.
-pub(super) fn settle(exec: &Exec<'_>, layout: &Layout, job: &mut Job) -> Result<Option<Device>> {
+pub(super) fn settle(
+    exec: &Exec<'_>,
+    policy: &Policy,
+    layout: &Layout,
+    job: &mut Job,
+) -> Result<Option<Device>> {
     let inode = job.image.inode;
     let Some(goal) = job.goal.first() else {
         return Ok(Some((inode, None)));
@@ -23,26 +33,49 @@ pub(super) fn settle(exec: &Exec<'_>, layout: &Layout, job: &mut Job) -> Result<
         job.changed("it has no object");
         return Ok(None);
     };
-    let stat = match layout.spot(&goal.place).map(|spot| exec.stat(&spot)) {
-        Some(Ok(stat)) if stat.id == DevId::of(&expected) => stat,
+    let spot = layout.spot(&goal.place);
+    let found = match spot.map(|spot| details(exec, &spot, job.image.kind)) {
+        Some(Ok(details)) if details.stat.id == DevId::of(&expected) => Some(details),
         Some(Err(Stop::Failed(error))) => return Err(error),
         // It was shown and has been moved or removed since: a local change that the next scan journals.
-        Some(Ok(_) | Err(_)) | None => {
-            let mut device = expected;
-            device.ctime = FileTime::default();
-            return Ok(Some((inode, Some(device))));
-        }
+        Some(Ok(_) | Err(_)) | None => None,
     };
-    let mut device = stat.image();
-    let mtime = match shown_mtime(&job.image) {
-        Some(mtime) if job.has_new_attributes() => mtime,
-        _ => expected.mtime,
+    let shown = found.filter(|found| {
+        let size = job.is_dir() || found.stat.size == expected.size;
+        let mtime = shown_mtime(&job.image).is_some() || found.stat.mtime == expected.mtime;
+        let privileged = exec.root.privileged();
+        let changes = attribute_changes(&job.image, found, policy, privileged);
+        size && (job.is_dir() || mtime) && changes.is_empty()
+    });
+    // Whoever changed it in the moment it was applied is not to look as if that had been journaled.
+    let unread = DeviceImage {
+        ctime: FileTime::default(),
+        ..expected
     };
-    if !job.is_dir() && (stat.size, stat.mtime) != (expected.size, mtime) {
-        // Written to in the moment it was applied: it must not look as if that had been journaled.
-        device.ctime = FileTime::default();
-    }
+    let device = shown.map_or(unread, |found| found.stat.image());
     Ok(Some((inode, Some(device))))
+}
+
+/// What is to be seen of an object without reading its bytes.
+fn details(exec: &Exec<'_>, spot: &Spot, kind: NodeKind) -> std::result::Result<Details, Stop> {
+    let stat = exec.stat(spot)?;
+    let mut details = Details {
+        stat,
+        content: None,
+        target: None,
+        xattrs: BTreeMap::new(),
+    };
+    if kind == NodeKind::Symlink {
+        return Ok(details);
+    }
+    let dir = exec.open(spot)?;
+    let xattrs = Root::open_file(&dir, &spot.name).and_then(xattr::read_all);
+    let xattrs = xattrs.map_err(|_| Stop::Changed)?;
+    details.xattrs = xattrs
+        .into_iter()
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect();
+    Ok(details)
 }
 
 /// What the tree shows of a job that came to a stop after some of its steps: neither the old image nor the new one.
