@@ -14,6 +14,7 @@ pub mod content;
 pub mod daemon;
 pub mod disk;
 pub mod error;
+pub mod failpoint;
 pub mod journal;
 pub mod proto;
 pub mod store;

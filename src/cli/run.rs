@@ -8,6 +8,7 @@ use super::exit::{CliResult, Exit, Failure};
 use super::ui::Ui;
 use crate::config::{Config, DEFAULT_FILE, LogFormat};
 use crate::daemon;
+use crate::failpoint;
 
 /// Run the daemon of a site in the foreground
 ///
@@ -27,6 +28,7 @@ pub(super) struct RunArgs {
 pub(super) fn run(_ui: &mut Ui, args: &RunArgs) -> CliResult {
     let config = Config::load(&args.config)?;
     start_logging(&config);
+    failpoint::arm_from_environment().map_err(|e| failure("start a test of a crash", &e))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();

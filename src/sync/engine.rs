@@ -20,6 +20,7 @@ use super::state::State;
 use crate::clock::SharedClock;
 use crate::disk::SharedDisk;
 use crate::error::Result;
+use crate::failpoint;
 use crate::journal::dot::{Actor, ROOT_INODE};
 use crate::journal::op::{Change, FileTime, Name};
 use crate::journal::{AppendGroup, BatchReader, Durable, Journal, LogOptions, ReceivedLog};
@@ -387,7 +388,9 @@ impl Opened {
                 seen,
             });
         }
+        failpoint::pass("append journal");
         self.journal.append(&groups)?;
+        failpoint::pass("bind journaled");
         for (inode, device) in devices {
             self.core.state_mut().set_device(inode, Some(device))?;
         }
@@ -430,7 +433,10 @@ impl Opened {
         for (key, position) in received {
             store.set_number(&key, position);
         }
-        store.commit()
+        failpoint::pass("commit");
+        store.commit()?;
+        failpoint::pass("committed");
+        Ok(())
     }
 
     fn progress(&self, actor: Actor) -> Result<Vec<StreamProgress>> {

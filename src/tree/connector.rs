@@ -22,6 +22,7 @@ use crate::clock::SharedClock;
 use crate::content::ContentSource;
 use crate::content::manifest::BlobHash;
 use crate::error::Result;
+use crate::failpoint;
 use crate::journal::op::ManifestRoot;
 use crate::sync::port::Engine;
 
@@ -184,7 +185,10 @@ impl Connector {
     /// # Errors
     /// When the engine or the disk fails: the connector must be opened again, which takes the batch back.
     pub fn apply_once(&mut self) -> Result<ApplyReport> {
-        self.apply_until(&mut |_| Ok(()))
+        self.apply_until(&mut |point| {
+            failpoint::pass(point);
+            Ok(())
+        })
     }
 
     /// The same, calling `stop` before each durable or visible step: for tests that act or stop in between.

@@ -14,6 +14,7 @@ use super::plan::{Action, Base, Spot};
 use super::root::Root;
 use super::stat::{DevId, Stat, stat_at, stat_fd};
 use crate::error::ReplError;
+use crate::failpoint;
 
 /// Why a step was not done.
 #[derive(Debug)]
@@ -92,13 +93,16 @@ impl Exec<'_> {
             self.rename(from, &step.from, &to, &step.to, flags)?;
             return Err(Stop::Changed);
         }
+        failpoint::pass("exchanged");
         let Some(trash) = &intent.trash else {
             let removed = rustix::fs::unlinkat(from, bytes(&step.from), AtFlags::empty());
             return removed.map_err(|e| self.stop(e, &step.from));
         };
         let trash = Spot::trash(trash.clone());
         let trash_dir = self.open(&trash)?;
-        self.rename(from, &step.from, &trash_dir, &trash, RenameFlags::NOREPLACE)
+        self.rename(from, &step.from, &trash_dir, &trash, RenameFlags::NOREPLACE)?;
+        failpoint::pass("displaced");
+        Ok(())
     }
 
     /// Takes the step back as far as it was done and what it moved is still there.

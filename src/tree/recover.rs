@@ -15,6 +15,7 @@ use super::plan::{Action, Base, Spot};
 use super::root::Root;
 use super::stat::{DevId, stat_at};
 use crate::error::{ReplError, Result};
+use crate::failpoint;
 use crate::journal::op::{FileTime, Name};
 use crate::sync::port::{Engine, NodeKind, Round, ShownLink};
 
@@ -67,13 +68,23 @@ pub fn recover(root: &Root, engine: &mut dyn Engine, log: &mut IntentLog) -> Res
             Err(Stop::Failed(error)) => return Err(error),
             Err(Stop::Changed | Stop::NotEmpty | Stop::NoSpace | Stop::Parked(_)) => done.kept += 1,
         }
+        failpoint::pass("recover");
         // In this moment everything is as it was right after this step: its paths hold.
         settle(&exec, engine, intent)?;
     }
+    if !intents.is_empty() {
+        failpoint::pass("recover staging");
+    }
     empty_staging(root, &intents, &mut done)?;
     root.sync()?;
+    if !intents.is_empty() {
+        failpoint::pass("recover report");
+    }
     // An empty report makes durable what the engine was told above; only then may the intents go.
     engine.done(Round::default())?;
+    if !intents.is_empty() {
+        failpoint::pass("recovered");
+    }
     log.finish()?;
     Ok(done)
 }

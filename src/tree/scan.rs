@@ -11,6 +11,7 @@ use super::policy::Policy;
 use super::root::Root;
 use super::walk::{Note, Snapshot};
 use crate::error::{ReplError, Result};
+use crate::failpoint;
 use crate::journal::op::Name;
 use crate::sync::port::Engine;
 
@@ -130,8 +131,14 @@ fn publish(
         tracing::trace!(ops = ?txn.ops, "noticed");
     }
     if !found.txns.is_empty() {
+        failpoint::pass("observe");
         make_durable(root, snapshot)?;
+        failpoint::pass("sync tree");
         engine.submit(found.txns)?;
+        failpoint::pass("submit");
+    }
+    if !found.quiet.is_empty() {
+        failpoint::pass("set devices");
     }
     for (inode, device) in found.quiet {
         engine.set_device(inode, Some(device))?;

@@ -18,7 +18,7 @@ struct Layer {
 const LAYERS: &[Layer] = &[
     Layer {
         name: "words",
-        modules: &["error", "clock", "daemon::tasks"],
+        modules: &["error", "clock", "failpoint", "daemon::tasks"],
         sees: &[],
     },
     Layer {

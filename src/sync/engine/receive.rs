@@ -2,6 +2,7 @@
 
 use super::{Engine, EngineConfig, Opened};
 use crate::error::Result;
+use crate::failpoint;
 use crate::journal::EntryBatch;
 use crate::journal::codec::decode_change;
 use crate::journal::dot::{Actor, Dot};
@@ -224,10 +225,20 @@ impl Opened {
         if batches.is_empty() {
             return Ok(());
         }
+        failpoint::pass("append received");
         self.log_of(config, actor)?.append(batches)?;
         let now_us = config.clock.now_us();
         for batch in batches {
             let cursor = self.core.state().cursor(actor, batch.stream)?;
+            let again = batch.entries.iter().filter(|e| e.seq <= cursor).count();
+            if again > 0 {
+                tracing::info!(
+                    site = actor.site_id,
+                    stream = batch.stream,
+                    entries = again,
+                    "entries came again"
+                );
+            }
             self.core.merge_batch(batch, now_us)?;
             for entry in batch
                 .entries
@@ -238,6 +249,7 @@ impl Opened {
                 self.waiting.add(entry.inode, dot);
             }
         }
+        failpoint::pass("received");
         Ok(())
     }
 
