@@ -39,6 +39,9 @@ use crate::tree::{Connector, ConnectorEvent, ConnectorOptions, pin};
 
 /// How long tasks may take to end: a shutdown drains at most that long.
 const DRAIN: Duration = Duration::from_secs(20);
+/// Environment variable that turns inotify off when it says `off`: for tests of scanning alone, and for filesystems
+/// whose notices cannot be trusted.
+const INOTIFY: &str = "CFS_REPL_INOTIFY";
 /// How often the state is written out.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -314,6 +317,8 @@ fn start_tree(
     options.policy = Policy::excluding(&config.tree.exclude)?;
     options.receive_only = config.site.role == Role::Replica;
     options.rescan_every = config.tree.scan_interval;
+    options.blind_rescan_every = options.blind_rescan_every.min(config.tree.scan_interval);
+    options.watches = std::env::var_os(INOTIFY).is_none_or(|value| value != "off");
     let mut connector = Connector::new(
         options,
         Box::new(engine.clone()),

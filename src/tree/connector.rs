@@ -42,6 +42,8 @@ pub struct ConnectorOptions {
     pub policy: Policy,
     /// This site only receives: local changes are counted as diverged.
     pub receive_only: bool,
+    /// Whether inotify is used; without it the tree is scanned, as when the watch is blind. Default: true.
+    pub watches: bool,
     /// Time between full scans when the watch sees everything. Default: 1 hour.
     pub rescan_every: Duration,
     /// Time between full scans while the watch is blind or something was put off. Default: 30 s.
@@ -59,6 +61,7 @@ impl ConnectorOptions {
             state: state.into(),
             policy: Policy::default(),
             receive_only: false,
+            watches: true,
             rescan_every: Duration::from_secs(3_600),
             blind_rescan_every: Duration::from_secs(30),
             retry_every: Duration::from_secs(10),
@@ -247,8 +250,13 @@ impl Connector {
         stop: &Arc<AtomicBool>,
         tell: &mut dyn FnMut(ConnectorEvent),
     ) -> Result<()> {
-        let mut watch = Watch::new()?;
-        watch.cover_tree(&self.root, &self.options.policy)?;
+        let mut watch = if self.options.watches {
+            let mut watch = Watch::new()?;
+            watch.cover_tree(&self.root, &self.options.policy)?;
+            watch
+        } else {
+            Watch::off()?
+        };
         let mut blind = watch.limit().map(str::to_owned);
         self.apply_all(stop, tell)?;
         // Something was seen that is not journaled yet: until it is, nothing may be said to be noticed.

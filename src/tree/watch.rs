@@ -56,6 +56,16 @@ impl Watch {
         })
     }
 
+    /// A watch that sees nothing and says so: the tree is scanned.
+    ///
+    /// # Errors
+    /// When the system has no inotify instance left.
+    pub fn off() -> Result<Self> {
+        let mut watch = Self::new()?;
+        watch.limit = Some("inotify is switched off".to_owned());
+        Ok(watch)
+    }
+
     /// Watches every directory of the tree that `policy` does not exclude, from the top down.
     ///
     /// # Errors
@@ -213,6 +223,16 @@ mod tests {
         assert_eq!(dirty(&mut watch, &root), ["a/b"]);
         fs::rename(dir.path().join("a/b/f"), dir.path().join("f")).unwrap();
         assert_eq!(dirty(&mut watch, &root), ["", "a/b"]);
+    }
+
+    #[test]
+    fn a_watch_that_is_off_says_that_it_is_blind() {
+        let (dir, root, _) = watched();
+        let mut watch = Watch::off().unwrap();
+        fs::write(dir.path().join("a/b/f"), b"x").unwrap();
+        let hints = watch.drain(&root, &Policy::default()).unwrap();
+        assert_eq!(hints.dirty, BTreeSet::new());
+        assert_eq!(hints.blind.as_deref(), Some("inotify is switched off"));
     }
 
     #[test]
