@@ -219,6 +219,7 @@ pub(super) fn spawn(tasks: &Tasks, link: Link, local: &Arc<LocalSite>) {
         engine: local.engine.clone(),
         site: site.clone(),
         work: None,
+        sent: BTreeMap::new(),
     };
     tasks.spawn(
         format!("send to {site}"),
@@ -492,6 +493,8 @@ struct Sender {
     engine: Handle,
     site: String,
     work: Option<Sending>,
+    /// Last seq that was ever handed to a connection, by stream.
+    sent: BTreeMap<u32, u64>,
 }
 
 /// A reader of the journal for one connection.
@@ -514,7 +517,7 @@ impl Sender {
                 },
                 // Dropped halfway, it has read nothing that it had not sent: the order behind starts a new reader,
                 // or the frame was handed over.
-                sent = send_next(&self.link, &self.engine, &mut self.work) => sent,
+                sent = send_next(&self.link, &self.engine, &mut self.work, &mut self.sent) => sent,
             };
             if let Err(error) = result {
                 tracing::warn!(site = self.site, %error, "sending stopped until the next connection");
@@ -527,6 +530,10 @@ impl Sender {
         match order {
             Order::Stop => self.work = None,
             Order::Start(connection, cursors) => {
+                let again = sent_beyond(&self.sent, &cursors);
+                if again > 0 {
+                    tracing::info!(site = self.site, entries = again, "sending again");
+                }
                 self.work = Some(self.start(connection, cursors).await?);
             }
             Order::Rewind(back, pause) => {
@@ -563,8 +570,22 @@ impl Sender {
     }
 }
 
+/// How many entries were sent and did not get there: they are under way a second time.
+fn sent_beyond(sent: &BTreeMap<u32, u64>, cursors: &BTreeMap<u32, u64>) -> u64 {
+    let beyond = sent.iter().map(|(stream, last)| {
+        let received = cursors.get(stream).copied().unwrap_or(0);
+        last.saturating_sub(received)
+    });
+    beyond.sum()
+}
+
 /// Sends one frame, or waits until there is one.
-async fn send_next(link: &Link, engine: &Handle, work: &mut Option<Sending>) -> Result<()> {
+async fn send_next(
+    link: &Link,
+    engine: &Handle,
+    work: &mut Option<Sending>,
+    sent: &mut BTreeMap<u32, u64>,
+) -> Result<()> {
     let Some(work) = work else {
         return std::future::pending().await;
     };
@@ -575,7 +596,11 @@ async fn send_next(link: &Link, engine: &Handle, work: &mut Option<Sending>) -> 
         let ends: Vec<(u32, u64)> = batches.iter().map(|b| (b.stream, b.last)).collect();
         link.send_frame(connection, Frame { batches, mark_us })
             .await?;
-        work.cursors.extend(ends);
+        work.cursors.extend(ends.iter().copied());
+        for (stream, last) in ends {
+            let highest = sent.entry(stream).or_insert(0);
+            *highest = last.max(*highest);
+        }
         work.mark_us = mark_us;
         return Ok(());
     }
@@ -595,4 +620,17 @@ async fn send_next(link: &Link, engine: &Handle, work: &mut Option<Sending>) -> 
         () = tokio::time::sleep(IDLE_MARK) => {}
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_sent_beyond_the_cursor_is_sent_again() {
+        let sent = BTreeMap::from([(1, 10), (2, 5), (3, 7)]);
+        let cursors = BTreeMap::from([(1, 4), (2, 9)]);
+        assert_eq!(sent_beyond(&sent, &cursors), 6 + 7);
+        assert_eq!(sent_beyond(&BTreeMap::new(), &cursors), 0);
+    }
 }

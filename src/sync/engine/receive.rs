@@ -227,6 +227,7 @@ impl Opened {
         }
         failpoint::pass("append received");
         self.log_of(config, actor)?.append(batches)?;
+        failpoint::pass("merge");
         let now_us = config.clock.now_us();
         for batch in batches {
             let cursor = self.core.state().cursor(actor, batch.stream)?;
