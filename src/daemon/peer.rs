@@ -493,7 +493,7 @@ struct Sender {
     engine: Handle,
     site: String,
     work: Option<Sending>,
-    /// Last seq that was ever handed to a connection, by stream.
+    /// Last seq that was handed to the last connection, by stream.
     sent: BTreeMap<u32, u64>,
 }
 
@@ -534,6 +534,7 @@ impl Sender {
                 if again > 0 {
                     tracing::info!(site = self.site, entries = again, "sending again");
                 }
+                self.sent.clone_from(&cursors);
                 self.work = Some(self.start(connection, cursors).await?);
             }
             Order::Rewind(back, pause) => {
