@@ -9,9 +9,15 @@ mod cli;
 #[cfg(feature = "cli")]
 mod demo;
 #[cfg(test)]
+#[cfg(feature = "cli")]
+mod lab;
+#[cfg(test)]
 mod merge;
 #[cfg(test)]
 mod rng;
+#[cfg(test)]
+#[cfg(feature = "cli")]
+mod soak;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]
