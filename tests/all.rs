@@ -12,6 +12,9 @@ mod demo;
 #[cfg(feature = "cli")]
 mod lab;
 #[cfg(test)]
+#[cfg(feature = "cli")]
+mod manners;
+#[cfg(test)]
 mod merge;
 #[cfg(test)]
 mod rng;
