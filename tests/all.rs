@@ -17,6 +17,9 @@ mod manners;
 #[cfg(test)]
 mod merge;
 #[cfg(test)]
+#[cfg(feature = "cli")]
+mod real_tree;
+#[cfg(test)]
 mod rng;
 #[cfg(test)]
 #[cfg(feature = "cli")]
