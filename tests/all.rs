@@ -18,6 +18,9 @@ mod manners;
 mod merge;
 #[cfg(test)]
 #[cfg(feature = "cli")]
+mod power_loss;
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod real_tree;
 #[cfg(test)]
 mod rng;
