@@ -9,6 +9,9 @@ mod cli;
 #[cfg(feature = "cli")]
 mod demo;
 #[cfg(test)]
+#[cfg(feature = "cli")]
+mod logs;
+#[cfg(test)]
 mod merge;
 #[cfg(test)]
 mod rng;
