@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{EngineConfig, Opened};
 use crate::error::{ReplError, Result};
 use crate::journal::dot::{Actor, Dot};
-use crate::journal::{Journal, ReceivedLog};
+use crate::journal::{Journal, LogOptions, ReceivedLog};
 use crate::store::Store;
 use crate::sync::core::Core;
 use crate::sync::ids::Minter;
@@ -32,10 +32,11 @@ fn received_dir(actor: Actor) -> String {
 }
 
 pub(super) fn open(config: &EngineConfig) -> Result<Opened> {
-    let journal = open_journal(config)?;
-    let actor = journal.actor();
+    // The state is read first: what it was made from was durable, and damage there is no torn tail.
     let store = Store::open(&config.dir.join("state.redb"))?;
-    let received = open_received(config)?;
+    let journal = open_journal(config, store.number(JOURNAL_KEY)?)?;
+    let actor = journal.actor();
+    let received = open_received(config, &store)?;
     let logs = received
         .values()
         .map(ReceivedLog::last_hlc_us)
@@ -65,10 +66,11 @@ pub(super) fn open(config: &EngineConfig) -> Result<Opened> {
     Ok(opened)
 }
 
-fn open_journal(config: &EngineConfig) -> Result<Journal> {
+fn open_journal(config: &EngineConfig, known_durable: u64) -> Result<Journal> {
     let dir = config.dir.join("journal");
     if Journal::exists(&config.disk, &dir)? {
-        let (journal, recovery) = Journal::open(config.disk.clone(), dir, config.log)?;
+        let options = with_known(config, known_durable);
+        let (journal, recovery) = Journal::open(config.disk.clone(), dir, options)?;
         tracing::info!(?recovery, "opened journal");
         let site_id = journal.actor().site_id;
         if site_id != config.site_id {
@@ -85,7 +87,15 @@ fn open_journal(config: &EngineConfig) -> Result<Journal> {
     Journal::create(config.disk.clone(), dir, actor, config.log)
 }
 
-fn open_received(config: &EngineConfig) -> Result<BTreeMap<Actor, ReceivedLog>> {
+/// How logs are laid out, and up to where the state proves that one was durable.
+fn with_known(config: &EngineConfig, known_durable: u64) -> LogOptions {
+    LogOptions {
+        known_durable: known_durable.max(config.log.known_durable),
+        ..config.log
+    }
+}
+
+fn open_received(config: &EngineConfig, store: &Store) -> Result<BTreeMap<Actor, ReceivedLog>> {
     let parent = config.dir.join("received");
     config.disk.create_dir(&parent)?;
     config.disk.sync_dir(&config.dir)?;
@@ -99,7 +109,8 @@ fn open_received(config: &EngineConfig) -> Result<BTreeMap<Actor, ReceivedLog>> 
                 offset: 0,
                 reason: "not a received log of ours; move it away".to_owned(),
             })?;
-        logs.insert(actor, open_log(config, &parent, actor)?);
+        let known_durable = store.number(&received_key(actor))?;
+        logs.insert(actor, open_log(config, &parent, actor, known_durable)?);
     }
     Ok(logs)
 }
@@ -112,9 +123,15 @@ fn parse_dir(name: &str) -> Option<Actor> {
     ))
 }
 
-fn open_log(config: &EngineConfig, parent: &Path, actor: Actor) -> Result<ReceivedLog> {
+fn open_log(
+    config: &EngineConfig,
+    parent: &Path,
+    actor: Actor,
+    known_durable: u64,
+) -> Result<ReceivedLog> {
     let dir = parent.join(received_dir(actor));
-    let (log, recovery) = ReceivedLog::open(config.disk.clone(), dir, actor, config.log)?;
+    let options = with_known(config, known_durable);
+    let (log, recovery) = ReceivedLog::open(config.disk.clone(), dir, actor, options)?;
     tracing::info!(origin = %actor, ?recovery, "opened received log");
     Ok(log)
 }
@@ -129,7 +146,8 @@ impl Opened {
         Ok(match self.received.entry(actor) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
-                new.insert(open_log(config, &config.dir.join("received"), actor)?)
+                // The state knows nothing of a log that was not there when it was opened.
+                new.insert(open_log(config, &config.dir.join("received"), actor, 0)?)
             }
         })
     }

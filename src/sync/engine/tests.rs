@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::clock::ManualClock;
 use crate::disk::RealDisk;
+use crate::error::ReplError;
 use crate::journal::op::{Attr, Content, ManifestRoot, Place};
 use crate::journal::{EntryBatch, SeenRun};
 use crate::sync::port::LocalOp;
@@ -273,4 +274,27 @@ fn frames_that_break_a_rule_are_refused_and_nothing_of_them_is_kept() {
     forked[0].chain_prev = [9; 32];
     let refusal = b.engine.receive(actor, &forked, 1).unwrap().refusal;
     assert!(matches!(refusal, Some(Refusal::Fork { .. })), "{refusal:?}");
+}
+
+#[test]
+fn damage_in_what_the_state_was_made_from_is_refused_and_not_cut() {
+    let mut a = Site::new(1);
+    a.create("f", 1);
+    a.engine.close().unwrap();
+    a.engine.open = None;
+    let mut files = std::fs::read_dir(a.folder.path().join("journal")).unwrap();
+    let segment = files.next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&segment).unwrap();
+    // The only commit of the only segment: alone, the log could take it for a torn tail.
+    let last = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    bytes[last] ^= 1;
+    std::fs::write(&segment, &bytes).unwrap();
+    let error = Engine::open(config(a.folder.path(), &a.clock, 1)).unwrap_err();
+    assert!(
+        matches!(&error, ReplError::WalCorrupted { file, .. } if *file == segment),
+        "{error}"
+    );
+    bytes[last] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    Engine::open(config(a.folder.path(), &a.clock, 1)).unwrap();
 }
