@@ -4,6 +4,8 @@
 //! where they are tied together.
 
 mod assemble;
+mod causes;
+mod certificates;
 mod content;
 mod lock;
 mod peer;
@@ -11,3 +13,4 @@ mod status;
 pub mod tasks;
 
 pub use assemble::{Daemon, Exit};
+pub use certificates::Certificates;

@@ -106,6 +106,21 @@ pub struct Judgement {
     pub causes: Vec<Cause>,
 }
 
+impl Judgement {
+    /// Takes in causes that do not follow from numbers.
+    pub fn add(&mut self, causes: Vec<Cause>) {
+        if causes.is_empty() {
+            return;
+        }
+        self.causes.extend(causes);
+        self.causes
+            .sort_by_key(|cause| std::cmp::Reverse(cause.severity));
+        if matches!(self.verdict, Verdict::Ok | Verdict::CatchingUp) {
+            self.verdict = Verdict::Degraded;
+        }
+    }
+}
+
 /// Judges the whole. Open conflicts are told in the summary and do not spoil the verdict: they are a normal outcome
 /// of concurrent work, and nothing waits for them.
 #[must_use]
@@ -309,7 +324,7 @@ fn next_connection(site: &SiteView) -> String {
     let error = site.last_error.as_deref().unwrap_or_default();
     if error.contains("certificate") {
         return format!(
-            "replace the certificate that the error names, here or at {name}, and restart cfs-repl there"
+            "replace the certificate that the error names, here or at {name}, and send SIGHUP to cfs-repl there"
         );
     }
     if site.endpoint.is_none() {

@@ -4,7 +4,7 @@
 //! batches, the engine commits, the lock goes last.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -13,6 +13,8 @@ use std::time::Duration;
 use rustix::rand::{GetRandomFlags, getrandom};
 use tokio::net::TcpListener;
 
+use super::causes::{Causes, Topic};
+use super::certificates::Certificates;
 use super::content::{Fetcher, Links, TreeContent};
 use super::lock::StateLock;
 use super::peer::{self, Identity, LocalSite, PeerView};
@@ -26,7 +28,7 @@ use crate::conduit::message::Role as WireRole;
 use crate::conduit::peer::{Dialer, PeerConfig};
 use crate::conduit::server::{Admission, Admissions, serve};
 use crate::conduit::session::SessionLimits;
-use crate::conduit::tls::{Tls, TlsFiles};
+use crate::conduit::tls::Tls;
 use crate::config::{Config, Role};
 use crate::disk::RealDisk;
 use crate::error::{ReplError, Result};
@@ -34,7 +36,9 @@ use crate::journal::LogOptions;
 use crate::sync::engine::{Engine, EngineConfig, Handle, start};
 use crate::topology::SiteId;
 use crate::tree::policy::Policy;
+use crate::tree::scan::ScanReport;
 use crate::tree::trash::TrashLimits;
+use crate::tree::walk::{Note, NoteKind};
 use crate::tree::{Connector, ConnectorEvent, ConnectorOptions, pin};
 
 /// How long tasks may take to end: a shutdown drains at most that long.
@@ -42,6 +46,8 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// Environment variable that turns inotify off when it says `off`: for tests of scanning alone, and for filesystems
 /// whose notices cannot be trusted.
 const INOTIFY: &str = "CFS_REPL_INOTIFY";
+/// How long a tree whose state folder is full rests before it is tried again.
+const ROOM_PAUSE: Duration = Duration::from_secs(1);
 /// How often the state is written out.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -70,6 +76,7 @@ pub struct Daemon {
     engine_thread: JoinHandle<()>,
     tree: TreeThread,
     peers: Arc<BTreeMap<SiteId, PeerHandle>>,
+    certificates: Certificates,
     lock: StateLock,
 }
 
@@ -91,7 +98,8 @@ impl Daemon {
         let disk = RealDisk::shared();
         disk.create_dir(&config.state.dir)?;
         let lock = StateLock::take(&config.state.dir)?;
-        let tls = load_tls(config, &clock)?;
+        let causes = Causes::default();
+        let certificates = Certificates::load(config, &clock, causes.clone())?;
         let listener = listen(config).await?;
         let tasks = Tasks::new();
         let engine_config = engine_config(config, disk, &clock)?;
@@ -105,7 +113,7 @@ impl Daemon {
             &engine,
             fetcher.clone(),
             &clock,
-            &facts,
+            (&facts, &causes),
         )?;
         // The connector has pinned the tree by then; this is another look at the same one.
         let root = pin::open(&config.tree.root, &tree_state)?;
@@ -115,17 +123,19 @@ impl Daemon {
             clock: &clock,
             tasks: &tasks,
             engine: &engine,
-            tls: tls.as_ref(),
+            tls: certificates.tls(),
+            causes: &causes,
         };
         let (peers, links, admissions) = parts.start_peers(&server)?;
         if let Some(listener) = listener {
-            serve(&tasks, listener, tls, admissions);
+            serve(&tasks, listener, certificates.tls().cloned(), admissions);
         }
         let reporter = Reporter {
             site: (config.site.id, config.site.name.clone()),
             engine: engine.clone(),
             peers: Arc::clone(&peers),
             tree: facts,
+            causes,
             root: config.tree.root.clone(),
             tree_state,
             budget_bytes: config.state.journal_budget_bytes,
@@ -145,8 +155,15 @@ impl Daemon {
             engine_thread,
             tree,
             peers,
+            certificates,
             lock,
         })
+    }
+
+    /// The certificates, to have them read again.
+    #[must_use]
+    pub fn certificates(&self) -> Certificates {
+        self.certificates.clone()
     }
 
     /// The engine.
@@ -178,6 +195,7 @@ impl Daemon {
             engine_thread,
             tree,
             peers,
+            certificates: _,
             lock,
         } = self;
         for peer in peers.values() {
@@ -205,6 +223,7 @@ struct Parts<'a> {
     tasks: &'a Tasks,
     engine: &'a Handle,
     tls: Option<&'a Arc<Tls>>,
+    causes: &'a Causes,
 }
 
 impl Parts<'_> {
@@ -224,7 +243,7 @@ impl Parts<'_> {
                 tasks: self.tasks.clone(),
                 content: Some(transports.clone()),
             };
-            let local = local_site(self.config, other.id, &other.name, self.engine, self.clock);
+            let local = self.local_site(other.id, &other.name);
             let peer = peer_config(self.config, other, &local, dialer)?;
             let (link, accepted) = crate::conduit::peer::spawn(self.tasks, peer);
             let admission = Admission {
@@ -245,6 +264,27 @@ impl Parts<'_> {
         }
         Ok((Arc::new(peers), Arc::new(links), admissions))
     }
+
+    fn local_site(&self, id: SiteId, name: &str) -> Arc<LocalSite> {
+        let site = &self.config.site;
+        let role = match site.role {
+            Role::Bidirectional => WireRole::Bidirectional,
+            Role::Primary => WireRole::Primary,
+            Role::Replica => WireRole::Replica,
+        };
+        Arc::new(LocalSite {
+            identity: Identity {
+                name: site.name.clone(),
+                cluster: site.cluster.clone(),
+                role,
+            },
+            remote: (id, name.to_owned()),
+            engine: self.engine.clone(),
+            clock: Arc::clone(self.clock),
+            seen: Arc::default(),
+            causes: self.causes.clone(),
+        })
+    }
 }
 
 async fn join(name: &'static str, thread: JoinHandle<()>) {
@@ -253,19 +293,6 @@ async fn join(name: &'static str, thread: JoinHandle<()>) {
     if !matches!(ended, Ok(Ok(true))) {
         tracing::warn!(thread = name, "thread did not end well");
     }
-}
-
-fn load_tls(config: &Config, clock: &SharedClock) -> Result<Option<Arc<Tls>>> {
-    let Some(paths) = &config.tls else {
-        return Ok(None);
-    };
-    let files = TlsFiles {
-        cert: paths.cert.clone(),
-        key: paths.key.clone(),
-        ca: paths.ca.clone(),
-    };
-    let (site, cluster) = (&config.site.name, &config.site.cluster);
-    Tls::new(&files.read()?, &files, site, cluster, clock.now_us()).map(Some)
 }
 
 async fn listen(config: &Config) -> Result<Option<TcpListener>> {
@@ -307,11 +334,11 @@ fn tree_state(config: &Config) -> Result<PathBuf> {
 /// Opens the connector and gives it its thread.
 fn start_tree(
     config: &Config,
-    state: &std::path::Path,
+    state: &Path,
     engine: &Handle,
     fetcher: Fetcher,
     clock: &SharedClock,
-    facts: &Arc<Mutex<TreeFacts>>,
+    (facts, causes): (&Arc<Mutex<TreeFacts>>, &Causes),
 ) -> Result<TreeThread> {
     let mut options = ConnectorOptions::new(&config.tree.root, state);
     options.policy = Policy::excluding(&config.tree.exclude)?;
@@ -319,28 +346,26 @@ fn start_tree(
     options.rescan_every = config.tree.scan_interval;
     options.blind_rescan_every = options.blind_rescan_every.min(config.tree.scan_interval);
     options.watches = std::env::var_os(INOTIFY).is_none_or(|value| value != "off");
-    let mut connector = Connector::new(
-        options,
-        Box::new(engine.clone()),
-        Box::new(fetcher),
-        Arc::clone(clock),
-    )?;
-    tracing::info!(recovery = ?connector.recovery(), "opened tree");
+    let (engine, time) = (engine.clone(), Arc::clone(clock));
+    let open = move || {
+        let (engine, source) = (Box::new(engine.clone()), Box::new(fetcher.clone()));
+        let connector = Connector::new(options.clone(), engine, source, Arc::clone(&time))?;
+        tracing::info!(recovery = ?connector.recovery(), "opened tree");
+        Ok(connector)
+    };
+    let connector = open()?;
     let stop = Arc::new(AtomicBool::new(false));
-    let stopped = Arc::clone(&stop);
     let (failed, ended) = tokio::sync::mpsc::channel(1);
-    let (facts, clock) = (Arc::clone(facts), Arc::clone(clock));
+    let worker = TreeWorker {
+        stop: Arc::clone(&stop),
+        clock: Arc::clone(clock),
+        facts: Arc::clone(facts),
+        causes: causes.clone(),
+    };
     let run = move || {
-        let mut tell = |event: ConnectorEvent| {
-            note(&facts, &event, clock.now_us());
-            report(&event);
-        };
-        if let Err(error) = connector.run(&stopped, &mut tell) {
+        if let Err(error) = worker.run(connector, &open) {
             tracing::error!(%error, "tree connector stopped");
             drop(failed.blocking_send(error));
-        }
-        if let Err(error) = connector.purge_trash(&TrashLimits::default()) {
-            tracing::warn!(%error, "trash was not purged");
         }
     };
     let thread = std::thread::Builder::new()
@@ -354,6 +379,118 @@ fn start_tree(
     })
 }
 
+/// Runs the connector on its thread, and opens it again when the state folder had no room and has some.
+struct TreeWorker {
+    stop: Arc<AtomicBool>,
+    clock: SharedClock,
+    facts: Arc<Mutex<TreeFacts>>,
+    causes: Causes,
+}
+
+impl TreeWorker {
+    fn run(&self, mut connector: Connector, open: &dyn Fn() -> Result<Connector>) -> Result<()> {
+        loop {
+            let mut result = connector.run(&self.stop, &mut |event| self.note(&event));
+            while let Err(error) = &result
+                && error.is_disk_full()
+                && !self.is_stopped()
+            {
+                let known = self.no_room(
+                    Topic::StateRoom,
+                    "the disk of the state folder is full: nothing is noticed or applied",
+                );
+                if !known {
+                    tracing::error!(%error, "no room for state, the tree rests until there is");
+                }
+                std::thread::sleep(ROOM_PAUSE);
+                // What failed is taken back by opening it again, as after a crash.
+                result = open().map(|opened| connector = opened);
+            }
+            if result.is_err() || self.is_stopped() {
+                if let Err(error) = connector.purge_trash(&TrashLimits::default()) {
+                    tracing::warn!(%error, "trash was not purged");
+                }
+                return result.or_else(|error| {
+                    if error.is_disk_full() {
+                        Ok(())
+                    } else {
+                        Err(error)
+                    }
+                });
+            }
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    /// Shows that room is missing; whether that was known.
+    fn no_room(&self, topic: Topic, text: &str) -> bool {
+        let known = self.causes.has(&topic);
+        let next = "make room on that disk; it goes on by itself, and nothing is lost";
+        self.causes.set(topic, text, next);
+        known
+    }
+
+    /// Shows what could not be read; only a look at everything takes that back.
+    fn unreadable(&self, scanned: &ScanReport) {
+        let reason = |note: &Note| match &note.kind {
+            NoteKind::Unreadable { reason } => Some(reason.clone()),
+            NoteKind::Special | NoteKind::Mount | NoteKind::Reserved => None,
+        };
+        let mut found = scanned
+            .notes
+            .iter()
+            .filter_map(|note| Some((note, reason(note)?)));
+        let Some((first, reason)) = found.next() else {
+            if scanned.complete {
+                self.causes.clear(Topic::Unreadable);
+            }
+            return;
+        };
+        let others = found.count();
+        let path = first.path.as_os_str().as_encoded_bytes().escape_ascii();
+        if !self.causes.has(&Topic::Unreadable) {
+            tracing::warn!(
+                count = others + 1,
+                reason,
+                "something in the tree cannot be read"
+            );
+        }
+        self.causes.set(
+            Topic::Unreadable,
+            format!("{path} and {others} others cannot be read and are not sent: {reason}"),
+            "let the user of cfs-repl read it, or exclude it; the rest goes on",
+        );
+    }
+
+    fn note(&self, event: &ConnectorEvent) {
+        note(&self.facts, event, self.clock.now_us());
+        match event {
+            ConnectorEvent::Applied(report) if report.no_space => {
+                let text = "the disk of the tree is full: what others changed is not applied";
+                if !self.no_room(Topic::TreeRoom, text) {
+                    tracing::error!("no room for the tree, applying rests until there is");
+                }
+            }
+            ConnectorEvent::Applied(report) if report.applied > 0 => {
+                if self.causes.clear(Topic::TreeRoom) {
+                    tracing::info!("there is room for the tree again");
+                }
+            }
+            ConnectorEvent::Scanned(scanned) => {
+                if self.causes.clear(Topic::StateRoom) {
+                    tracing::info!("there is room for state again");
+                }
+                self.unreadable(scanned);
+            }
+            ConnectorEvent::Applied(_) | ConnectorEvent::Blind(_) => {}
+        }
+        report(event);
+    }
+}
+
 fn report(event: &ConnectorEvent) {
     match event {
         ConnectorEvent::Blind(reason) => {
@@ -362,31 +499,6 @@ fn report(event: &ConnectorEvent) {
         ConnectorEvent::Scanned(report) => tracing::debug!(?report, "scanned"),
         ConnectorEvent::Applied(report) => tracing::debug!(?report, "applied"),
     }
-}
-
-fn local_site(
-    config: &Config,
-    id: SiteId,
-    name: &str,
-    engine: &Handle,
-    clock: &SharedClock,
-) -> Arc<LocalSite> {
-    let role = match config.site.role {
-        Role::Bidirectional => WireRole::Bidirectional,
-        Role::Primary => WireRole::Primary,
-        Role::Replica => WireRole::Replica,
-    };
-    Arc::new(LocalSite {
-        identity: Identity {
-            name: config.site.name.clone(),
-            cluster: config.site.cluster.clone(),
-            role,
-        },
-        remote: (id, name.to_owned()),
-        engine: engine.clone(),
-        clock: Arc::clone(clock),
-        seen: Arc::default(),
-    })
 }
 
 fn peer_config(

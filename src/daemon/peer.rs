@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use super::causes::{Causes, Topic};
 use super::tasks::Tasks;
 use crate::clock::SharedClock;
 use crate::conduit::hello::{Opening, Remembered};
@@ -17,6 +18,7 @@ use crate::conduit::message::{
     Beat, ClockPair, Close, CloseReason, Frame, Hello, Hold, Nak, NakReason, Receipt, Receipts,
     Role, StreamCursor, StreamState,
 };
+use crate::conduit::session::RefusedBatch;
 use crate::error::Result;
 use crate::journal::dot::Actor;
 use crate::journal::{BatchReader, Durable};
@@ -51,6 +53,7 @@ pub(super) struct LocalSite {
     pub(super) engine: Handle,
     pub(super) clock: SharedClock,
     pub(super) seen: Arc<Mutex<PeerView>>,
+    pub(super) causes: Causes,
 }
 
 /// How far a peer got, as it said last.
@@ -284,6 +287,13 @@ impl Receiver {
                 self.order(Order::Rewind(cursor, REFUSED_PAUSE)).await;
                 Ok(())
             }
+            LinkEvent::Refused(batch) => {
+                let site = &self.local.remote.1;
+                let RefusedBatch { stream, detail, .. } = batch;
+                tracing::error!(site, stream, detail, "batch breaks a rule");
+                self.refused(Some(stream), &detail);
+                Ok(())
+            }
             LinkEvent::Hold { hold, from } => {
                 let site = &self.local.remote.1;
                 tracing::error!(site, detail = hold.detail, "peer holds our entries");
@@ -331,6 +341,7 @@ impl Receiver {
         }
         (self.peer, self.connection) = (Some(hello.actor), connection);
         (self.told, self.told_mark_us) = (BTreeMap::new(), 0);
+        self.local.causes.clear_refused(&self.local.remote.1);
         let cursors = of_ours.iter().map(|c| (c.stream, c.received)).collect();
         let now = self.local.clock.monotonic();
         self.with_view(|view| {
@@ -371,12 +382,43 @@ impl Receiver {
         let engine = &self.local.engine;
         let arrived = engine
             .ask(move |e| e.receive(peer, &batches, mark_us))
-            .await?;
+            .await;
+        let arrived = match arrived {
+            Ok(arrived) => arrived,
+            Err(error) => {
+                // Nothing of it was receipted. A fresh connection starts over from what is here.
+                let close = Close::new(
+                    CloseReason::Shutdown,
+                    format!("cannot take entries: {error}"),
+                );
+                self.link.close(connection, close).await?;
+                return Err(error);
+            }
+        };
+        for taken in &arrived.progress {
+            for stream in [Some(taken.stream), None] {
+                self.local.causes.clear(self.refusal_of(stream));
+            }
+        }
         self.tell(arrived.progress).await?;
         if let Some(refusal) = arrived.refusal {
             self.refuse(peer, connection, refusal).await?;
         }
         Ok(())
+    }
+
+    fn refusal_of(&self, stream: Option<u32>) -> Topic {
+        Topic::Refused(self.local.remote.1.clone(), stream)
+    }
+
+    /// Shows the operator that entries of the peer are not taken.
+    fn refused(&self, stream: Option<u32>, detail: &str) {
+        let entries = stream.map_or("entries".to_owned(), |n| format!("entries of stream {n}"));
+        self.local.causes.set(
+            self.refusal_of(stream),
+            format!("its {entries} are not taken here: {detail}"),
+            "nothing was lost: it sends them again; correct what the reason says",
+        );
     }
 
     async fn refuse(&self, actor: Actor, connection: ConnectionNo, refusal: Refusal) -> Result<()> {
@@ -392,6 +434,7 @@ impl Receiver {
         let nak = match refusal {
             Refusal::Hold { until_us, detail } => {
                 tracing::error!(site, detail, "entries held");
+                self.refused(None, &detail);
                 return self
                     .link
                     .send_hold(connection, Hold { until_us, detail })
@@ -408,6 +451,7 @@ impl Receiver {
                 detail,
             } => {
                 tracing::error!(site, stream, detail, "journal forked");
+                self.refused(Some(stream), &detail);
                 nak(stream, batch_seq, 0, NakReason::Fork, detail)
             }
             Refusal::Invalid {
@@ -417,6 +461,7 @@ impl Receiver {
                 detail,
             } => {
                 tracing::error!(site, stream, detail, "batch breaks a rule");
+                self.refused(Some(stream), &detail);
                 nak(stream, batch_seq, received, NakReason::Invalid, detail)
             }
             Refusal::NoSpace {
@@ -426,6 +471,7 @@ impl Receiver {
                 detail,
             } => {
                 tracing::error!(site, stream, detail, "no room for received entries");
+                self.refused(Some(stream), &detail);
                 nak(stream, batch_seq, received, NakReason::NoSpace, detail)
             }
             Refusal::Role { stream, batch_seq } => {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags, fsync, openat, renameat};
 
 use super::assemble::PeerHandle;
+use super::causes::Causes;
 use super::peer::PeerView;
 use crate::admin::verdict::{Connection, SiteFacts, judge, state_of};
 use crate::admin::view::{
@@ -60,6 +61,7 @@ pub(super) struct Reporter {
     pub(super) engine: Handle,
     pub(super) peers: Arc<BTreeMap<SiteId, PeerHandle>>,
     pub(super) tree: Arc<Mutex<TreeFacts>>,
+    pub(super) causes: Causes,
     pub(super) root: PathBuf,
     pub(super) tree_state: PathBuf,
     pub(super) budget_bytes: u64,
@@ -287,7 +289,8 @@ impl Source for Reporter {
             open: engine.open_conflicts as u64,
             total: engine.conflicts as u64,
         };
-        let judgement = judge(&sites, &tree, &journal, &conflicts);
+        let mut judgement = judge(&sites, &tree, &journal, &conflicts);
+        judgement.add(self.causes.all());
         Ok(StatusView {
             verdict: judgement.verdict,
             summary: judgement.summary,

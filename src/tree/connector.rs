@@ -258,6 +258,9 @@ impl Connector {
             Watch::off()?
         };
         let mut blind = watch.limit().map(str::to_owned);
+        if let Some(reason) = &blind {
+            tell(ConnectorEvent::Blind(reason.clone()));
+        }
         self.apply_all(stop, tell)?;
         // Something was seen that is not journaled yet: until it is, nothing may be said to be noticed.
         let (mut scanned, mut put_off) = self.full(tell)?;

@@ -300,6 +300,9 @@ impl Carrier {
             }
             LinkEvent::Rewind { .. } | LinkEvent::Hold { .. } => self.next = 0,
             LinkEvent::Nak(nak) => self.discard(&nak),
+            LinkEvent::Refused(batch) => {
+                tracing::error!(stream = batch.stream, detail = %batch.detail, "batch breaks a rule");
+            }
             LinkEvent::Heartbeat(_) => {}
             LinkEvent::Disconnected { .. } => self.connection = None,
         }
