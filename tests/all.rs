@@ -4,6 +4,9 @@
 
 #[cfg(test)]
 #[cfg(feature = "cli")]
+mod bad_input;
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod cli;
 #[cfg(test)]
 #[cfg(feature = "cli")]
