@@ -2,25 +2,39 @@
 
 use std::error::Error;
 
+use tonic_prost_build::Builder;
+
 /// Files that hold services or are imported by nobody; imports come along.
-const FILES: [&str; 5] = [
+const FILES: [&str; 3] = [
     "claudefs/repl/admin/v1/admin.proto",
-    "claudefs/repl/v1/entry.proto",
-    "claudefs/repl/v1/conduit.proto",
     "claudefs/repl/state/v1/state.proto",
     "claudefs/repl/state/v1/store.proto",
 ];
+/// What other sites say: they come last, so that nothing replaces the code that is made of them.
+const CONDUIT_FILES: [&str; 2] = [
+    "claudefs/repl/v1/entry.proto",
+    "claudefs/repl/v1/conduit.proto",
+];
+/// Where messages of other sites are looked at before they are decoded.
+const CONDUIT_CODEC: &str = "crate::conduit::codec::Codec";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
+    let configure = || {
+        tonic_prost_build::configure()
+            .bytes(".")
+            .emit_rerun_if_changed(false)
+    };
+    compile(configure(), &FILES)?;
+    compile(configure().codec_path(CONDUIT_CODEC), &CONDUIT_FILES)
+}
+
+fn compile(builder: Builder, files: &[&str]) -> Result<(), Box<dyn Error>> {
     let set = protox::Compiler::new(["proto"])?
         .include_imports(true)
         .include_source_info(true)
-        .open_files(FILES)?
+        .open_files(files)?
         .file_descriptor_set();
-    tonic_prost_build::configure()
-        .bytes(".")
-        .emit_rerun_if_changed(false)
-        .compile_fds(set)?;
+    builder.compile_fds(set)?;
     Ok(())
 }

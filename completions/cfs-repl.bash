@@ -55,6 +55,9 @@ _cfs__repl() {
             cfs__repl,version)
                 cmd="cfs__repl__subcmd__version"
                 ;;
+            cfs__repl__subcmd__conflicts,ack)
+                cmd="cfs__repl__subcmd__conflicts__subcmd__ack"
+                ;;
             cfs__repl__subcmd__conflicts,list)
                 cmd="cfs__repl__subcmd__conflicts__subcmd__list"
                 ;;
@@ -195,12 +198,58 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__conflicts)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --quiet --verbose --help list restore"
+            opts="-s -o -q -v -h --server --output --json --color --timeout --quiet --verbose --help list ack restore"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cfs__subcmd__repl__subcmd__conflicts__subcmd__ack)
+            opts="-s -o -q -v -h --note --dry-run --config --server --output --json --color --timeout --quiet --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --note)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --server)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -705,7 +754,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__run)
-            opts="-s -o -q -v -h --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --config --adopt-copy --server --output --json --color --timeout --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -785,7 +834,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__sites__subcmd__resume)
-            opts="-s -o -q -v -h --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --confirm --config --server --output --json --color --timeout --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

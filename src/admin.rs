@@ -10,7 +10,7 @@ pub mod view;
 mod wire;
 
 use crate::error::ReplError;
-use view::{ConflictView, LagView, RestoredView, ResumedView, StatusView};
+use view::{AckedView, ConflictView, LagView, RestoredView, ResumedView, StatusView};
 
 /// What a running daemon knows and can do. Called from the tasks of the admin service, several at once.
 #[tonic::async_trait]
@@ -35,11 +35,25 @@ pub trait Source: Send + Sync + 'static {
     /// nothing is kept to restore or the place is taken.
     async fn restore(&self, id: &str, as_path: Option<&[u8]>) -> Result<RestoredView>;
 
-    /// Lets a site go on that is held or paused. One that is neither is left as it is.
+    /// Acknowledges conflicts for all sites, in the name of `by`: all or, when one is not known, none. Those that are
+    /// acknowledged already stay as they are. `dry_run`: only tells what would be done.
     ///
     /// # Errors
-    /// [`AdminError::SiteUnknown`].
-    async fn resume(&self, site: &str) -> Result<ResumedView>;
+    /// As [`Source::restore`]; [`AdminError::NotPossible`] when the note is too long.
+    async fn ack(
+        &self,
+        ids: &[String],
+        note: &str,
+        by: &str,
+        dry_run: bool,
+    ) -> Result<Vec<AckedView>>;
+
+    /// Lets a site go on that is held or paused. One that is neither is left as it is; one that the brake holds needs
+    /// `confirm`.
+    ///
+    /// # Errors
+    /// [`AdminError::SiteUnknown`], or [`AdminError::NotPossible`] without `confirm`.
+    async fn resume(&self, site: &str, confirm: bool) -> Result<ResumedView>;
 }
 
 /// Why the daemon refuses, by what the caller does about it.

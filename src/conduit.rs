@@ -6,6 +6,7 @@
 
 pub mod backoff;
 pub mod client;
+pub mod codec;
 pub mod config;
 pub mod content;
 pub mod facade;

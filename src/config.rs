@@ -45,6 +45,8 @@ pub struct Config {
     pub peers: Vec<PeerConfig>,
     /// `[conflicts]`: what is kept of losers.
     pub conflicts: ConflictsConfig,
+    /// `[trash]`: what is kept of files that lost in no conflict.
+    pub trash: TrashConfig,
     /// `[log]`: what the daemon says about itself.
     pub log: LogConfig,
 }
@@ -120,9 +122,14 @@ pub struct StateConfig {
     /// Folder of the journal, the received logs and the state store; outside the tree, mode 0700.
     /// Default: `/var/lib/cfs-repl`.
     pub dir: PathBuf,
-    /// Room for the journal, in bytes. A site that stays away longer than this lasts is fenced, loudly.
+    /// Room for the journal, in bytes. A site for which more than this would have to be kept is fenced, loudly.
     /// Default: `20GiB`. Minimum: `256MiB`.
     pub journal_budget_bytes: u64,
+    /// The journal is kept from its beginning up to this size, although every peer has it: as long as it is whole, a
+    /// further site can join from an empty tree. Default: `1GiB`. Minimum: `0B`.
+    pub journal_keep_bytes: u64,
+    /// A site that was not heard for so long, while this one ran, is fenced, loudly. Default: `30d`. Minimum: `1h`.
+    pub max_absence: Duration,
 }
 
 /// `[conduit]`.
@@ -170,6 +177,17 @@ pub struct ConflictsConfig {
     pub keep_percent: u8,
     /// How long a loser stays restorable. Default: `30d`. Minimum: `1h`.
     pub retention: Duration,
+    /// Losers of at most that many bytes are kept at every site; larger ones where they were written or lost.
+    /// Default: `64MiB`. `0B` to `1TiB`; `0B` keeps none elsewhere.
+    pub everywhere_bytes: u64,
+}
+
+/// `[trash]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TrashConfig {
+    /// Files that others removed or replaced without a conflict are kept as long as losers are. Default: false, they
+    /// go after a minute.
+    pub keep_deleted: bool,
 }
 
 /// `[log]`.

@@ -15,8 +15,22 @@ use manifest::BlobHash;
 
 /// Reason of an image that waits for its bytes; it is not a fault, and the image is tried again when they are here.
 pub const WAITS_FOR_CONTENT: &str = "waits for content";
+/// Reason of an image whose bytes were replaced at their origin before they got here; what took their place is on its
+/// way. No fault either.
+pub const WAITS_FOR_NEWER: &str = "waits for a newer version";
 /// Reason of an image whose bytes no site has any more.
 pub const CONTENT_GONE: &str = "content is gone at every site";
+
+/// What conflicts want with bytes that are kept here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Claim {
+    /// No conflict is about them.
+    Nothing,
+    /// They lost in a conflict that was acknowledged or settled by a later version.
+    Settled,
+    /// They lost in a conflict that counts.
+    Open,
+}
 
 /// One version of a file's bytes, as content is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +50,8 @@ pub enum Fetch {
     Ready(Bytes),
     /// They are not here yet.
     Pending,
+    /// They were replaced where they were written; what took their place is not merged here yet.
+    Superseded,
     /// Nobody has them any more.
     Gone,
 }

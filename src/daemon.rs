@@ -4,10 +4,17 @@
 //! where they are tied together.
 
 mod assemble;
+mod backlog;
+mod causes;
+mod certificates;
 mod content;
+mod keeper;
 mod lock;
 mod peer;
+mod restore;
 mod status;
 pub mod tasks;
+mod worker;
 
-pub use assemble::{Daemon, Exit};
+pub use assemble::{Daemon, Exit, StartOptions};
+pub use certificates::Certificates;

@@ -127,6 +127,12 @@ impl ReplError {
         matches!(self, Self::Io { source, .. }
             if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
     }
+
+    /// True when another process has what was asked for, such as a state folder.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::ResourceBusy)
+    }
 }
 
 /// Result of the library.

@@ -6,6 +6,7 @@
 pub mod batch;
 pub mod chain;
 pub mod codec;
+pub mod device;
 pub mod dot;
 pub mod entry;
 mod log;
@@ -25,6 +26,7 @@ pub mod verdict;
 mod writer;
 
 pub use batch::{EntryBatch, SeenRun};
+pub use device::DeviceImage;
 pub use dot::{Actor, Dot, LwwKey, Seen};
 pub use entry::{FoldedStamp, JournalEntry, RegisterDot, RegisterId, Txn};
 pub use log::{APPEND_BYTES_MAX, Durable, LogOptions};

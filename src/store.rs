@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::journal::dot::{Actor, LwwKey, Seen};
 use crate::journal::op::{FileTime, Name};
 use crate::sync::conflict::{Ack, ConflictId, ConflictRecord};
+use crate::sync::member::{Member, MemberRecord};
 use crate::sync::node::{Child, DirMove, Node};
 use crate::sync::port::{DeviceImage, Image};
 use crate::sync::state::State;
@@ -20,6 +21,13 @@ mod key;
 mod kv;
 
 use key::{Key, Table};
+
+/// Number of conflicts that are open.
+const OPEN_CONFLICTS: &str = "conflicts/open";
+/// Number of conflicts on record.
+const ALL_CONFLICTS: &str = "conflicts/all";
+/// Set once the two above are right.
+const COUNTED: &str = "conflicts/counted";
 
 /// The state of one site on disk. One loop owns it.
 #[derive(Debug)]
@@ -33,9 +41,11 @@ impl Store {
     /// # Errors
     /// When the file cannot be opened, is damaged, or is in use by another process.
     pub fn open(path: &Path) -> Result<Self> {
-        Ok(Self {
+        let mut store = Self {
             kv: kv::Kv::open(path)?,
-        })
+        };
+        store.count_conflicts()?;
+        Ok(store)
     }
 
     /// Makes everything since the last commit durable, in one transaction.
@@ -69,6 +79,28 @@ impl Store {
         self.kv.put(key, Some(number.to_be_bytes().to_vec()));
     }
 
+    /// All numbers whose names start with `prefix`, with the rest of their names.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn numbers(&self, prefix: &str) -> Result<Vec<(String, u64)>> {
+        let mut numbers = Vec::new();
+        let start = Key::of(Table::Meta).bytes(prefix.as_bytes()).done();
+        self.kv.scan(&start, None, |key, value| {
+            let rest = key.get(start.len()..).unwrap_or_default();
+            let rest = String::from_utf8_lossy(rest).into_owned();
+            numbers.push((rest, key::number(value)?));
+            Ok(true)
+        })?;
+        Ok(numbers)
+    }
+
+    /// Forgets a number.
+    pub fn remove_number(&mut self, name: &str) {
+        let key = Key::of(Table::Meta).bytes(name.as_bytes()).done();
+        self.kv.put(key, None);
+    }
+
     /// All actors of which any stream was merged.
     ///
     /// # Errors
@@ -83,6 +115,44 @@ impl Store {
                 Ok(true)
             })?;
         Ok(actors)
+    }
+
+    /// Counts what a store holds that was made before there were counters.
+    fn count_conflicts(&mut self) -> Result<()> {
+        if self.number(COUNTED)? != 0 {
+            return Ok(());
+        }
+        let records = self.conflicts()?;
+        let mut open = 0;
+        for record in &records {
+            open += u64::from(record.is_open(self.ack(record.id)?.as_ref()));
+        }
+        self.set_number(OPEN_CONFLICTS, open);
+        self.set_number(ALL_CONFLICTS, records.len() as u64);
+        self.set_number(COUNTED, 1);
+        Ok(())
+    }
+
+    /// Moves the counters from what a conflict was to what it is.
+    fn recount(&mut self, was_open: bool, is_open: bool, is_new: bool) -> Result<()> {
+        if was_open != is_open {
+            let open = self.number(OPEN_CONFLICTS)?;
+            let open = if is_open {
+                open + 1
+            } else {
+                open.saturating_sub(1)
+            };
+            self.set_number(OPEN_CONFLICTS, open);
+        }
+        if is_new {
+            let all = self.number(ALL_CONFLICTS)?;
+            self.set_number(ALL_CONFLICTS, all + 1);
+        }
+        Ok(())
+    }
+
+    fn member_key(actor: Actor) -> Vec<u8> {
+        Key::of(Table::Member).actor(actor).done()
     }
 
     fn inode_key(table: Table, inode: u64) -> Vec<u8> {
@@ -186,9 +256,39 @@ impl State for Store {
     }
 
     fn set_conflict(&mut self, record: &ConflictRecord) -> Result<()> {
+        let old = self.conflict(record.id)?;
+        let ack = self.ack(record.id)?;
+        let was_open = old.as_ref().is_some_and(|old| old.is_open(ack.as_ref()));
+        self.recount(was_open, record.is_open(ack.as_ref()), old.is_none())?;
         let key = Key::of(Table::Conflict).bytes(&record.id.0).done();
         self.kv.put(key, Some(codec::conflict_to_bytes(record)));
         Ok(())
+    }
+
+    fn conflict_counts(&self) -> Result<(u64, u64)> {
+        Ok((self.number(OPEN_CONFLICTS)?, self.number(ALL_CONFLICTS)?))
+    }
+
+    fn member(&self, actor: Actor) -> Result<Option<MemberRecord>> {
+        self.decoded(&Self::member_key(actor), codec::member_from_bytes)
+    }
+
+    fn set_member(&mut self, actor: Actor, record: &MemberRecord) -> Result<()> {
+        let value = codec::member_to_bytes(record);
+        self.kv.put(Self::member_key(actor), Some(value));
+        Ok(())
+    }
+
+    fn members(&self) -> Result<Vec<Member>> {
+        let mut members = Vec::new();
+        self.kv
+            .scan(&Key::of(Table::Member).done(), None, |key, value| {
+                let mut parts = key::Parts::behind(key, Table::Member)?;
+                let actor = Actor::new(parts.u64()?, parts.u64()?);
+                members.push((actor, codec::member_from_bytes(value)?));
+                Ok(true)
+            })?;
+        Ok(members)
     }
 
     fn conflicts(&self) -> Result<Vec<ConflictRecord>> {
@@ -210,6 +310,10 @@ impl State for Store {
     }
 
     fn set_ack(&mut self, id: ConflictId, ack: &Ack) -> Result<()> {
+        if let Some(record) = self.conflict(id)? {
+            let was_open = record.is_open(self.ack(id)?.as_ref());
+            self.recount(was_open, record.is_open(Some(ack)), false)?;
+        }
         self.kv.put(
             Key::of(Table::Ack).bytes(&id.0).done(),
             Some(codec::ack_to_bytes(ack)),

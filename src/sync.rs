@@ -5,15 +5,18 @@
 //! everything that is known, and *applied*, what the connector's filesystem shows.
 
 pub mod author;
+pub mod brake;
 pub mod compactor;
 pub mod conflict;
 pub mod core;
 pub mod derived;
 pub mod detector;
 pub mod engine;
+pub mod fate;
 pub mod hlc;
 pub mod ids;
 pub mod lag;
+pub mod member;
 pub mod merge;
 pub mod namespace;
 pub mod node;

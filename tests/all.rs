@@ -4,14 +4,38 @@
 
 #[cfg(test)]
 #[cfg(feature = "cli")]
+mod bad_input;
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod cli;
 #[cfg(test)]
 #[cfg(feature = "cli")]
 mod demo;
 #[cfg(test)]
+#[cfg(feature = "cli")]
+mod join;
+#[cfg(test)]
+#[cfg(feature = "cli")]
+mod lab;
+#[cfg(test)]
+#[cfg(feature = "cli")]
+mod logs;
+#[cfg(test)]
+#[cfg(feature = "cli")]
+mod manners;
+#[cfg(test)]
 mod merge;
 #[cfg(test)]
+#[cfg(feature = "cli")]
+mod power_loss;
+#[cfg(test)]
+#[cfg(feature = "cli")]
+mod real_tree;
+#[cfg(test)]
 mod rng;
+#[cfg(test)]
+#[cfg(feature = "cli")]
+mod soak;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! The demo and the pair as real processes: what a newcomer types first has to work, and to leave nothing behind.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
 use claudefs_repl::clock::{Clock, SystemClock};
+
+use crate::logs::unexpected_errors;
 
 /// Longest wait for a change to reach the other side, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -19,6 +21,20 @@ fn cfs_repl(home: &Path) -> Command {
         .env("XDG_STATE_HOME", home)
         .stdin(Stdio::null());
     command
+}
+
+/// The logs of the daemons of a pair.
+fn logs_below(folder: &Path) -> Vec<PathBuf> {
+    let mut logs = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            logs.extend(logs_below(&path));
+        } else if path.ends_with("log") {
+            logs.push(path);
+        }
+    }
+    logs
 }
 
 /// The command lines of processes that name `folder`.
@@ -89,6 +105,12 @@ fn a_pair_keeps_both_in_step_and_drains_when_it_is_asked_to_stop() {
     wait_until("the way back", || a.join("back").exists());
     let (code, told) = child.stop();
     assert_eq!(code, Some(0), "{told}");
+    let logs = logs_below(home.path());
+    assert_eq!(logs.len(), 2);
+    for log in logs {
+        let errors = unexpected_errors(&fs::read_to_string(log).unwrap(), &[]);
+        assert!(errors.is_empty(), "{errors:#?}");
+    }
     assert!(told.ends_with("stopped\n"), "{told}");
     assert_eq!(processes_of(home.path()), Vec::<String>::new());
 }

@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-use super::view::{ConflictView, LagView, RestoredView, ResumedView, StatusView};
+use super::view::{AckedView, ConflictView, LagView, RestoredView, ResumedView, StatusView};
 use super::wire;
 use crate::proto::admin as pb;
 use pb::admin_client::AdminClient;
@@ -163,6 +163,13 @@ impl Client {
         })
     }
 
+    /// Gives every request at least this much time.
+    #[must_use]
+    pub fn patient(mut self, at_least: Duration) -> Self {
+        self.patience = self.patience.max(at_least);
+        self
+    }
+
     /// What an operator asks first.
     ///
     /// # Errors
@@ -212,11 +219,24 @@ impl Client {
         Ok(wire::restored_from(reply.into_inner()))
     }
 
-    /// Lets a site go on that is held or paused.
-    pub async fn resume(&self, site: &str) -> Result<ResumedView> {
+    /// Acknowledges conflicts for all sites; `dry_run`: only tells what would be done.
+    pub async fn ack(&self, ids: &[String], note: &str, dry_run: bool) -> Result<Vec<AckedView>> {
+        let mut inner = self.inner.clone();
+        let request = pb::AckConflictsRequest {
+            ids: ids.to_vec(),
+            note: note.to_owned(),
+            dry_run,
+        };
+        let reply = self.wait(inner.ack_conflicts(request)).await?;
+        wire::acked_from(reply.into_inner()).map_err(malformed)
+    }
+
+    /// Lets a site go on that is held or paused; `confirm`: what it deleted is meant.
+    pub async fn resume(&self, site: &str, confirm: bool) -> Result<ResumedView> {
         let mut inner = self.inner.clone();
         let request = pb::ResumeSiteRequest {
             site: site.to_owned(),
+            confirm,
         };
         let reply = self.wait(inner.resume_site(request)).await?;
         Ok(wire::resumed_from(reply.into_inner()))

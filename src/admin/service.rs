@@ -219,17 +219,52 @@ impl Admin for Service {
         Ok(Response::new(wire::restored_to(view)))
     }
 
+    async fn ack_conflicts(
+        &self,
+        request: Request<pb::AckConflictsRequest>,
+    ) -> Reply<pb::AckConflictsReply> {
+        let info = request.extensions().get::<UdsConnectInfo>();
+        let caller = info.and_then(|info| info.peer_cred).map(|cred| cred.uid());
+        let by = caller.map_or_else(|| "unknown".to_owned(), user_name);
+        let request = request.into_inner();
+        let acked = self
+            .source
+            .ack(&request.ids, &request.note, &by, request.dry_run);
+        let views = acked.await.map_err(refusal)?;
+        for view in views.iter().filter(|view| view.changed && !request.dry_run) {
+            tracing::info!(conflict = view.id, by, "conflict acknowledged");
+        }
+        Ok(Response::new(wire::acked_to(views)))
+    }
+
     async fn resume_site(
         &self,
         request: Request<pb::ResumeSiteRequest>,
     ) -> Reply<pb::ResumeSiteReply> {
-        let site = request.into_inner().site;
-        let view = self.source.resume(&site).await.map_err(refusal)?;
+        let pb::ResumeSiteRequest { site, confirm } = request.into_inner();
+        let view = self.source.resume(&site, confirm).await.map_err(refusal)?;
         if view.changed {
             tracing::info!(site = view.site, "site resumed by an operator");
         }
         Ok(Response::new(wire::resumed_to(view)))
     }
+}
+
+/// Name of a user of this system, or the number of one without a name.
+fn user_name(uid: u32) -> String {
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    name_in(&users, uid).unwrap_or_else(|| format!("uid {uid}"))
+}
+
+/// The name of `uid` in the text of a passwd(5) file.
+fn name_in(users: &str, uid: u32) -> Option<String> {
+    let mut names = users.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        let number: u32 = fields.nth(1)?.parse().ok()?;
+        (number == uid).then(|| name.to_owned())
+    });
+    names.next()
 }
 
 /// At least one page, so that the reader always learns who answers.

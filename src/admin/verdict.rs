@@ -106,6 +106,21 @@ pub struct Judgement {
     pub causes: Vec<Cause>,
 }
 
+impl Judgement {
+    /// Takes in causes that do not follow from numbers.
+    pub fn add(&mut self, causes: Vec<Cause>) {
+        if causes.is_empty() {
+            return;
+        }
+        self.causes.extend(causes);
+        self.causes
+            .sort_by_key(|cause| std::cmp::Reverse(cause.severity));
+        if matches!(self.verdict, Verdict::Ok | Verdict::CatchingUp) {
+            self.verdict = Verdict::Degraded;
+        }
+    }
+}
+
 /// Judges the whole. Open conflicts are told in the summary and do not spoil the verdict: they are a normal outcome
 /// of concurrent work, and nothing waits for them.
 #[must_use]
@@ -190,6 +205,9 @@ fn summary(sites: &[SiteView], tree: &TreeView, conflicts: &ConflictCounts) -> S
     }
     if tree.parked > 0 {
         parts.push(format!("{} parked", tree.parked));
+    }
+    if tree.overtaken > 0 {
+        parts.push(format!("{} waiting for a newer version", tree.overtaken));
     }
     if conflicts.open > 0 {
         parts.push(format!("{} unacknowledged", conflicts_text(conflicts.open)));
@@ -294,12 +312,12 @@ fn cause_of_state(site: &SiteView) -> Option<(Severity, String, String)> {
         SiteState::Held => (
             Severity::Critical,
             because("the brake holds what comes from it"),
-            format!("make sure that it is meant, then: cfs-repl sites resume {name}"),
+            format!("make sure that it is meant, then: cfs-repl sites resume {name} --confirm"),
         ),
         SiteState::Fenced => (
             Severity::Critical,
-            "it stayed away longer than the journal lasts".to_owned(),
-            "set it up again from a copy of this tree".to_owned(),
+            because("it stayed away longer than the journal is kept for it"),
+            format!("{name} takes part again only anew: cfs-repl help join"),
         ),
     })
 }
@@ -307,9 +325,12 @@ fn cause_of_state(site: &SiteView) -> Option<(Severity, String, String)> {
 fn next_connection(site: &SiteView) -> String {
     let name = &site.site;
     let error = site.last_error.as_deref().unwrap_or_default();
+    if error.contains("cfs-repl help join") {
+        return "this does not pass by itself: cfs-repl help join".to_owned();
+    }
     if error.contains("certificate") {
         return format!(
-            "replace the certificate that the error names, here or at {name}, and restart cfs-repl there"
+            "replace the certificate that the error names, here or at {name}, and send SIGHUP to cfs-repl there"
         );
     }
     if site.endpoint.is_none() {
@@ -368,11 +389,13 @@ fn causes_here(sites: &[SiteView], tree: &TreeView, journal: &JournalView) -> Ve
         );
     }
     if let Some(budget) = journal.budget_bytes.filter(|budget| *budget > 0) {
-        let percent = journal.bytes.saturating_mul(100) / budget;
+        // What is kept although no peer needs it does not count: it goes before anyone is fenced.
+        let bytes = journal.pinned_bytes.unwrap_or(journal.bytes);
+        let percent = bytes.saturating_mul(100) / budget;
         if percent >= JOURNAL_WARN_PERCENT {
             warn(
-                format!("the journal takes {percent} % of its budget"),
-                "bring back the peer that is behind, or raise state.journal_budget",
+                format!("the journal takes {percent} % of its budget for a peer that is behind"),
+                "bring that peer back before it is fenced, or raise state.journal_budget",
             );
         }
     }
@@ -396,11 +419,27 @@ fn causes_here(sites: &[SiteView], tree: &TreeView, journal: &JournalView) -> Ve
             "make such changes at the primary site",
         );
     }
-    if tree.watch == Watch::Scanning {
+    if tree.blocked > 0 {
+        let reason = tree.blocked_reason.as_deref().unwrap_or("not told");
         warn(
-            "the kernel does not watch the whole tree: changes are found by scanning, later"
-                .to_owned(),
-            "raise the limit: sysctl fs.inotify.max_user_watches",
+            format!(
+                "{} cannot be applied here yet, the first because: {reason}",
+                plural(tree.blocked, "change")
+            ),
+            "make room, or look for a program that keeps changing the files; cfs-repl tries again",
+        );
+    }
+    if let Some(reason) = &tree.brake {
+        warn(
+            format!("what goes away in the tree here is not believed: {reason}"),
+            "look whether the right filesystem is mounted at the root of the tree",
+        );
+    }
+    if tree.watch == Watch::Scanning {
+        let why = tree.watch_reason.as_deref().unwrap_or("not told");
+        warn(
+            format!("changes are found by scanning, later: {why}"),
+            "raise the limit, it is noticed by itself: sysctl fs.inotify.max_user_watches",
         );
     }
     causes

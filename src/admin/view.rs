@@ -252,7 +252,8 @@ pub struct SiteView {
     pub lag: Lag,
     /// Entries that it has not applied; null: not known.
     pub behind_entries: Option<u64>,
-    /// Bytes of the journal that it has not received; null: not known.
+    /// Bytes of the journal from the first entry on that it has not received, with everything that stands behind it;
+    /// null: not known.
     pub behind_bytes: Option<u64>,
     /// Its entries that were received here and are not applied here; null: not known.
     pub waiting_entries: Option<u64>,
@@ -286,6 +287,8 @@ pub struct JournalView {
     pub head_entries: u64,
     /// Why the engine had to be opened again, if it had to since the daemon started.
     pub last_failure: Option<String>,
+    /// Bytes that are kept for the peer that lacks most; null: not told.
+    pub pinned_bytes: Option<u64>,
 }
 
 /// Conflicts in numbers.
@@ -305,13 +308,25 @@ pub struct TreeView {
     pub root: Vec<u8>,
     /// How changes are noticed.
     pub watch: Watch,
+    /// Why the kernel does not tell all; null: it does.
+    pub watch_reason: Option<String>,
     /// End of the last whole scan; null: none yet.
     #[serde(flatten, serialize_with = "last_scan")]
     pub last_scan_us: Option<TimestampUs>,
     /// Inodes that cannot be applied.
     pub parked: u64,
+    /// Inodes whose bytes are on their way.
+    pub fetching: u64,
+    /// Inodes that wait for a newer version: the one they were to show was replaced before its bytes got here.
+    pub overtaken: u64,
     /// Files that are put off because programs keep writing them.
     pub busy: u64,
+    /// Changes from elsewhere that meet local changes which scanning does not settle, or find no room.
+    pub blocked: u64,
+    /// Why the first of them does; null: none is blocked.
+    pub blocked_reason: Option<String>,
+    /// Why removals, or all changes, of the tree are not believed until a human looked; null: they are.
+    pub brake: Option<String>,
     /// Paths that differ from the merged state and are not sent: the site only applies.
     pub diverged: u64,
 }
@@ -437,6 +452,17 @@ pub struct RestoredView {
     /// Where it is, below the root.
     #[serde(flatten, serialize_with = "path")]
     pub path: Vec<u8>,
+}
+
+/// What was acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct AckedView {
+    /// The whole id of the conflict.
+    pub id: String,
+    /// False: it had been acknowledged before, as `ack` says, and nothing changed.
+    pub changed: bool,
+    /// Who did, why and when.
+    pub ack: AckView,
 }
 
 /// What was resumed.

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::view::{
-    AckView, Cause, ConflictCounts, ConflictView, InboundLag, JournalView, Lag, LagView,
+    AckView, AckedView, Cause, ConflictCounts, ConflictView, InboundLag, JournalView, Lag, LagView,
     ParkedView, RestoredView, ResumedView, Severity, SiteLag, SiteState, SiteView, StatusView,
     TreeView, Verdict, VersionView, Watch,
 };
@@ -224,6 +224,7 @@ fn journal_to(journal: JournalView) -> pb::JournalStatus {
         head_entries: journal.head_entries,
         budget_bytes: journal.budget_bytes,
         last_failure: journal.last_failure,
+        pinned_bytes: journal.pinned_bytes,
     }
 }
 
@@ -233,6 +234,7 @@ fn journal_from(journal: pb::JournalStatus) -> JournalView {
         budget_bytes: journal.budget_bytes,
         head_entries: journal.head_entries,
         last_failure: journal.last_failure,
+        pinned_bytes: journal.pinned_bytes,
     }
 }
 
@@ -242,7 +244,13 @@ fn tree_to(tree: TreeView) -> pb::TreeStatus {
         watch: watch_to(tree.watch),
         last_scan_us: tree.last_scan_us,
         parked: tree.parked,
+        fetching: tree.fetching,
+        overtaken: tree.overtaken,
         busy: tree.busy,
+        blocked: tree.blocked,
+        blocked_reason: tree.blocked_reason,
+        watch_reason: tree.watch_reason,
+        brake: tree.brake,
         diverged: tree.diverged,
     }
 }
@@ -253,7 +261,13 @@ fn tree_from(tree: pb::TreeStatus) -> TreeView {
         watch: watch_from(tree.watch),
         last_scan_us: tree.last_scan_us,
         parked: tree.parked,
+        fetching: tree.fetching,
+        overtaken: tree.overtaken,
         busy: tree.busy,
+        blocked: tree.blocked,
+        blocked_reason: tree.blocked_reason,
+        watch_reason: tree.watch_reason,
+        brake: tree.brake,
         diverged: tree.diverged,
     }
 }
@@ -311,12 +325,46 @@ pub(super) fn conflict_to(view: ConflictView) -> pb::Conflict {
         detected_us: view.detected_us,
         lost_bytes: view.lost_bytes,
         superseded: view.superseded,
-        ack: view.ack.map(|ack| pb::Ack {
-            by: ack.by,
-            note: ack.note,
-            at_us: ack.at_us,
-        }),
+        ack: view.ack.map(ack_to),
     }
+}
+
+fn ack_to(ack: AckView) -> pb::Ack {
+    pb::Ack {
+        by: ack.by,
+        note: ack.note,
+        at_us: ack.at_us,
+    }
+}
+
+fn ack_from(ack: pb::Ack) -> AckView {
+    AckView {
+        by: ack.by,
+        note: ack.note,
+        at_us: ack.at_us,
+    }
+}
+
+pub(super) fn acked_to(views: Vec<AckedView>) -> pb::AckConflictsReply {
+    let acked = views.into_iter().map(|view| pb::AckedConflict {
+        id: view.id,
+        changed: view.changed,
+        ack: Some(ack_to(view.ack)),
+    });
+    pb::AckConflictsReply {
+        acked: acked.collect(),
+    }
+}
+
+pub(super) fn acked_from(reply: pb::AckConflictsReply) -> Result<Vec<AckedView>> {
+    let acked = reply.acked.into_iter().map(|acked| {
+        Ok(AckedView {
+            id: acked.id,
+            changed: acked.changed,
+            ack: ack_from(acked.ack.ok_or(Missing("ack"))?),
+        })
+    });
+    acked.collect()
 }
 
 pub(super) fn conflict_from(conflict: pb::Conflict) -> Result<ConflictView> {
@@ -332,11 +380,7 @@ pub(super) fn conflict_from(conflict: pb::Conflict) -> Result<ConflictView> {
         detected_us: conflict.detected_us,
         lost_bytes: conflict.lost_bytes,
         superseded: conflict.superseded,
-        ack: conflict.ack.map(|ack| AckView {
-            by: ack.by,
-            note: ack.note,
-            at_us: ack.at_us,
-        }),
+        ack: conflict.ack.map(ack_from),
     })
 }
 

@@ -1,17 +1,22 @@
-//! `cfs-repl conflicts list|restore`: what lost, against what, and how it comes back.
+//! `cfs-repl conflicts list|ack|restore`: what lost, against what, that somebody looked at it, and how it comes back.
 
 use std::ffi::OsString;
+use std::io::BufRead;
 use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
-use super::exit::{CliError, CliResult};
+use super::exit::{CliError, CliResult, Exit, Failure};
 use super::reach::{self, Reach};
 use super::render::{Row, View, printable};
 use super::status::item;
 use super::ui::Ui;
 use super::{Global, human};
 use crate::admin::client::Client;
-use crate::admin::view::{ConflictView, VersionView, path_text};
+use crate::admin::view::{AckedView, ConflictView, VersionView, path_text};
 use crate::clock::rfc3339;
+
+/// A large loser is copied, or fetched from another site; the daemon gives up after the same time.
+const RESTORE_MAX: Duration = Duration::from_secs(300);
 
 /// See what lost where two sites changed the same thing, and bring it back
 #[derive(Debug, clap::Args)]
@@ -23,6 +28,7 @@ pub(super) struct ConflictsArgs {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     List(ListArgs),
+    Ack(AckArgs),
     Restore(RestoreArgs),
 }
 
@@ -32,6 +38,22 @@ struct ListArgs {
     /// Only those that still matter and nobody acknowledged
     #[arg(long)]
     unacked: bool,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// Acknowledge conflicts: somebody looked at them. Shows at all sites and discards nothing
+#[derive(Debug, clap::Args)]
+struct AckArgs {
+    /// Ids of conflicts, or beginnings of ids; - reads them from standard input
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<String>,
+    /// Why, for whoever looks next
+    #[arg(long, default_value = "", hide_default_value = true)]
+    note: String,
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     reach: Reach,
 }
@@ -51,8 +73,63 @@ struct RestoreArgs {
 pub(super) fn run(ui: &mut Ui, global: &Global, args: &ConflictsArgs) -> CliResult {
     match &args.command {
         Command::List(args) => list(ui, global, args),
+        Command::Ack(args) => ack(ui, global, args),
         Command::Restore(args) => restore(ui, global, args),
     }
+}
+
+fn ack(ui: &mut Ui, global: &Global, args: &AckArgs) -> CliResult {
+    let ids = ids(&args.ids, std::io::stdin().lock())?;
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let (note, dry_run) = (args.note.as_str(), args.dry_run);
+    let ask = |client: Client| async move { client.ack(&ids, note, dry_run).await };
+    for acked in reach::ask(global, &args.reach, ask)? {
+        ui.say(&printable(&told(&acked, dry_run)));
+    }
+    Ok(())
+}
+
+/// The ids as given, with those of `input` in the place of a dash.
+fn ids(given: &[String], input: impl BufRead) -> Result<Vec<String>, CliError> {
+    let mut ids = Vec::new();
+    let mut input = Some(input);
+    for id in given {
+        match (id.as_str(), input.take_if(|_| id == "-")) {
+            ("-", Some(input)) => {
+                for line in input.lines() {
+                    let line = line.map_err(|error| {
+                        Failure::new(Exit::Failure, "cannot read ids from standard input")
+                            .cause(error)
+                    })?;
+                    ids.extend(line.split_whitespace().map(str::to_owned));
+                }
+            }
+            ("-", None) => {}
+            _ => ids.push(id.clone()),
+        }
+    }
+    Ok(ids)
+}
+
+fn told(acked: &AckedView, dry_run: bool) -> String {
+    let (id, ack) = (&acked.id, &acked.ack);
+    if acked.changed {
+        let verb = if dry_run {
+            "would acknowledge"
+        } else {
+            "acknowledged"
+        };
+        return format!("{verb} {id} as {}", ack.by);
+    }
+    let at = human::known(rfc3339(ack.at_us), |text| text);
+    let note = if ack.note.is_empty() {
+        String::new()
+    } else {
+        format!(" (\"{}\")", ack.note)
+    };
+    format!("already acknowledged: {id} by {} at {at}{note}", ack.by)
 }
 
 fn list(ui: &mut Ui, global: &Global, args: &ListArgs) -> CliResult {
@@ -64,7 +141,10 @@ fn list(ui: &mut Ui, global: &Global, args: &ListArgs) -> CliResult {
 
 fn restore(ui: &mut Ui, global: &Global, args: &RestoreArgs) -> CliResult {
     let path = args.as_path.as_deref().map(OsStrExt::as_bytes);
-    let ask = |client: Client| async move { client.restore(&args.id, path).await };
+    let ask = |client: Client| async move {
+        let client = client.patient(RESTORE_MAX);
+        client.restore(&args.id, path).await
+    };
     let restored = reach::ask(global, &args.reach, ask)?;
     let text = format!("restored {} as {}", restored.id, path_text(&restored.path));
     ui.say(&printable(&text));
@@ -165,6 +245,33 @@ mod tests {
             ]
         );
         assert_eq!(render(&view, Format::Name, 0).lines().count(), 3);
+    }
+
+    #[test]
+    fn ids_come_from_the_command_line_and_in_the_place_of_a_dash_from_the_input() {
+        let given = ["c-a", "-", "c-d", "-"].map(str::to_owned);
+        let read = ids(&given, &b"c-b\n\n c-c \n"[..]).unwrap();
+        assert_eq!(read, ["c-a", "c-b", "c-c", "c-d"]);
+    }
+
+    #[test]
+    fn an_acknowledgement_is_told_and_a_second_one_says_who_was_first() {
+        let mut acked = AckedView {
+            id: "c-a".to_owned(),
+            changed: true,
+            ack: crate::admin::view::AckView {
+                by: "ana".to_owned(),
+                note: "right".to_owned(),
+                at_us: 1_795_370_089_102_113,
+            },
+        };
+        assert_eq!(told(&acked, false), "acknowledged c-a as ana");
+        assert_eq!(told(&acked, true), "would acknowledge c-a as ana");
+        acked.changed = false;
+        assert_eq!(
+            told(&acked, false),
+            "already acknowledged: c-a by ana at 2026-11-22T17:54:49.102113Z (\"right\")"
+        );
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::compare;
 use super::exit::{CliError, CliResult};
-use super::lab::child::Daemon;
+use super::lab::child::{Daemon, check_log};
 use super::lab::interrupt::Interrupt;
 use super::lab::wait::{stop_all, until_equal};
 use super::lab::{Lab, Site};
@@ -102,6 +102,8 @@ fn play(
         demo.interrupt,
     );
     told.and(stopped)?;
+    check_log(&demo.lab.a)?;
+    check_log(&demo.lab.b)?;
     demo.step("both sites stopped; comparing the trees in full");
     let (a, b) = (&demo.lab.a.tree, &demo.lab.b.tree);
     compare::show(demo.ui, a, b, compare::SHOWN)

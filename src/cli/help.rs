@@ -10,13 +10,14 @@ use crate::config::{Config, Example, Role};
 /// A topic: its name, and its text.
 type Topic = (&'static str, fn() -> String);
 
-const TOPICS: [Topic; 3] = [
+const TOPICS: [Topic; 4] = [
     ("exit-codes", exit_codes),
     ("environment", environment),
     ("config", config),
+    ("join", join),
 ];
 
-/// Print help on a command or a topic: exit-codes, environment, config
+/// Print help on a command or a topic: exit-codes, environment, config, join
 #[derive(Debug, clap::Args)]
 pub(super) struct HelpArgs {
     /// A command, with its subcommand if it has one, or a topic
@@ -68,6 +69,42 @@ fn environment() -> String {
      NO_COLOR         when not empty: no colour\n\
      CLICOLOR_FORCE   when not empty: colour even where the output is no terminal\n\
      TERM             dumb: no colour\n"
+        .to_owned()
+}
+
+/// ROOT and STATE are what the refusals name, so that the commands can be typed as they stand.
+fn join() -> String {
+    "How a site joins, and how it joins anew. ROOT is tree.root of the site, STATE its state.dir.\n\
+     Nothing below deletes a file; what ends in .before is yours to look through.\n\n\
+     A further site\n\n\
+     starts with an empty tree and a new state folder, and gets everything from the others. That\n\
+     works as long as their journals are whole: up to state.journal_keep. Later it is refused\n\
+     (\"not_kept\"), and the way is that of a fenced site.\n\n\
+     Refused because both trees had files (\"populated\", exit code 6)\n\n\
+     At the site that is to take the other's tree, with cfs-repl stopped:\n\n    \
+         mv ROOT ROOT.before && mkdir ROOT\n    \
+         mv STATE STATE.before\n\n\
+     Start it. When `cfs-repl status` says ok, see what the trees differ in, and copy back what only\n\
+     the old one has:\n\n    \
+         cfs-repl compare ROOT.before ROOT\n    \
+         rsync -a --ignore-existing --exclude=/.cfs-repl ROOT.before/ ROOT/\n\n\
+     Fenced, or refused because what it lacks is no longer kept (\"fenced\", \"not_kept\")\n\n\
+     The site had been away longer than state.max_absence, or state.journal_budget was not enough\n\
+     for what it lacked. Its journal stays refused for ever. There are no snapshots yet, so the\n\
+     cluster starts anew from one tree:\n\n\
+     1. Choose the site whose tree stays: as a rule one that was not fenced.\n\
+     2. Stop cfs-repl at every site. At the one whose tree stays:\n\n    \
+         mv STATE STATE.before\n    \
+         mv ROOT/.cfs-repl STATE.before/tree.before\n\n    \
+        and at every other one:\n\n    \
+         mv STATE STATE.before\n    \
+         mv ROOT ROOT.before && mkdir ROOT\n\n\
+     3. Start cfs-repl everywhere, and wait until `cfs-repl status` says ok.\n\
+     4. At the others, copy back what was written there and never sent:\n\n    \
+         cfs-repl compare ROOT.before ROOT\n    \
+         rsync -a --ignore-existing --exclude=/.cfs-repl ROOT.before/ ROOT/\n\n\
+     The conflicts on record go with the old state; the bytes of losers are in\n\
+     STATE.before/tree.before/trash and ROOT.before/.cfs-repl/trash.\n"
         .to_owned()
 }
 

@@ -69,6 +69,11 @@ impl Site {
         self.state.join("admin.sock")
     }
 
+    /// Whether it was started before.
+    pub(super) fn is_known(&self) -> bool {
+        self.state.join("journal").exists()
+    }
+
     /// Makes the folder of the state, for its owner alone.
     fn make_folders(&self) -> Result<(), CliError> {
         let made = DirBuilder::new()
@@ -129,9 +134,9 @@ impl Lab {
         self.b.make_folders()?;
         self.certify()?;
         let [port_a, port_b] = free_ports()?;
-        // One of them dials, as where the other side has no address: site-b, which comes second.
-        self.configure(&self.a, port_a, (&self.b, None))?;
-        self.configure(&self.b, port_b, (&self.a, Some(port_a)))
+        // Both dial, as two sites do that reach each other; of two connections the one that site-a dialled stays.
+        self.configure(&self.a, port_a, (&self.b, port_b))?;
+        self.configure(&self.b, port_b, (&self.a, port_a))
     }
 
     fn tls(&self) -> PathBuf {
@@ -155,12 +160,7 @@ impl Lab {
         fs::rename(&half, &tls).map_err(|e| ReplError::io("rename folder", &half, e).into())
     }
 
-    fn configure(
-        &self,
-        site: &Site,
-        port: u16,
-        peer: (&Site, Option<u16>),
-    ) -> Result<(), CliError> {
+    fn configure(&self, site: &Site, port: u16, peer: (&Site, u16)) -> Result<(), CliError> {
         let (peer, dialled) = peer;
         let text = Config::example(&Example {
             site_id: site.id,
@@ -175,7 +175,7 @@ impl Lab {
             peers: &[ExamplePeer {
                 id: peer.id,
                 name: peer.name.to_owned(),
-                endpoints: dialled.map(loopback).into_iter().collect(),
+                endpoints: vec![loopback(dialled)],
             }],
         });
         let text = with_settings(&text);
@@ -249,9 +249,11 @@ mod tests {
         );
         assert_eq!(a.peers[0].id, b.site.id);
         assert_eq!(a.peers[0].name, b.site.name);
-        let listen = a.conduit.listen.unwrap();
-        assert_eq!(b.peers[0].endpoints[0].to_string(), listen.to_string());
-        assert_eq!((b.peers[0].id, a.peers[0].endpoints.len()), (a.site.id, 0));
+        for (site, peer) in [(&a, &b), (&b, &a)] {
+            let listen = site.conduit.listen.unwrap().to_string();
+            assert_eq!(peer.peers[0].endpoints[0].to_string(), listen);
+            assert_eq!(peer.peers[0].id, site.site.id);
+        }
         assert_ne!(a.conduit.listen, b.conduit.listen);
         for config in [&a, &b] {
             let longest = config.conduit.max_reconnect_delay;

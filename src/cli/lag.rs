@@ -10,6 +10,9 @@ use crate::admin::view::{LagView, SiteLag};
 use crate::clock::rfc3339;
 
 /// Show how far each peer is behind, and how far this site is behind it
+///
+/// ENTRIES: those of this site that the peer has not applied. BYTES: those of the journal from the first entry on that
+/// the peer has not received, with everything that stands behind it. ? is not known.
 #[derive(Debug, clap::Args)]
 pub(super) struct LagArgs {
     /// Show this site alone

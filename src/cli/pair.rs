@@ -18,6 +18,8 @@ use super::lab::wait::stop_all;
 use super::ui::Ui;
 use crate::clock::{Clock, SystemClock};
 use crate::error::ReplError;
+use crate::tree::policy::Policy;
+use crate::tree::populated::first_file;
 
 /// How often the trees are looked at when they are small.
 const LOOK: Duration = Duration::from_secs(1);
@@ -31,8 +33,8 @@ const HASH_DIGITS: usize = 16;
 /// Keep two directories on this machine in step until Ctrl-C
 ///
 /// Certificates, configurations and state are made for you, below $XDG_STATE_HOME/cfs-repl or
-/// ~/.local/state/cfs-repl, and used again the next time. When both directories have files in the beginning, both get
-/// all of them; where two differ under one name, one keeps the name and the other is put beside it.
+/// ~/.local/state/cfs-repl, and used again the next time. In the beginning one of the directories must be without
+/// files: it gets those of the other. Two trees without a common history are not merged.
 #[derive(Debug, clap::Args)]
 pub(super) struct PairArgs {
     /// One directory
@@ -48,6 +50,7 @@ pub(super) fn run(ui: &mut Ui, args: &PairArgs) -> CliResult {
     let folder = folder(&state_home()?, &a, &b);
     let lab = Lab::new(&folder, a, b)?;
     let _lock = lock(&folder)?;
+    check_new(&lab)?;
     lab.prepare()?;
     let mut interrupt = Interrupt::new()?;
     let mut daemons = vec![Daemon::start(&lab.a)?, Daemon::start(&lab.b)?];
@@ -69,6 +72,32 @@ pub(super) fn run(ui: &mut Ui, args: &PairArgs) -> CliResult {
         return Ok(());
     }
     watched
+}
+
+/// The first time one side must be empty. The daemons would find out too, but only after they had started.
+fn check_new(lab: &Lab) -> CliResult {
+    let (a, b) = (&lab.a, &lab.b);
+    if a.is_known() || b.is_known() {
+        return Ok(());
+    }
+    let policy = Policy::default();
+    let (Some(in_a), Some(in_b)) = (first_file(&a.tree, &policy)?, first_file(&b.tree, &policy)?)
+    else {
+        return Ok(());
+    };
+    let (tree_a, tree_b) = (a.tree.display(), b.tree.display());
+    Err(Failure::new(
+        Exit::Config,
+        format!("cannot pair {tree_a} and {tree_b}: both have files, and no common history"),
+    )
+    .cause(format!("one has {}, the other {}", in_a.display(), in_b.display()))
+    .cause("trees without a common history are not merged: every file of both would come twice")
+    .hint(format!(
+        "keep the one, here the first, and empty the other: mv {tree_b} {tree_b}.before && mkdir {tree_b}; \
+         pair again, then copy back what is missing: \
+         rsync -a --ignore-existing {tree_b}.before/ {tree_b}/"
+    ))
+    .into())
 }
 
 /// Says whether the trees are in step whenever that changes; ends only with an error.
@@ -239,6 +268,27 @@ mod tests {
         };
         assert_eq!(place(&one, &two), place(&two, &one));
         assert_ne!(folder(home, &one, &two), folder(home, &one, &one));
+    }
+
+    #[test]
+    fn two_directories_with_files_are_paired_only_when_they_were_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for tree in ["one", "two/empty"] {
+            fs::create_dir_all(at(tree)).unwrap();
+        }
+        fs::write(at("one/f"), b"x").unwrap();
+        let lab = Lab::new(&at("lab"), at("one"), at("two")).unwrap();
+        check_new(&lab).unwrap();
+        fs::write(at("two/f"), b"x").unwrap();
+        let Err(CliError::Failed(failure)) = check_new(&lab) else {
+            panic!("two trees were taken");
+        };
+        assert_eq!(failure.exit, Exit::Config);
+        assert!(failure.causes[0].contains("two/f"), "{failure:?}");
+        assert!(failure.hint.unwrap().contains("mkdir"));
+        fs::create_dir_all(lab.b.state.join("journal")).unwrap();
+        check_new(&lab).unwrap();
     }
 
     #[test]

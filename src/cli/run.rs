@@ -1,24 +1,28 @@
-//! `run`: the daemon in the foreground.
+//! `run`: the daemon in the foreground, and what it does on signals.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::exit::{CliResult, Exit, Failure};
+use super::exit::{CliError, CliResult, Exit, Failure};
 use super::ui::Ui;
 use crate::config::{Config, DEFAULT_FILE, LogFormat};
 use crate::daemon;
+use crate::error::ReplError;
 use crate::failpoint;
 
 /// Run the daemon of a site in the foreground
 ///
 /// Keeps the tree in step with the peers until it gets SIGTERM or Ctrl-C, then finishes what is under way and
-/// exits with 0. Logs go to stderr.
+/// exits with 0. SIGHUP reads the certificates again. Logs go to stderr.
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
     /// Configuration file
     #[arg(long, env = "CFS_REPL_CONFIG", default_value = DEFAULT_FILE, value_name = "FILE")]
     config: PathBuf,
+    /// The tree was restored by copy: take its files for those that were there. Once, after a restore
+    #[arg(long)]
+    adopt_copy: bool,
 }
 
 /// Runs the daemon until it is asked to stop.
@@ -38,24 +42,110 @@ pub(super) fn run(_ui: &mut Ui, args: &RunArgs) -> CliResult {
             signal(SignalKind::terminate()).map_err(|e| failure("wait for signals", &e))?;
         let mut interrupt =
             signal(SignalKind::interrupt()).map_err(|e| failure("wait for signals", &e))?;
-        let daemon = daemon::Daemon::start(&config).await;
-        let daemon = daemon.map_err(|e| failure("start the daemon", &e))?;
+        // From here on, before the start: a signal that comes during it must not end the process.
+        let mut hangup =
+            signal(SignalKind::hangup()).map_err(|e| failure("wait for signals", &e))?;
+        let asked = daemon::StartOptions {
+            adopt_copy: args.adopt_copy,
+        };
+        let daemon = daemon::Daemon::start_with(&config, asked).await;
+        let daemon = daemon.map_err(|e| not_started(e, &args.config))?;
+        let certificates = daemon.certificates();
         let stop = async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+            loop {
+                // All are cancel-safe: a signal that was not taken is still there.
+                tokio::select! {
+                    _ = terminate.recv() => break,
+                    _ = interrupt.recv() => break,
+                    Some(()) = hangup.recv() => certificates.reload(),
+                }
             }
             tracing::info!("asked to stop, draining");
         };
         match daemon.run_until(stop).await {
             daemon::Exit::Stopped => Ok(()),
             daemon::Exit::Failed(error) => Err(failure("keep the daemon running", &error).into()),
+            daemon::Exit::Unrelated { site } => Err(unrelated(&config, &site).into()),
         }
     })
 }
 
+/// Two trees without a common history.
+fn unrelated(config: &Config, site: &str) -> Failure {
+    let (root, state) = (config.tree.root.display(), config.state.dir.display());
+    Failure::new(
+        Exit::Config,
+        format!("cannot join {site}: its tree and {root} both had files before the two sites met"),
+    )
+    .cause("trees without a common history are not merged: every file of both would come twice")
+    .cause("nothing was changed in either tree")
+    .hint(format!(
+        "at the site that is to take the other's tree, and here that is: mv {root} {root}.before && mkdir {root} && \
+         mv {state} {state}.before, start cfs-repl, then copy back what is missing; all of it: cfs-repl help join"
+    ))
+}
+
 fn failure(what: &str, error: &dyn std::error::Error) -> Failure {
     Failure::new(Exit::Failure, format!("cannot {what}")).cause(error.to_string())
+}
+
+/// What keeps a daemon from starting is for its operator to mend: what, why, and what to do.
+fn not_started(error: ReplError, config: &Path) -> CliError {
+    let file = config.display();
+    let told = |exit, hint: String| {
+        let failure = Failure::new(exit, "cannot start the daemon")
+            .cause(&error)
+            .hint(hint);
+        CliError::from(failure)
+    };
+    match &error {
+        ReplError::Serialization { what: "tls", .. }
+        | ReplError::Io {
+            action: "read key" | "read certificate file",
+            ..
+        } => told(
+            Exit::Config,
+            format!("correct the file or [tls] in {file}, then start it again"),
+        ),
+        ReplError::Io {
+            action: "use tree", ..
+        } => told(
+            Exit::Config,
+            format!(
+                "check tree.root in {file}, and that its disk is mounted; a tree that was restored by copy is \
+                 taken over by: cfs-repl run --adopt-copy; any other one needs a new state folder"
+            ),
+        ),
+        ReplError::Io {
+            action: "listen on",
+            ..
+        } => told(
+            Exit::Failure,
+            format!(
+                "another process has the address: stop it, or choose another conduit.listen in {file}"
+            ),
+        ),
+        held if held.is_held() => told(
+            Exit::Failure,
+            format!("stop that one, or give this site a state.dir of its own in {file}"),
+        ),
+        ReplError::Journal { .. }
+        | ReplError::WalCorrupted { .. }
+        | ReplError::SiteUnknown { .. }
+        | ReplError::ConflictDetected { .. }
+        | ReplError::NetworkError { .. }
+        | ReplError::Serialization { .. }
+        | ReplError::Io { .. }
+        | ReplError::VersionMismatch { .. }
+        | ReplError::Shutdown => match CliError::from(error) {
+            CliError::Failed(mut failure) => {
+                failure.causes.insert(0, failure.message);
+                failure.message = "cannot start the daemon".to_owned();
+                CliError::Failed(failure)
+            }
+            other @ (CliError::Told(_) | CliError::OutputClosed) => other,
+        },
+    }
 }
 
 fn start_logging(config: &Config) {

@@ -24,13 +24,16 @@ enum Command {
 struct ResumeArgs {
     /// Name of the site
     site: String,
+    /// What the site deleted is meant: needed when the brake holds it
+    #[arg(long)]
+    confirm: bool,
     #[command(flatten)]
     reach: Reach,
 }
 
 pub(super) fn run(ui: &mut Ui, global: &Global, args: &SitesArgs) -> CliResult {
     let Command::Resume(args) = &args.command;
-    let ask = |client: Client| async move { client.resume(&args.site).await };
+    let ask = |client: Client| async move { client.resume(&args.site, args.confirm).await };
     let resumed = reach::ask(global, &args.reach, ask)?;
     let site = &resumed.site;
     let told = if resumed.changed {

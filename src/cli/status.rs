@@ -14,6 +14,8 @@ use crate::clock::rfc3339;
 
 /// Show whether all is well, why not, and what to do
 ///
+/// ENTRIES and BYTES: what the peer lacks, as in cfs-repl lag.
+///
 /// With --exit-code: 0 all is well, 20 worth a look, 21 needs a human.
 #[derive(Debug, clap::Args)]
 pub(super) struct StatusArgs {
@@ -210,7 +212,10 @@ fn tree_line(status: &StatusView) -> String {
     );
     let numbers = [
         (tree.parked, "parked"),
+        (tree.fetching, "fetching content"),
+        (tree.overtaken, "waiting for a newer version"),
         (tree.busy, "busy"),
+        (tree.blocked, "blocked"),
         (tree.diverged, "diverged"),
     ];
     for (number, what) in numbers.into_iter().filter(|(number, _)| *number > 0) {
@@ -242,7 +247,7 @@ mod tests {
              \n\
              parked   a\\xff\\u{1b}]0;x\\u{7} of iad-2: name too long\n\
              journal  122 MiB of 20 GiB, 9,153,607 entries · 7 of 9 conflicts open · up 1.0s · v0.1.0\n\
-             tree     /srv/media · inotify · scanned 2026-11-22T17:54:49.102113Z · 1 parked · 2 busy · 3 diverged\n"
+             tree     /srv/media · inotify · scanned 2026-11-22T17:54:49.102113Z · 1 parked · 4 fetching content · 5 waiting for a newer version · 2 busy · 4 blocked · 3 diverged\n"
         );
     }
 

@@ -183,7 +183,16 @@ fn a_daemon_is_asked_and_its_answer_is_a_document() {
 fn commands_that_change_something_say_what_and_exit_by_the_answer() {
     let daemon = Daemon::start();
     for (words, exit, told) in [
-        (&["sites", "resume", "iad-2"][..], 0, "resumed iad-2\n"),
+        (
+            &["sites", "resume", "iad-2"][..],
+            8,
+            "hint:  cfs-repl sites resume iad-2 --confirm\n",
+        ),
+        (
+            &["sites", "resume", "iad-2", "--confirm"],
+            0,
+            "resumed iad-2\n",
+        ),
         (
             &["sites", "resume", "sin-1"],
             0,

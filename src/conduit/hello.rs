@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use super::message::{Close, CloseReason, Hello, PROTOCOL_MAX, PROTOCOL_MIN, SHARD_FUNCTION};
+use super::message::{
+    Close, CloseReason, Hello, PROTOCOL_MAX, PROTOCOL_MIN, Role, SHARD_FUNCTION, StreamState,
+};
 use crate::journal::batch::ChainHash;
-use crate::journal::dot::STREAM_COUNT;
+use crate::journal::dot::{Actor, STREAM_COUNT};
 use crate::topology::SiteId;
 
 /// Most inode tags of a hello: one is drawn per incarnation, restore or exhausted counter.
@@ -35,7 +37,14 @@ pub struct Opening {
     pub certificate_site: Option<String>,
     /// What was seen of the peer's journal.
     pub remembered: Remembered,
+    /// Journals that are fenced, and why, for people.
+    pub fenced: BTreeMap<Actor, String>,
+    /// This site has exchanged entries with some site before.
+    pub joined: bool,
 }
+
+/// Where it stands how a site joins, for the people who read a refusal.
+const HOW_TO_JOIN: &str = "how a site joins anew: cfs-repl help join";
 
 /// Checks the peer's hello and returns the protocol version to use.
 ///
@@ -45,8 +54,11 @@ pub fn check(opening: &Opening, theirs: &Hello) -> Result<u32, Close> {
     let version = check_version(theirs)?;
     check_identity(opening, theirs)?;
     check_shape(theirs)?;
+    check_fences(opening, theirs)?;
     check_rollback(&opening.remembered, theirs)?;
     check_cursors(&opening.hello, theirs)?;
+    check_trees(opening, theirs)?;
+    check_kept(&opening.hello, theirs)?;
     Ok(version)
 }
 
@@ -194,6 +206,83 @@ fn check_cursors(ours: &Hello, theirs: &Hello) -> Result<(), Close> {
     Ok(())
 }
 
+/// The refusal of a journal that was shut out, or by one. It stands for ever.
+#[must_use]
+pub fn fenced(actor: Actor, is_theirs: bool, why: &str) -> Close {
+    let whose = if is_theirs { "your" } else { "our" };
+    Close::new(
+        CloseReason::Fenced,
+        format!(
+            "{whose} journal {actor} was fenced, {why}: what that site had not sent is not taken, and what it \
+             lacks is not kept for it; {HOW_TO_JOIN}"
+        ),
+    )
+}
+
+fn check_fences(opening: &Opening, theirs: &Hello) -> Result<(), Close> {
+    for (actor, is_theirs) in [(theirs.actor, true), (opening.hello.actor, false)] {
+        if let Some(why) = opening.fenced.get(&actor) {
+            return Err(fenced(actor, is_theirs, why));
+        }
+    }
+    Ok(())
+}
+
+/// Two trees that had files before the sites met have no common history: merged, every file that both have would be
+/// two, and each would come back beside the other.
+fn check_trees(opening: &Opening, theirs: &Hello) -> Result<(), Close> {
+    let ours = &opening.hello;
+    let told = match (ours.founder, theirs.founder) {
+        (Some(ours), Some(theirs)) if ours != theirs => {
+            format!("your tree comes from journal {theirs}, ours from {ours}")
+        }
+        (None, Some(founder)) if opening.joined && !have_met(ours, theirs) => {
+            format!("your tree comes from journal {founder}, and ours has a history without it")
+        }
+        (Some(_), Some(_) | None) | (None, Some(_) | None) => return Ok(()),
+    };
+    Err(Close::new(
+        CloseReason::Populated,
+        format!(
+            "{told}: both had files before they met, and such trees are not merged; at the site that is to take \
+             the other's tree, move its files and its state folder away and start it empty; {HOW_TO_JOIN}"
+        ),
+    ))
+}
+
+/// Whether either has received anything of the other's journal.
+fn have_met(ours: &Hello, theirs: &Hello) -> bool {
+    let any = |of: &Hello, by: &Hello| by.cursors_of(of.actor.incarnation).next().is_some();
+    any(ours, theirs) || any(theirs, ours)
+}
+
+/// Without what one lacks and the other no longer keeps, nothing that follows can be sent.
+fn check_kept(ours: &Hello, theirs: &Hello) -> Result<(), Close> {
+    for (sender, receiver, who) in [(ours, theirs, "you lack"), (theirs, ours, "we lack")] {
+        if receiver.role == Role::Primary {
+            continue;
+        }
+        let has = |stream: u32| {
+            let mut cursors = receiver.cursors_of(sender.actor.incarnation);
+            let cursor = cursors.find(|cursor| cursor.stream == stream);
+            cursor.map_or(0, |cursor| cursor.received)
+        };
+        let gone = |state: &&StreamState| has(state.stream).saturating_add(1) < state.tail;
+        if let Some(state) = sender.streams.iter().find(gone) {
+            let (stream, tail, actor) = (state.stream, state.tail, sender.actor);
+            return Err(Close::new(
+                CloseReason::NotKept,
+                format!(
+                    "{who} stream {stream} of journal {actor} from {} on, and it is kept from {tail} on only; \
+                     {HOW_TO_JOIN}",
+                    has(stream) + 1
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
 fn rolled_back(found: String) -> Close {
     let what = "the journal was rolled back, restored or copied; \
                 run `cfs-repl site reincarnate` on the site that owns it";
@@ -225,7 +314,7 @@ pub(super) mod tests {
             remote_site_id: remote,
             remote_name: format!("s{remote}"),
             certificate_site: Some(format!("s{remote}")),
-            remembered: Remembered::default(),
+            ..Opening::default()
         }
     }
 
@@ -363,6 +452,98 @@ pub(super) mod tests {
             ..cursor(11, 1)
         };
         check(&opening, &of_an_older_journal).unwrap();
+    }
+
+    #[test]
+    fn a_fenced_journal_is_refused_in_both_directions_and_a_new_one_of_its_site_is_not() {
+        let why = "by site 1 on 2026-11-25";
+        for (actor, whose) in [(hello(2).actor, "your"), (hello(1).actor, "our")] {
+            let mut opening = opening(1, 2);
+            opening.fenced = [(actor, why.to_owned())].into_iter().collect();
+            let close = check(&opening, &hello(2)).unwrap_err();
+            assert_eq!(close.reason, CloseReason::Fenced);
+            for words in [whose, why, "cfs-repl help join"] {
+                assert!(close.detail.contains(words), "{close}");
+            }
+        }
+        let mut opening = opening(1, 2);
+        opening.fenced = [(hello(2).actor, why.to_owned())].into_iter().collect();
+        let mut anew = hello(2);
+        anew.actor.incarnation += 1;
+        check(&opening, &anew).unwrap();
+    }
+
+    #[test]
+    fn two_trees_that_were_there_before_the_sites_met_are_refused() {
+        let (one, two) = (Actor::new(1, 101), Actor::new(2, 102));
+        let ours = |founder, joined| {
+            let mut opening = opening(1, 2);
+            (opening.hello.founder, opening.joined) = (founder, joined);
+            opening
+        };
+        let theirs = |founder| Hello {
+            founder,
+            ..hello(2)
+        };
+        for fine in [
+            (ours(None, false), theirs(None)),
+            (ours(None, true), theirs(None)),
+            (ours(Some(one), false), theirs(None)),
+            (ours(Some(one), true), theirs(Some(one))),
+            (ours(None, false), theirs(Some(two))),
+        ] {
+            check(&fine.0, &fine.1).unwrap();
+        }
+        for (opening, words) in [
+            (ours(Some(one), false), "ours from"),
+            (ours(Some(one), true), "ours from"),
+            (ours(None, true), "history without it"),
+        ] {
+            let close = check(&opening, &theirs(Some(two))).unwrap_err();
+            assert_eq!(close.reason, CloseReason::Populated);
+            assert!(close.detail.contains(words), "{close}");
+            assert!(close.detail.contains("cfs-repl help join"), "{close}");
+        }
+        let mut met = theirs(Some(two));
+        met.peer_incarnation = 101;
+        met.cursors = vec![StreamCursor::default()];
+        check(&ours(None, true), &met).unwrap();
+    }
+
+    #[test]
+    fn who_lacks_what_is_no_longer_kept_is_told_so_by_either_side() {
+        let trimmed = |hello: Hello| Hello {
+            streams: vec![StreamState {
+                tail: 8,
+                ..state(3, 9, 1)
+            }],
+            ..hello
+        };
+        let knowing = |hello: Hello, incarnation, received| Hello {
+            peer_incarnation: incarnation,
+            cursors: vec![StreamCursor {
+                stream: 3,
+                received,
+                ..StreamCursor::default()
+            }],
+            ..hello
+        };
+        let mut opening = opening(1, 2);
+        opening.hello = trimmed(hello(1));
+        check(&opening, &knowing(hello(2), 101, 7)).unwrap();
+        let mut primary = hello(2);
+        primary.role = Role::Primary;
+        check(&opening, &primary).unwrap();
+        for lacking in [hello(2), knowing(hello(2), 101, 6), knowing(hello(2), 5, 9)] {
+            let close = check(&opening, &lacking).unwrap_err();
+            assert_eq!(close.reason, CloseReason::NotKept);
+            assert!(close.detail.starts_with("you lack stream 3"), "{close}");
+        }
+        opening.hello = knowing(hello(1), 102, 6);
+        let close = check(&opening, &trimmed(hello(2))).unwrap_err();
+        assert!(close.detail.starts_with("we lack stream 3"), "{close}");
+        opening.hello = knowing(hello(1), 102, 7);
+        check(&opening, &trimmed(hello(2))).unwrap();
     }
 
     #[test]

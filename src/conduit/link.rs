@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use super::backoff::Attempt;
 use super::hello::Opening;
 use super::message::{Beat, Close, Frame, Hello, Hold, Nak, Receipts};
-use super::session::{Ended, check_frame};
+use super::session::{Ended, RefusedBatch, check_frame};
 use super::stats::{ConduitStats, Counters};
 use crate::error::{ReplError, Result};
 use crate::journal::dot::Actor;
@@ -68,6 +68,8 @@ pub enum LinkEvent {
     },
     /// A batch was refused for another reason than a gap.
     Nak(Nak),
+    /// A batch of the peer did not decode; it was answered with a nak.
+    Refused(RefusedBatch),
     /// The peer takes nothing until then; see [`super::session::Event::Hold`].
     Hold {
         /// When and why.

@@ -69,6 +69,8 @@ pub struct Hello {
     pub connection_id: u64,
     /// The journal of the receiver that `cursors` belong to. Zero: none was ever seen.
     pub peer_incarnation: u64,
+    /// The journal of the site that brought the tree. None: no tree was brought, or it is not known.
+    pub founder: Option<Actor>,
 }
 
 impl Hello {
@@ -292,6 +294,10 @@ pub enum CloseReason {
     Duplicate,
     /// A rule of the protocol was broken.
     Protocol,
+    /// Both sites had files before they met.
+    Populated,
+    /// What one of the two lacks is no longer kept by the other.
+    NotKept,
 }
 
 impl CloseReason {
@@ -308,6 +314,8 @@ impl CloseReason {
             Self::Fenced => "fenced",
             Self::Duplicate => "duplicate",
             Self::Protocol => "protocol",
+            Self::Populated => "populated",
+            Self::NotKept => "not_kept",
         }
     }
 
@@ -322,7 +330,9 @@ impl CloseReason {
             | Self::Identity
             | Self::RolledBack
             | Self::Fenced
-            | Self::Protocol => true,
+            | Self::Protocol
+            | Self::Populated
+            | Self::NotKept => true,
         }
     }
 }

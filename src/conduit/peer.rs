@@ -611,6 +611,7 @@ impl Peer {
             Event::Receipts(receipts) => LinkEvent::Receipts(receipts),
             Event::Rewind { stream, from } => LinkEvent::Rewind { stream, from },
             Event::Nak(nak) => LinkEvent::Nak(nak),
+            Event::Refused(batch) => LinkEvent::Refused(batch),
             Event::Hold { hold, from } => LinkEvent::Hold { hold, from },
             Event::Heartbeat(beat) => LinkEvent::Heartbeat(beat),
             Event::Closed(reason) => LinkEvent::Disconnected {

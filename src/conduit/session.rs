@@ -75,6 +75,8 @@ pub enum Event {
     /// A batch was refused for another reason than a gap; nothing of its stream was kept from there on. Sending goes on
     /// behind `received`, when the owner thinks it right.
     Nak(Nak),
+    /// A batch of the peer did not decode; it was answered with a nak.
+    Refused(RefusedBatch),
     /// The peer takes nothing until then. All that is unreceipted must be sent again, from the cursors given.
     Hold {
         /// When and why.
@@ -240,8 +242,9 @@ impl Session {
                 reason: NakReason::Invalid,
                 received,
                 batch_seq: refused.batch_seq,
-                detail: refused.detail,
+                detail: refused.detail.clone(),
             }));
+            self.events.push_back(Event::Refused(refused));
         }
     }
 

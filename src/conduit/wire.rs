@@ -184,6 +184,7 @@ fn hello_to_proto(hello: &Hello) -> v1::Hello {
         .into(),
         connection_id: hello.connection_id,
         peer_incarnation: hello.peer_incarnation,
+        founder: hello.founder.map(actor_to_proto),
     }
 }
 
@@ -236,6 +237,10 @@ fn hello_from_proto(hello: v1::Hello) -> Result<Hello> {
         role,
         connection_id: hello.connection_id,
         peer_incarnation: hello.peer_incarnation,
+        founder: hello
+            .founder
+            .map(|founder| actor_from_proto(Some(founder)))
+            .transpose()?,
         site_name: cut(hello.site_name),
         cluster: cut(hello.cluster),
         tags: hello.tags,
@@ -332,6 +337,8 @@ const fn close_reason_to_proto(reason: CloseReason) -> v1::CloseReason {
         CloseReason::Fenced => v1::CloseReason::Fenced,
         CloseReason::Duplicate => v1::CloseReason::Duplicate,
         CloseReason::Protocol => v1::CloseReason::Protocol,
+        CloseReason::Populated => v1::CloseReason::Populated,
+        CloseReason::NotKept => v1::CloseReason::NotKept,
     }
 }
 
@@ -345,6 +352,8 @@ const fn close_reason_from_proto(reason: v1::CloseReason) -> CloseReason {
         v1::CloseReason::RolledBack => CloseReason::RolledBack,
         v1::CloseReason::Fenced => CloseReason::Fenced,
         v1::CloseReason::Duplicate => CloseReason::Duplicate,
+        v1::CloseReason::Populated => CloseReason::Populated,
+        v1::CloseReason::NotKept => CloseReason::NotKept,
         v1::CloseReason::Unspecified | v1::CloseReason::Protocol => CloseReason::Protocol,
     }
 }
@@ -443,6 +452,7 @@ mod tests {
                 role: Role::Replica,
                 connection_id: 11,
                 peer_incarnation: 12,
+                founder: Some(Actor::new(3, 13)),
                 ..Hello::default()
             })),
             Message::Receipts(Receipts {
@@ -477,6 +487,8 @@ mod tests {
                 detail: "d".to_owned(),
             }),
             Message::Close(Close::new(CloseReason::Fenced, "d")),
+            Message::Close(Close::new(CloseReason::Populated, "d")),
+            Message::Close(Close::new(CloseReason::NotKept, "d")),
         ]
     }
 

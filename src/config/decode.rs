@@ -17,7 +17,7 @@ use super::units::{
 };
 use super::{
     ConduitSettings, Config, ConflictsConfig, LogConfig, LogFormat, LogLevel, PeerConfig, Role,
-    SITE_ID_MAX, SiteConfig, StateConfig, TlsPaths, TreeConfig,
+    SITE_ID_MAX, SiteConfig, StateConfig, TlsPaths, TrashConfig, TreeConfig,
 };
 
 const LEVELS: [(&str, LogLevel); 5] = [
@@ -34,6 +34,7 @@ pub(super) const STATE_DIR: &str = "/var/lib/cfs-repl";
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
+const TIB: u64 = 1 << 40;
 
 /// Reads the whole file. Relative paths are joined to `base`.
 pub(super) fn decode(text: &str, base: &Path, findings: &mut Findings) -> Config {
@@ -52,6 +53,7 @@ pub(super) fn decode(text: &str, base: &Path, findings: &mut Findings) -> Config
         tls: file.section("tls", |section| tls(section, base)),
         peers: file.sections("peer", peer),
         conflicts: file.section("conflicts", conflicts),
+        trash: file.section("trash", trash),
         log: file.section("log", log),
     };
     file.refuse_unknown();
@@ -117,6 +119,12 @@ fn state(section: &mut Section<'_>, base: &Path) -> StateConfig {
         journal_budget_bytes: section
             .read("journal_budget", size_within(256 * MIB, u64::MAX))
             .unwrap_or(20 * GIB),
+        journal_keep_bytes: section
+            .read("journal_keep", size_within(0, u64::MAX))
+            .unwrap_or(GIB),
+        max_absence: section
+            .read("max_absence", at_least(Duration::from_secs(3_600)))
+            .unwrap_or(Duration::from_secs(30 * 86_400)),
     }
 }
 
@@ -177,7 +185,27 @@ fn conflicts(section: &mut Section<'_>) -> ConflictsConfig {
         retention: section
             .read("retention", at_least(Duration::from_secs(3_600)))
             .unwrap_or(Duration::from_secs(30 * 86_400)),
+        everywhere_bytes: section
+            .read("everywhere", size_within(0, TIB))
+            .unwrap_or(64 * MIB),
     }
+}
+
+fn trash(section: &mut Section<'_>) -> TrashConfig {
+    TrashConfig {
+        keep_deleted: section.read("keep_deleted", switch).unwrap_or_default(),
+    }
+}
+
+/// A switch.
+fn switch(value: &DeValue<'_>) -> Result<bool, Refusal> {
+    value.as_bool().ok_or_else(|| {
+        let got = value.type_str();
+        Refusal::new(
+            format!("true or false is needed, not a {got}"),
+            "write it without quotes",
+        )
+    })
 }
 
 fn log(section: &mut Section<'_>) -> LogConfig {

@@ -119,8 +119,14 @@ fn state(values: &Example<'_>) -> String {
         "[state]\n\
          # Folder of the journal and the state: outside the tree, mode 0700. Default: \"/var/lib/cfs-repl\".\n\
          dir = {dir}\n\
-         # Room for the journal. A site that stays away longer than this lasts is fenced, loudly. Minimum: 256MiB.\n\
-         #journal_budget = \"20GiB\"\n"
+         # Room for the journal. A site for which more than this would have to be kept is fenced, loudly.\n\
+         # Minimum: 256MiB.\n\
+         #journal_budget = \"20GiB\"\n\
+         # The journal is kept from its beginning up to this size, although every peer has it: as long as it is\n\
+         # whole, a further site can join with an empty tree. Above, what nobody needs goes. Minimum: 0B.\n\
+         #journal_keep = \"1GiB\"\n\
+         # A site that was not heard for so long, while this one ran, is fenced, loudly. Minimum: 1h.\n\
+         #max_absence = \"30d\"\n"
     )
 }
 
@@ -184,6 +190,12 @@ const CONFLICTS_AND_LOG: &str = "[conflicts]\n\
     #keep = \"10%\"\n\
     # How long a loser stays restorable. Minimum: 1h.\n\
     #retention = \"30d\"\n\
+    # Losers up to this size are kept at every site, larger ones where they were written or lost. 0B: none elsewhere.\n\
+    #everywhere = \"64MiB\"\n\
+    \n\
+    [trash]\n\
+    # Keep files that others removed or replaced without a conflict as long as losers; else they go after a minute.\n\
+    #keep_deleted = false\n\
     \n\
     [log]\n\
     # error, warn, info, debug or trace. Names of files appear from debug on.\n\

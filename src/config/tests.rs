@@ -66,6 +66,8 @@ fn a_minimal_file_has_the_documented_defaults() {
     let config = parse(MINIMAL).unwrap();
     assert_eq!(config.state.dir, Path::new("/var/lib/cfs-repl"));
     assert_eq!(config.state.journal_budget_bytes, 20 << 30);
+    assert_eq!(config.state.journal_keep_bytes, 1 << 30);
+    assert_eq!(config.state.max_absence, Duration::from_secs(30 * 86_400));
     assert_eq!(config.tree.settle, Duration::from_secs(1));
     assert_eq!(
         (config.tree.brake_percent, config.tree.brake_files),
@@ -154,6 +156,7 @@ fn the_example_explains_every_key_there_is() {
         "conduit",
         "tls",
         "conflicts",
+        "trash",
         "log",
     ] {
         let wrong = format!("[{section}]\nqqqq = 1\n");

@@ -4,20 +4,28 @@
 //! batches, the engine commits, the lock goes last.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::rand::{GetRandomFlags, getrandom};
 use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
 
-use super::content::{Fetcher, Links, TreeContent};
+use super::causes::Causes;
+use super::certificates::Certificates;
+use super::content::Fetcher;
+use super::content::ask::Links;
+use super::content::serve::TreeContent;
+use super::keeper::{KeepSettings, Keeper};
 use super::lock::StateLock;
 use super::peer::{self, Identity, LocalSite, PeerView};
-use super::status::{Reporter, TreeFacts, note};
+use super::restore::Restorer;
+use super::status::{Reporter, TreeFacts};
 use super::tasks::Tasks;
+use super::worker::TreeWorker;
 use crate::clock::{SharedClock, SystemClock};
 use crate::conduit::client::GrpcDialer;
 use crate::conduit::content::ContentServer;
@@ -26,16 +34,21 @@ use crate::conduit::message::Role as WireRole;
 use crate::conduit::peer::{Dialer, PeerConfig};
 use crate::conduit::server::{Admission, Admissions, serve};
 use crate::conduit::session::SessionLimits;
-use crate::conduit::tls::{Tls, TlsFiles};
+use crate::conduit::tls::Tls;
 use crate::config::{Config, Role};
 use crate::disk::RealDisk;
 use crate::error::{ReplError, Result};
 use crate::journal::LogOptions;
-use crate::sync::engine::{Engine, EngineConfig, Handle, start};
+use crate::sync::brake::BrakeRules;
+use crate::sync::engine::{Engine, EngineConfig, Handle, Retention, start};
 use crate::topology::SiteId;
+use crate::tree::agenda::Pace;
+use crate::tree::look::{Looks, looks};
 use crate::tree::policy::Policy;
-use crate::tree::trash::TrashLimits;
-use crate::tree::{Connector, ConnectorEvent, ConnectorOptions, pin};
+use crate::tree::populated::first_file;
+use crate::tree::root::Root;
+use crate::tree::wake::Waker;
+use crate::tree::{Connector, ConnectorOptions, pin};
 
 /// How long tasks may take to end: a shutdown drains at most that long.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -53,6 +66,13 @@ pub(super) struct PeerHandle {
     pub(super) view: Arc<Mutex<PeerView>>,
 }
 
+/// What an operator asks for at one start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StartOptions {
+    /// The tree was restored by copy: take it for the one that was there.
+    pub adopt_copy: bool,
+}
+
 /// Why the daemon ends.
 #[derive(Debug)]
 pub enum Exit {
@@ -60,6 +80,11 @@ pub enum Exit {
     Stopped,
     /// A part that it cannot do without failed.
     Failed(ReplError),
+    /// Its tree and that of its peers have no common history, and it has no part in anything else.
+    Unrelated {
+        /// Name of the peer that was met.
+        site: String,
+    },
 }
 
 /// A running site.
@@ -70,6 +95,8 @@ pub struct Daemon {
     engine_thread: JoinHandle<()>,
     tree: TreeThread,
     peers: Arc<BTreeMap<SiteId, PeerHandle>>,
+    unrelated: mpsc::Receiver<String>,
+    certificates: Certificates,
     lock: StateLock,
 }
 
@@ -77,8 +104,17 @@ pub struct Daemon {
 #[derive(Debug)]
 struct TreeThread {
     stop: Arc<AtomicBool>,
+    waker: Waker,
     thread: JoinHandle<()>,
-    ended: tokio::sync::mpsc::Receiver<ReplError>,
+    ended: mpsc::Receiver<ReplError>,
+}
+
+/// What the connector is given beside its configuration.
+struct Inlets {
+    fetcher: Fetcher,
+    looks: Looks,
+    waker: Waker,
+    asked: StartOptions,
 }
 
 impl Daemon {
@@ -87,66 +123,86 @@ impl Daemon {
     /// # Errors
     /// The first part that does not come up, with what it needs.
     pub async fn start(config: &Config) -> Result<Self> {
+        Self::start_with(config, StartOptions::default()).await
+    }
+
+    /// Brings a site up in a way that an operator asked for this once.
+    ///
+    /// # Errors
+    /// As [`Daemon::start`].
+    pub async fn start_with(config: &Config, asked: StartOptions) -> Result<Self> {
         let clock: SharedClock = Arc::new(SystemClock);
         let disk = RealDisk::shared();
         disk.create_dir(&config.state.dir)?;
         let lock = StateLock::take(&config.state.dir)?;
-        let tls = load_tls(config, &clock)?;
+        let causes = Causes::default();
+        let certificates = Certificates::load(config, &clock, causes.clone())?;
         let listener = listen(config).await?;
         let tasks = Tasks::new();
-        let engine_config = engine_config(config, disk, &clock)?;
-        let (engine, engine_thread) = start(Engine::open(engine_config)?)?;
-        let (fetcher, queue) = Fetcher::new(config.state.dir.join("content"), Arc::clone(&clock))?;
+        let engine = Engine::open(engine_config(config, disk, &clock)?)?;
+        let engine = found(config, engine.with_brake(brake_rules(config)))?;
+        let (engine, engine_thread) = start(engine)?;
+        let waker = Waker::new()?;
+        let content = config.state.dir.join("content");
+        let (fetcher, queue) = Fetcher::new(content, Arc::clone(&clock), waker.clone())?;
         let tree_state = tree_state(config)?;
         let facts = Arc::new(Mutex::new(TreeFacts::default()));
-        let tree = start_tree(
-            config,
-            &tree_state,
-            &engine,
-            fetcher.clone(),
-            &clock,
-            &facts,
-        )?;
+        let (looker, looks) = looks(waker.clone());
+        let inlets = Inlets {
+            fetcher: fetcher.clone(),
+            looks,
+            waker: waker.clone(),
+            asked,
+        };
+        let shown = (&facts, &causes);
+        let tree = start_tree(config, &tree_state, &engine, inlets, &clock, shown)?;
         // The connector has pinned the tree by then; this is another look at the same one.
-        let root = pin::open(&config.tree.root, &tree_state)?;
-        let server = Arc::new(TreeContent::new(root, engine.clone()));
+        let root = Arc::new(pin::open(&config.tree.root, &tree_state)?);
+        let server = Arc::new(TreeContent::new(Arc::clone(&root), engine.clone(), looker));
+        let (unrelated, told_unrelated) = mpsc::channel(1);
         let parts = Parts {
+            unrelated,
             config,
             clock: &clock,
             tasks: &tasks,
             engine: &engine,
-            tls: tls.as_ref(),
+            tls: certificates.tls(),
+            causes: &causes,
         };
         let (peers, links, admissions) = parts.start_peers(&server)?;
         if let Some(listener) = listener {
-            serve(&tasks, listener, tls, admissions);
+            serve(&tasks, listener, certificates.tls().cloned(), admissions);
         }
-        let reporter = Reporter {
-            site: (config.site.id, config.site.name.clone()),
-            engine: engine.clone(),
-            peers: Arc::clone(&peers),
-            tree: facts,
-            root: config.tree.root.clone(),
-            tree_state,
-            budget_bytes: config.state.journal_budget_bytes,
-            started: clock.monotonic(),
-            clock,
-        };
-        crate::admin::service::serve(
-            &tasks,
-            config.state.dir.join("admin.sock"),
-            Arc::new(reporter),
+        parts.answer_operators(
+            &peers,
+            facts,
+            &fetcher,
+            restorer(config, &root, &engine, &links, &clock),
         )?;
-        tasks.spawn("content", fetcher.run(tasks.clone(), links, queue));
+        let keeper = Keeper::new(root, engine.clone(), keep_settings(config));
+        let keeping = super::keeper::run(tasks.clone(), keeper, Arc::clone(&links), clock);
+        tasks.spawn("trash", keeping);
+        let fetching = fetcher.run(tasks.clone(), engine.clone(), links, queue);
+        tasks.spawn("content", fetching);
         tasks.spawn("tick", tick(tasks.clone(), engine.clone()));
+        let waking = wake_tree(tasks.clone(), engine.changes(), waker);
+        tasks.spawn("wake tree", waking);
         Ok(Self {
             tasks,
             engine,
             engine_thread,
             tree,
             peers,
+            unrelated: told_unrelated,
+            certificates,
             lock,
         })
+    }
+
+    /// The certificates, to have them read again.
+    #[must_use]
+    pub fn certificates(&self) -> Certificates {
+        self.certificates.clone()
     }
 
     /// The engine.
@@ -166,6 +222,7 @@ impl Daemon {
                 Some(error) => Exit::Failed(error),
                 None => Exit::Stopped,
             },
+            Some(site) = self.unrelated.recv() => Exit::Unrelated { site },
         };
         self.shut_down().await;
         exit
@@ -178,12 +235,15 @@ impl Daemon {
             engine_thread,
             tree,
             peers,
+            unrelated: _,
+            certificates: _,
             lock,
         } = self;
         for peer in peers.values() {
             peer.link.stop();
         }
         tree.stop.store(true, Ordering::SeqCst);
+        tree.waker.wake();
         join("tree", tree.thread).await;
         let left = tasks.shutdown(DRAIN).await;
         if !left.is_empty() {
@@ -200,14 +260,42 @@ type Peers = (Arc<BTreeMap<SiteId, PeerHandle>>, Links, Admissions);
 
 /// What every peer is tied to.
 struct Parts<'a> {
+    unrelated: mpsc::Sender<String>,
     config: &'a Config,
     clock: &'a SharedClock,
     tasks: &'a Tasks,
     engine: &'a Handle,
     tls: Option<&'a Arc<Tls>>,
+    causes: &'a Causes,
 }
 
 impl Parts<'_> {
+    /// Listens on the admin socket.
+    fn answer_operators(
+        &self,
+        peers: &Arc<BTreeMap<SiteId, PeerHandle>>,
+        tree: Arc<Mutex<TreeFacts>>,
+        fetcher: &Fetcher,
+        restorer: Restorer,
+    ) -> Result<()> {
+        let config = self.config;
+        let reporter = Reporter {
+            site: (config.site.id, config.site.name.clone()),
+            engine: self.engine.clone(),
+            peers: Arc::clone(peers),
+            tree,
+            causes: self.causes.clone(),
+            root: config.tree.root.clone(),
+            restorer,
+            fetcher: fetcher.clone(),
+            budget_bytes: config.state.journal_budget_bytes,
+            started: self.clock.monotonic(),
+            clock: Arc::clone(self.clock),
+        };
+        let socket = config.state.dir.join("admin.sock");
+        crate::admin::service::serve(self.tasks, socket, Arc::new(reporter))
+    }
+
     /// Starts the loops of all peers.
     fn start_peers(&self, server: &Arc<TreeContent>) -> Result<Peers> {
         let admissions = Admissions::new();
@@ -224,7 +312,7 @@ impl Parts<'_> {
                 tasks: self.tasks.clone(),
                 content: Some(transports.clone()),
             };
-            let local = local_site(self.config, other.id, &other.name, self.engine, self.clock);
+            let local = self.local_site(other.id, &other.name);
             let peer = peer_config(self.config, other, &local, dialer)?;
             let (link, accepted) = crate::conduit::peer::spawn(self.tasks, peer);
             let admission = Admission {
@@ -245,6 +333,40 @@ impl Parts<'_> {
         }
         Ok((Arc::new(peers), Arc::new(links), admissions))
     }
+
+    fn local_site(&self, id: SiteId, name: &str) -> Arc<LocalSite> {
+        let site = &self.config.site;
+        let role = match site.role {
+            Role::Bidirectional => WireRole::Bidirectional,
+            Role::Primary => WireRole::Primary,
+            Role::Replica => WireRole::Replica,
+        };
+        Arc::new(LocalSite {
+            identity: Identity {
+                name: site.name.clone(),
+                cluster: site.cluster.clone(),
+                role,
+            },
+            remote: (id, name.to_owned()),
+            engine: self.engine.clone(),
+            clock: Arc::clone(self.clock),
+            seen: Arc::default(),
+            causes: self.causes.clone(),
+            unrelated: self.unrelated.clone(),
+        })
+    }
+}
+
+/// A site that has files before anything is journaled brings the tree of its cluster, and says so in its journal.
+fn found(config: &Config, mut engine: Engine) -> Result<Engine> {
+    let is_new = engine.heads()?.is_empty() && !engine.joined()?;
+    if is_new && config.site.role != Role::Replica {
+        let policy = Policy::excluding(&config.tree.exclude)?;
+        if first_file(&config.tree.root, &policy)?.is_some() {
+            engine.found(&config.site.name)?;
+        }
+    }
+    Ok(engine)
 }
 
 async fn join(name: &'static str, thread: JoinHandle<()>) {
@@ -253,19 +375,6 @@ async fn join(name: &'static str, thread: JoinHandle<()>) {
     if !matches!(ended, Ok(Ok(true))) {
         tracing::warn!(thread = name, "thread did not end well");
     }
-}
-
-fn load_tls(config: &Config, clock: &SharedClock) -> Result<Option<Arc<Tls>>> {
-    let Some(paths) = &config.tls else {
-        return Ok(None);
-    };
-    let files = TlsFiles {
-        cert: paths.cert.clone(),
-        key: paths.key.clone(),
-        ca: paths.ca.clone(),
-    };
-    let (site, cluster) = (&config.site.name, &config.site.cluster);
-    Tls::new(&files.read()?, &files, site, cluster, clock.now_us()).map(Some)
 }
 
 async fn listen(config: &Config) -> Result<Option<TcpListener>> {
@@ -295,7 +404,25 @@ fn engine_config(
         incarnation: u64::from_le_bytes(random),
         applies: config.site.role != Role::Primary,
         sends: config.site.role != Role::Replica,
+        retention: Retention {
+            members: config
+                .peers
+                .iter()
+                .map(|peer| (peer.id, peer.name.clone()))
+                .collect(),
+            budget_bytes: config.state.journal_budget_bytes,
+            keep_bytes: config.state.journal_keep_bytes,
+            max_absence: config.state.max_absence,
+        },
     })
+}
+
+fn brake_rules(config: &Config) -> BrakeRules {
+    BrakeRules {
+        percent: config.tree.brake_percent,
+        files_min: config.tree.brake_files,
+        window_us: u64::try_from(config.tree.brake_window.as_micros()).unwrap_or(u64::MAX),
+    }
 }
 
 fn tree_state(config: &Config) -> Result<PathBuf> {
@@ -307,40 +434,46 @@ fn tree_state(config: &Config) -> Result<PathBuf> {
 /// Opens the connector and gives it its thread.
 fn start_tree(
     config: &Config,
-    state: &std::path::Path,
+    state: &Path,
     engine: &Handle,
-    fetcher: Fetcher,
+    inlets: Inlets,
     clock: &SharedClock,
-    facts: &Arc<Mutex<TreeFacts>>,
+    (facts, causes): (&Arc<Mutex<TreeFacts>>, &Causes),
 ) -> Result<TreeThread> {
     let mut options = ConnectorOptions::new(&config.tree.root, state);
     options.policy = Policy::excluding(&config.tree.exclude)?;
     options.receive_only = config.site.role == Role::Replica;
+    options.adopt_copy = inlets.asked.adopt_copy;
     options.rescan_every = config.tree.scan_interval;
     options.blind_rescan_every = options.blind_rescan_every.min(config.tree.scan_interval);
     options.watches = std::env::var_os(INOTIFY).is_none_or(|value| value != "off");
-    let mut connector = Connector::new(
-        options,
-        Box::new(engine.clone()),
-        Box::new(fetcher),
-        Arc::clone(clock),
-    )?;
-    tracing::info!(recovery = ?connector.recovery(), "opened tree");
+    options.pace = Pace {
+        settle: config.tree.settle,
+        settle_max: config.tree.settle_max,
+    };
+    let (engine, time) = (engine.clone(), Arc::clone(clock));
+    let (fetcher, looks, waker) = (inlets.fetcher, inlets.looks, inlets.waker.clone());
+    let open = move || {
+        let (engine, source) = (Box::new(engine.clone()), Box::new(fetcher.clone()));
+        let mut connector = Connector::new(options.clone(), engine, source, Arc::clone(&time))?;
+        connector.take_looks(looks.clone());
+        connector.set_waker(waker.clone());
+        tracing::info!(recovery = ?connector.recovery(), "opened tree");
+        Ok(connector)
+    };
+    let connector = open()?;
     let stop = Arc::new(AtomicBool::new(false));
-    let stopped = Arc::clone(&stop);
-    let (failed, ended) = tokio::sync::mpsc::channel(1);
-    let (facts, clock) = (Arc::clone(facts), Arc::clone(clock));
+    let (failed, ended) = mpsc::channel(1);
+    let worker = TreeWorker {
+        stop: Arc::clone(&stop),
+        clock: Arc::clone(clock),
+        facts: Arc::clone(facts),
+        causes: causes.clone(),
+    };
     let run = move || {
-        let mut tell = |event: ConnectorEvent| {
-            note(&facts, &event, clock.now_us());
-            report(&event);
-        };
-        if let Err(error) = connector.run(&stopped, &mut tell) {
+        if let Err(error) = worker.run(connector, &open) {
             tracing::error!(%error, "tree connector stopped");
             drop(failed.blocking_send(error));
-        }
-        if let Err(error) = connector.purge_trash(&TrashLimits::default()) {
-            tracing::warn!(%error, "trash was not purged");
         }
     };
     let thread = std::thread::Builder::new()
@@ -349,44 +482,37 @@ fn start_tree(
         .map_err(|e| ReplError::io("start thread", "tree", e))?;
     Ok(TreeThread {
         stop,
+        waker: inlets.waker,
         thread,
         ended,
     })
 }
 
-fn report(event: &ConnectorEvent) {
-    match event {
-        ConnectorEvent::Blind(reason) => {
-            tracing::warn!(reason, "events of the tree were lost, scanning instead");
-        }
-        ConnectorEvent::Scanned(report) => tracing::debug!(?report, "scanned"),
-        ConnectorEvent::Applied(report) => tracing::debug!(?report, "applied"),
+fn restorer(
+    config: &Config,
+    root: &Arc<Root>,
+    engine: &Handle,
+    links: &Links,
+    clock: &SharedClock,
+) -> Restorer {
+    let peers = config.peers.iter();
+    Restorer {
+        root: Arc::clone(root),
+        engine: engine.clone(),
+        links: Arc::clone(links),
+        clock: Arc::clone(clock),
+        names: peers.map(|peer| (peer.id, peer.name.clone())).collect(),
+        count: AtomicU64::new(0),
     }
 }
 
-fn local_site(
-    config: &Config,
-    id: SiteId,
-    name: &str,
-    engine: &Handle,
-    clock: &SharedClock,
-) -> Arc<LocalSite> {
-    let role = match config.site.role {
-        Role::Bidirectional => WireRole::Bidirectional,
-        Role::Primary => WireRole::Primary,
-        Role::Replica => WireRole::Replica,
-    };
-    Arc::new(LocalSite {
-        identity: Identity {
-            name: config.site.name.clone(),
-            cluster: config.site.cluster.clone(),
-            role,
-        },
-        remote: (id, name.to_owned()),
-        engine: engine.clone(),
-        clock: Arc::clone(clock),
-        seen: Arc::default(),
-    })
+fn keep_settings(config: &Config) -> KeepSettings {
+    KeepSettings {
+        percent: config.conflicts.keep_percent,
+        retention: config.conflicts.retention,
+        keep_deleted: config.trash.keep_deleted,
+        everywhere_bytes: config.conflicts.everywhere_bytes,
+    }
 }
 
 fn peer_config(
@@ -416,6 +542,21 @@ fn peer_config(
         local: Arc::clone(local) as Arc<dyn crate::conduit::link::Local>,
         dialer: (!other.endpoints.is_empty()).then_some(dialer),
     })
+}
+
+/// Calls the connector whenever the engine may have work for it.
+async fn wake_tree(tasks: Tasks, mut changes: watch::Receiver<u64>, waker: Waker) {
+    loop {
+        // Cancel-safe: a change that is not awaited to the end is still to be seen.
+        let changed = tokio::select! {
+            () = tasks.token().cancelled() => return,
+            changed = changes.changed() => changed,
+        };
+        if changed.is_err() {
+            return;
+        }
+        waker.wake();
+    }
 }
 
 async fn tick(tasks: Tasks, engine: Handle) {

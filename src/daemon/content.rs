@@ -1,11 +1,12 @@
-//! Content between sites: what is missing here is fetched into the state folder, what others miss is read from the tree.
+//! Content between sites: what is missing here is fetched into the state folder ([`Fetcher`]), what others miss is read
+//! from the tree and its trash ([`serve`]).
 //!
 //! Fetched pieces are kept by version until nobody has looked at the version for a minute; they are hashed on arrival
 //! and again by the connector, and are gone after a restart, when the connector asks again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,35 +14,33 @@ use tokio::sync::mpsc;
 
 use super::tasks::Tasks;
 use crate::clock::SharedClock;
-use crate::conduit::content::{Answer, ChunkSender, ContentLink, ContentServer, Verdict, Want};
 use crate::content::manifest::BlobHash;
 use crate::content::{ContentSource, ContentVersion, Fetch};
 use crate::error::{ReplError, Result};
-use crate::journal::op::ManifestRoot;
 use crate::sync::engine::Handle;
-use crate::topology::SiteId;
-use crate::tree::root::Root;
-use crate::tree::serve::{Served, Server};
+use crate::tree::wake::Waker;
+
+pub(super) mod ask;
+pub(super) mod serve;
+
+use ask::{Asked, Links, PIECES_MAX, ask_any};
 
 /// Requests of the connector that wait for the fetcher.
 const REQUESTS_MAX: usize = 1_024;
-/// Pieces asked for in one message.
-const PIECES_MAX: usize = 64;
-/// Pieces read from the tree at once for another site: 4 MiB at most.
-const SERVED_MAX: usize = 16;
 /// How long pieces of a version are kept after the last look at them.
 const KEEP: Duration = Duration::from_secs(60);
-/// When to ask again for a version that could not be read.
-const BUSY_MS: u32 = 500;
 
 /// What is fetched and what is under way.
 #[derive(Debug, Default)]
 struct Shelf {
     looked_at: BTreeMap<ContentVersion, Duration>,
     under_way: BTreeSet<(ContentVersion, BlobHash)>,
-    gone: BTreeMap<ContentVersion, Duration>,
+    /// Versions that cannot be had, since when, and why.
+    gone: BTreeMap<ContentVersion, (Duration, Fetch)>,
     /// Something arrived that the connector has not heard of.
     has_news: bool,
+    /// When a piece last arrived.
+    moved_at: Option<Duration>,
 }
 
 /// The connector's side: pieces that are here, and a queue for those that are not.
@@ -51,20 +50,19 @@ pub(super) struct Fetcher {
     clock: SharedClock,
     shelf: Arc<Mutex<Shelf>>,
     requests: mpsc::Sender<(ContentVersion, Vec<BlobHash>)>,
+    /// Called when something arrived.
+    waker: Waker,
 }
 
 /// Requests of the connector: pieces of a version.
 pub(super) type Requests = mpsc::Receiver<(ContentVersion, Vec<BlobHash>)>;
-
-/// Where requests are answered.
-pub(super) type Links = Arc<BTreeMap<SiteId, ContentLink>>;
 
 impl Fetcher {
     /// A fetcher that keeps pieces in `dir`, emptied at the start, and the queue for [`Fetcher::run`].
     ///
     /// # Errors
     /// When the folder cannot be made.
-    pub(super) fn new(dir: PathBuf, clock: SharedClock) -> Result<(Self, Requests)> {
+    pub(super) fn new(dir: PathBuf, clock: SharedClock, waker: Waker) -> Result<(Self, Requests)> {
         if dir.exists() {
             std::fs::remove_dir_all(&dir).map_err(|e| ReplError::io("empty", &dir, e))?;
         }
@@ -76,13 +74,19 @@ impl Fetcher {
                 clock,
                 shelf: Arc::default(),
                 requests,
+                waker,
             },
             queue,
         ))
     }
 
+    /// When a piece of anything last arrived.
+    pub(super) fn moved_at(&self) -> Option<Duration> {
+        self.shelf().moved_at
+    }
+
     /// Fetches what is asked for until `tasks` ends.
-    pub(super) async fn run(self, tasks: Tasks, links: Links, mut queue: Requests) {
+    pub(super) async fn run(self, tasks: Tasks, engine: Handle, links: Links, mut queue: Requests) {
         let mut sweep = tokio::time::interval(KEEP);
         loop {
             tokio::select! {
@@ -91,10 +95,10 @@ impl Fetcher {
                 asked = queue.recv() => {
                     let Some((version, hashes)) = asked else { return };
                     for hashes in hashes.chunks(PIECES_MAX) {
-                        let one = self.clone();
+                        let (one, engine) = (self.clone(), engine.clone());
                         let (hashes, links) = (hashes.to_vec(), Arc::clone(&links));
                         tasks.spawn("fetch content", async move {
-                            one.fetch_from_any(&links, version, hashes).await;
+                            one.fetch_from_any(&engine, &links, version, hashes).await;
                         });
                     }
                 }
@@ -102,64 +106,46 @@ impl Fetcher {
         }
     }
 
-    /// Asks the site that wrote the version first, then the others.
-    async fn fetch_from_any(&self, links: &Links, version: ContentVersion, hashes: Vec<BlobHash>) {
-        let origin = version.dot.actor.site_id;
-        let first = links.get(&origin);
-        let others = links
-            .iter()
-            .filter(|(site, _)| **site != origin)
-            .map(|(_, link)| link);
-        let mut all_gone = first.is_some() || !links.is_empty();
-        let mut is_answered = false;
-        for link in first.into_iter().chain(others) {
-            match self.fetch_from(link, version, &hashes).await {
-                Ok(Fetched::All) => {
-                    (all_gone, is_answered) = (false, true);
-                    break;
-                }
-                Ok(Fetched::Gone) => {}
-                Ok(Fetched::Later) => all_gone = false,
-                Err(error) => {
-                    all_gone = false;
-                    tracing::debug!(%error, "content is asked for again later");
-                }
+    async fn fetch_from_any(
+        &self,
+        engine: &Handle,
+        links: &Links,
+        version: ContentVersion,
+        hashes: Vec<BlobHash>,
+    ) {
+        let mut put = |hash: BlobHash, bytes: Bytes| self.put(&version, &hash, &bytes);
+        let asked = ask_any(engine, links, version, &hashes, &mut put).await;
+        let (why, is_news) = match asked {
+            Ok(Asked::All) => (None, true),
+            Ok(Asked::Superseded) => (Some(Fetch::Superseded), true),
+            Ok(Asked::Gone) => (Some(Fetch::Gone), true),
+            Ok(Asked::Busy { retry_after }) => {
+                tokio::time::sleep(retry_after).await;
+                (None, true)
             }
-        }
+            Ok(Asked::Unreached { .. }) => (None, false),
+            Err(error) => {
+                tracing::warn!(%error, "content cannot be kept here");
+                (None, false)
+            }
+        };
         let now = self.clock.monotonic();
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shelf = self.shelf();
         for hash in hashes {
             shelf.under_way.remove(&(version, hash));
         }
-        if all_gone {
-            shelf.gone.insert(version, now);
+        if let Some(why) = why {
+            shelf.gone.insert(version, (now, why));
         }
-        shelf.has_news |= is_answered || all_gone;
+        shelf.has_news |= is_news;
+        drop(shelf);
+        if is_news {
+            self.waker.wake();
+        }
     }
 
-    async fn fetch_from(
-        &self,
-        link: &ContentLink,
-        version: ContentVersion,
-        hashes: &[BlobHash],
-    ) -> Result<Fetched> {
-        let want = Want {
-            inode: version.inode,
-            actor: version.dot.actor,
-            seq: version.dot.seq,
-            manifest_root: version.root.0,
-            hashes: hashes.iter().map(|hash| hash.0).collect(),
-        };
-        let mut answers = link.want(want).await?;
-        while let Some(answer) = answers.next().await? {
-            match answer {
-                Answer::Chunk { hash, bytes } => self.put(&version, &BlobHash(hash), &bytes)?,
-                Answer::Done => return Ok(Fetched::All),
-                Answer::Gone { .. } => return Ok(Fetched::Gone),
-                Answer::Busy { .. } => return Ok(Fetched::Later),
-            }
-        }
-        Ok(Fetched::Later)
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn put(&self, version: &ContentVersion, hash: &BlobHash, bytes: &Bytes) -> Result<()> {
@@ -170,7 +156,9 @@ impl Fetcher {
         let name = blake3::Hash::from(hash.0).to_hex();
         let part = dir.join(format!("{name}.part"));
         std::fs::write(&part, bytes).map_err(failed)?;
-        std::fs::rename(&part, dir.join(name.as_str())).map_err(failed)
+        std::fs::rename(&part, dir.join(name.as_str())).map_err(failed)?;
+        self.shelf().moved_at = Some(self.clock.monotonic());
+        Ok(())
     }
 
     fn version_dir(&self, version: &ContentVersion) -> PathBuf {
@@ -187,19 +175,21 @@ impl Fetcher {
             .join(blake3::Hash::from(hash.0).to_hex().as_str())
     }
 
-    fn look_at(&self, version: &ContentVersion) -> bool {
+    fn look_at(&self, version: &ContentVersion) -> Option<Fetch> {
         let now = self.clock.monotonic();
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shelf = self.shelf();
         shelf.looked_at.insert(*version, now);
-        shelf.gone.contains_key(version)
+        shelf.gone.get(version).map(|(_, why)| why.clone())
     }
 
     fn sweep(&self) {
         let now = self.clock.monotonic();
         let mut old = Vec::new();
         {
-            let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-            shelf.gone.retain(|_, at| now.saturating_sub(*at) < KEEP);
+            let mut shelf = self.shelf();
+            shelf
+                .gone
+                .retain(|_, (at, _)| now.saturating_sub(*at) < KEEP);
             shelf.looked_at.retain(|version, at| {
                 let keep = now.saturating_sub(*at) < KEEP;
                 if !keep {
@@ -224,13 +214,6 @@ fn remove(dir: &Path) -> std::io::Result<()> {
     }
 }
 
-/// How one site answered.
-enum Fetched {
-    All,
-    Gone,
-    Later,
-}
-
 impl ContentSource for Fetcher {
     fn fetch(&mut self, version: &ContentVersion, hash: &BlobHash) -> Result<Fetch> {
         let gone = self.look_at(version);
@@ -238,7 +221,7 @@ impl ContentSource for Fetcher {
         match std::fs::read(&path) {
             Ok(bytes) => Ok(Fetch::Ready(bytes.into())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Ok(if gone { Fetch::Gone } else { Fetch::Pending })
+                Ok(gone.unwrap_or(Fetch::Pending))
             }
             Err(error) => Err(ReplError::io("read content", path, error)),
         }
@@ -250,13 +233,13 @@ impl ContentSource for Fetcher {
     }
 
     fn has_news(&mut self) -> bool {
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shelf = self.shelf();
         std::mem::take(&mut shelf.has_news)
     }
 
     fn want(&mut self, version: &ContentVersion, hashes: &[BlobHash]) -> Result<()> {
         let missing: Vec<BlobHash> = {
-            let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut shelf = self.shelf();
             let new = hashes
                 .iter()
                 .filter(|hash| shelf.under_way.insert((*version, **hash)));
@@ -268,7 +251,7 @@ impl ContentSource for Fetcher {
         if let Err(refused) = self.requests.try_send((*version, missing)) {
             // The queue is full: the image is tried again, and asks again then.
             let (version, hashes) = refused.into_inner();
-            let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut shelf = self.shelf();
             for hash in hashes {
                 shelf.under_way.remove(&(version, hash));
             }
@@ -277,67 +260,5 @@ impl ContentSource for Fetcher {
     }
 }
 
-/// Reads what other sites want from the tree.
-pub(super) struct TreeContent {
-    inner: Arc<Mutex<(Root, Server, Handle)>>,
-}
-
-impl TreeContent {
-    /// Content of the tree under `root`.
-    pub(super) fn new(root: Root, engine: Handle) -> Self {
-        Self {
-            inner: Arc::new(Mutex::new((root, Server::new(), engine))),
-        }
-    }
-}
-
-#[tonic::async_trait]
-impl ContentServer for TreeContent {
-    async fn answer(&self, _peer: SiteId, want: Want, chunks: &ChunkSender) -> Verdict {
-        let root = ManifestRoot(want.manifest_root);
-        let wanted = if want.hashes.is_empty() {
-            vec![want.manifest_root]
-        } else {
-            want.hashes
-        };
-        let hashes: Vec<BlobHash> = wanted.into_iter().map(BlobHash).collect();
-        for some in hashes.chunks(SERVED_MAX) {
-            let (inner, some) = (Arc::clone(&self.inner), some.to_vec());
-            let inode = want.inode;
-            let read = tokio::task::spawn_blocking(move || {
-                let mut inner = inner.lock().unwrap_or_else(PoisonError::into_inner);
-                let (tree, server, engine) = &mut *inner;
-                let served = server.serve(engine, tree, inode, root, &some);
-                served.map(|served| (some, served))
-            });
-            match read.await {
-                Ok(Ok((hashes, Served::Found(blobs)))) => {
-                    for (hash, bytes) in hashes.into_iter().zip(blobs) {
-                        if chunks.send(hash.0, bytes).await.is_err() {
-                            return Verdict::Busy {
-                                retry_after_ms: BUSY_MS,
-                            };
-                        }
-                    }
-                }
-                Ok(Ok((_, Served::Gone))) => {
-                    return Verdict::Gone {
-                        superseded_by: None,
-                    };
-                }
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, "content cannot be read now");
-                    return Verdict::Busy {
-                        retry_after_ms: BUSY_MS,
-                    };
-                }
-                Err(_) => {
-                    return Verdict::Busy {
-                        retry_after_ms: BUSY_MS,
-                    };
-                }
-            }
-        }
-        Verdict::Done
-    }
-}
+#[cfg(test)]
+mod tests;

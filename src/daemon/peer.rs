@@ -3,33 +3,32 @@
 //! Two tasks, so that waiting for the peer's window never keeps its entries from being received: one owns what comes
 //! in, the other a reader of the journal. A connection starts over from the cursors of the peer's hello.
 
+mod send;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
+use super::backlog::{Backlog, backlog};
+use super::causes::{Causes, Topic};
 use super::tasks::Tasks;
-use crate::clock::SharedClock;
-use crate::conduit::hello::{Opening, Remembered};
+use crate::clock::{SharedClock, rfc3339};
+use crate::conduit::hello::{self, Opening, Remembered};
 use crate::conduit::link::{ConnectionNo, Link, LinkEvent, Local};
 use crate::conduit::message::{
     Beat, ClockPair, Close, CloseReason, Frame, Hello, Hold, Nak, NakReason, Receipt, Receipts,
     Role, StreamCursor, StreamState,
 };
+use crate::conduit::session::{Ended, RefusedBatch};
 use crate::error::Result;
 use crate::journal::dot::Actor;
-use crate::journal::{BatchReader, Durable};
-use crate::sync::engine::{Engine, Handle, Refusal, Standing};
+use crate::sync::engine::{Engine, Fence, FenceCause, Handle, MemberReport, Refusal, Standing};
 use crate::sync::progress::StreamProgress;
 use crate::topology::SiteId;
+use send::{Order, Sender};
 
-/// Bytes of entries in one frame; the wire allows 1 MiB with everything around them.
-const FRAME_BYTES: usize = 768 * 1024;
-/// Entries in one frame: a quarter of the default window, so that the next one is packed while this one travels.
-const FRAME_ENTRIES: usize = 1_024;
-/// How often an idle sender tells its mark: lag in seconds can be no finer.
-const IDLE_MARK: Duration = Duration::from_secs(1);
 /// How long after a refusal for room or rule the stream is tried again.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 /// Orders that wait for the sender.
@@ -51,6 +50,9 @@ pub(super) struct LocalSite {
     pub(super) engine: Handle,
     pub(super) clock: SharedClock,
     pub(super) seen: Arc<Mutex<PeerView>>,
+    /// Hears of it when the tree of this site and the peer's have no common history.
+    pub(super) unrelated: mpsc::Sender<String>,
+    pub(super) causes: Causes,
 }
 
 /// How far a peer got, as it said last.
@@ -64,12 +66,24 @@ pub(super) struct PeerView {
     pub(super) applied_mark_us: u64,
     /// Its last heartbeat.
     pub(super) beat: Option<Beat>,
+    /// What of this site's journal it had not received at that heartbeat.
+    pub(super) backlog: Backlog,
     /// Its wall clock less ours at that heartbeat, the way it took included.
     pub(super) skew_us: Option<i64>,
     /// When something last moved, in either direction.
     pub(super) moved_at: Option<Duration>,
     /// When nothing was last outstanding.
     pub(super) clear_at: Option<Duration>,
+}
+
+impl PeerView {
+    /// How far it has received this site's journal.
+    pub(super) fn received(&self) -> BTreeMap<u32, u64> {
+        let receipts = self.receipts.iter();
+        receipts
+            .map(|(stream, receipt)| (*stream, receipt.received))
+            .collect()
+    }
 }
 
 impl Local for LocalSite {
@@ -84,15 +98,16 @@ impl Local for LocalSite {
                 Hello::default()
             }
         };
-        let remembered = standing
-            .map(|standing| remembered(&standing))
-            .unwrap_or_default();
+        let standing = standing.ok();
+        let fences = standing.iter().flat_map(|standing| &standing.fences);
         Opening {
             hello,
             remote_site_id,
             remote_name,
             certificate_site: None,
-            remembered,
+            remembered: standing.as_ref().map(remembered).unwrap_or_default(),
+            fenced: fences.map(|fence| (fence.actor, reason(fence))).collect(),
+            joined: standing.as_ref().is_some_and(|standing| standing.joined),
         }
     }
 
@@ -107,9 +122,30 @@ impl Local for LocalSite {
         };
         Beat {
             clock,
+            backlog_bytes: view.backlog.bytes.unwrap_or(0),
+            backlog_entries: view.backlog.entries,
             ..Beat::default()
         }
     }
+}
+
+/// Who fenced a journal, when and why, for people.
+pub(super) fn reason(fence: &Fence) -> String {
+    let at = rfc3339(fence.at_us).unwrap_or_else(|| "an unknown time".to_owned());
+    let why = match fence.cause {
+        Some(FenceCause::Budget { pinned_bytes }) => {
+            format!(
+                " because it held back {} MiB of the journal, more than state.journal_budget",
+                pinned_bytes >> 20
+            )
+        }
+        Some(FenceCause::Absence { unheard }) => {
+            let days = unheard.as_secs() / 86_400;
+            format!(" because it was not heard for {days} days, longer than state.max_absence")
+        }
+        None => String::new(),
+    };
+    format!("by site {} at {at}{why}", fence.by_site_id)
 }
 
 fn clock_pair(clock: &dyn crate::clock::Clock, standing: &Standing) -> ClockPair {
@@ -148,6 +184,8 @@ fn hello(standing: &Standing, identity: &Identity, clock: ClockPair) -> Hello {
         cursors: cursors.collect(),
         clock,
         role: identity.role,
+        epoch: standing.epoch,
+        founder: standing.founder,
         peer_incarnation: standing.peer.map_or(0, |peer| peer.incarnation),
         ..Hello::default()
     }
@@ -187,17 +225,6 @@ fn known(own: Actor, cursor: &StreamCursor) -> Receipt {
         applied: cursor.applied,
         ..Receipt::default()
     }
-}
-
-/// What the receiving side tells the sending side.
-#[derive(Debug)]
-enum Order {
-    /// Send on this connection what is behind these cursors.
-    Start(ConnectionNo, BTreeMap<u32, u64>),
-    /// Send again from here; at the earliest after the pause.
-    Rewind(BTreeMap<u32, u64>, Duration),
-    /// The connection is gone.
-    Stop,
 }
 
 /// Starts the two tasks of a peer.
@@ -261,17 +288,7 @@ impl Receiver {
         match event {
             LinkEvent::Connected { connection, hello } => self.connected(connection, hello).await,
             LinkEvent::Frame { connection, frame } => self.frame(connection, frame).await,
-            LinkEvent::Receipts(receipts) => {
-                let now = self.local.clock.monotonic();
-                self.with_view(|view| {
-                    view.moved_at = Some(now);
-                    view.applied_mark_us = view.applied_mark_us.max(receipts.applied_mark_us);
-                    for receipt in receipts.receipts {
-                        view.receipts.insert(receipt.stream, receipt);
-                    }
-                });
-                Ok(())
-            }
+            LinkEvent::Receipts(receipts) => self.receipts(receipts).await,
             LinkEvent::Rewind { stream, from } => {
                 let cursor = BTreeMap::from([(stream, from.saturating_sub(1))]);
                 self.order(Order::Rewind(cursor, Duration::ZERO)).await;
@@ -282,6 +299,13 @@ impl Receiver {
                 tracing::error!(site, reason = ?nak.reason, detail = nak.detail, "batch refused");
                 let cursor = BTreeMap::from([(nak.stream, nak.received)]);
                 self.order(Order::Rewind(cursor, REFUSED_PAUSE)).await;
+                Ok(())
+            }
+            LinkEvent::Refused(batch) => {
+                let site = &self.local.remote.1;
+                let RefusedBatch { stream, detail, .. } = batch;
+                tracing::error!(site, stream, detail, "batch breaks a rule");
+                self.refused(Some(stream), &detail);
                 Ok(())
             }
             LinkEvent::Hold { hold, from } => {
@@ -298,11 +322,88 @@ impl Receiver {
             LinkEvent::Heartbeat(beat) => self.heard(beat).await,
             LinkEvent::Disconnected { reason, next: _ } => {
                 tracing::info!(site = self.local.remote.1, %reason, "disconnected");
+                self.told_unrelated(&reason).await?;
                 self.peer = None;
                 self.order(Order::Stop).await;
                 Ok(())
             }
         }
+    }
+
+    async fn receipts(&mut self, receipts: Receipts) -> Result<()> {
+        let now = self.local.clock.monotonic();
+        let mut is_first = false;
+        self.with_view(|view| {
+            is_first = view.receipts.is_empty();
+            view.moved_at = Some(now);
+            view.applied_mark_us = view.applied_mark_us.max(receipts.applied_mark_us);
+            for receipt in receipts.receipts {
+                view.receipts.insert(receipt.stream, receipt);
+            }
+        });
+        // From the first one on the two have a common history; the others are noted with the heartbeats.
+        if is_first {
+            self.note_peer().await?;
+        }
+        Ok(())
+    }
+
+    /// [`Receiver::note_member`] for the peer that is connected.
+    async fn note_peer(&mut self) -> Result<bool> {
+        let mut told = None;
+        self.with_view(|view| told = view.hello.as_ref().map(|h| (h.actor, h.role, h.founder)));
+        match told {
+            Some((actor, role, founder)) if self.peer == Some(actor) => {
+                self.note_member(actor, role, founder).await
+            }
+            Some(_) | None => Ok(true),
+        }
+    }
+
+    /// A site that has no history with anyone, and whose tree the peer has no part in, has nothing to run for.
+    async fn told_unrelated(&self, reason: &Ended) -> Result<()> {
+        let (Ended::ByUs(close) | Ended::ByPeer(close)) = reason else {
+            return Ok(());
+        };
+        if close.reason == CloseReason::Populated && !self.local.engine.ask(Engine::joined).await? {
+            // Another peer may have told before; one is enough.
+            drop(self.local.unrelated.try_send(self.local.remote.1.clone()));
+        }
+        Ok(())
+    }
+
+    /// Tells the engine how far the peer got. Returns whether it may go on.
+    async fn note_member(
+        &mut self,
+        actor: Actor,
+        role: Role,
+        founder: Option<Actor>,
+    ) -> Result<bool> {
+        let mut report = MemberReport {
+            actor,
+            takes: role != Role::Primary,
+            received: BTreeMap::new(),
+            founder,
+        };
+        self.with_view(|view| report.received = view.received());
+        let fence = self
+            .local
+            .engine
+            .ask(move |e| {
+                let fence = e.fence_between(actor)?;
+                if fence.is_none() {
+                    e.heard(report)?;
+                }
+                Ok(fence)
+            })
+            .await?;
+        let Some(fence) = fence else { return Ok(true) };
+        // What is under way from it is not taken any more.
+        self.peer = None;
+        let is_theirs = fence.actor == actor;
+        let close = hello::fenced(fence.actor, is_theirs, &reason(&fence));
+        self.link.close(self.connection, close).await?;
+        Ok(false)
     }
 
     async fn connected(&mut self, connection: ConnectionNo, hello: Box<Hello>) -> Result<()> {
@@ -331,7 +432,9 @@ impl Receiver {
         }
         (self.peer, self.connection) = (Some(hello.actor), connection);
         (self.told, self.told_mark_us) = (BTreeMap::new(), 0);
+        self.local.causes.clear_refused(&self.local.remote.1);
         let cursors = of_ours.iter().map(|c| (c.stream, c.received)).collect();
+        let (actor, role, founder) = (hello.actor, hello.role, hello.founder);
         let now = self.local.clock.monotonic();
         self.with_view(|view| {
             view.receipts = of_ours
@@ -341,14 +444,23 @@ impl Receiver {
             view.moved_at = Some(now);
             view.hello = Some(hello);
         });
+        if !self.note_member(actor, role, founder).await? {
+            return Ok(());
+        }
         self.order(Order::Start(connection, cursors)).await;
         self.tell_progress().await
     }
 
-    /// Once a second: clocks, and whether anything is outstanding at all.
+    /// Once a second: clocks, how far the peer got, and whether anything is outstanding at all.
     async fn heard(&mut self, beat: Beat) -> Result<()> {
         let (now, now_us) = (self.local.clock.monotonic(), self.local.clock.now_us());
-        let heads = self.local.engine.ask(|e| Ok(e.status()?.heads)).await?;
+        if !self.note_peer().await? {
+            return Ok(());
+        }
+        let heads = self.local.engine.ask(Engine::heads).await?;
+        let mut received = BTreeMap::new();
+        self.with_view(|view| received = view.received());
+        let backlog = backlog(&self.local.engine, &heads, received).await?;
         let waiting = self.told.values().any(|one| one.applied < one.received);
         self.with_view(|view| {
             let applied = |stream| view.receipts.get(stream).map_or(0, |r| r.applied);
@@ -359,6 +471,7 @@ impl Receiver {
             let theirs = i64::try_from(beat.clock.wall_us).unwrap_or(i64::MAX);
             view.skew_us = Some(theirs - i64::try_from(now_us).unwrap_or(i64::MAX));
             view.beat = Some(beat);
+            view.backlog = backlog;
         });
         Ok(())
     }
@@ -371,12 +484,43 @@ impl Receiver {
         let engine = &self.local.engine;
         let arrived = engine
             .ask(move |e| e.receive(peer, &batches, mark_us))
-            .await?;
+            .await;
+        let arrived = match arrived {
+            Ok(arrived) => arrived,
+            Err(error) => {
+                // Nothing of it was receipted. A fresh connection starts over from what is here.
+                let close = Close::new(
+                    CloseReason::Shutdown,
+                    format!("cannot take entries: {error}"),
+                );
+                self.link.close(connection, close).await?;
+                return Err(error);
+            }
+        };
+        for taken in &arrived.progress {
+            for stream in [Some(taken.stream), None] {
+                self.local.causes.clear(self.refusal_of(stream));
+            }
+        }
         self.tell(arrived.progress).await?;
         if let Some(refusal) = arrived.refusal {
             self.refuse(peer, connection, refusal).await?;
         }
         Ok(())
+    }
+
+    fn refusal_of(&self, stream: Option<u32>) -> Topic {
+        Topic::Refused(self.local.remote.1.clone(), stream)
+    }
+
+    /// Shows the operator that entries of the peer are not taken.
+    fn refused(&self, stream: Option<u32>, detail: &str) {
+        let entries = stream.map_or("entries".to_owned(), |n| format!("entries of stream {n}"));
+        self.local.causes.set(
+            self.refusal_of(stream),
+            format!("its {entries} are not taken here: {detail}"),
+            "nothing was lost: it sends them again; correct what the reason says",
+        );
     }
 
     async fn refuse(&self, actor: Actor, connection: ConnectionNo, refusal: Refusal) -> Result<()> {
@@ -392,6 +536,7 @@ impl Receiver {
         let nak = match refusal {
             Refusal::Hold { until_us, detail } => {
                 tracing::error!(site, detail, "entries held");
+                self.refused(None, &detail);
                 return self
                     .link
                     .send_hold(connection, Hold { until_us, detail })
@@ -408,6 +553,7 @@ impl Receiver {
                 detail,
             } => {
                 tracing::error!(site, stream, detail, "journal forked");
+                self.refused(Some(stream), &detail);
                 nak(stream, batch_seq, 0, NakReason::Fork, detail)
             }
             Refusal::Invalid {
@@ -417,6 +563,7 @@ impl Receiver {
                 detail,
             } => {
                 tracing::error!(site, stream, detail, "batch breaks a rule");
+                self.refused(Some(stream), &detail);
                 nak(stream, batch_seq, received, NakReason::Invalid, detail)
             }
             Refusal::NoSpace {
@@ -426,6 +573,7 @@ impl Receiver {
                 detail,
             } => {
                 tracing::error!(site, stream, detail, "no room for received entries");
+                self.refused(Some(stream), &detail);
                 nak(stream, batch_seq, received, NakReason::NoSpace, detail)
             }
             Refusal::Role { stream, batch_seq } => {
@@ -484,153 +632,5 @@ impl Receiver {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner),
         );
-    }
-}
-
-/// Sends the journal to a peer.
-struct Sender {
-    link: Link,
-    engine: Handle,
-    site: String,
-    work: Option<Sending>,
-    /// Last seq that was ever handed to a connection, by stream.
-    sent: BTreeMap<u32, u64>,
-}
-
-/// A reader of the journal for one connection.
-struct Sending {
-    connection: ConnectionNo,
-    cursors: BTreeMap<u32, u64>,
-    reader: BatchReader,
-    durable: watch::Receiver<Durable>,
-    mark_us: u64,
-}
-
-impl Sender {
-    async fn run(mut self, tasks: Tasks, mut orders: mpsc::Receiver<Order>) {
-        loop {
-            let result = tokio::select! {
-                () = tasks.token().cancelled() => return,
-                order = orders.recv() => match order {
-                    Some(order) => self.obey(order).await,
-                    None => return,
-                },
-                // Dropped halfway, it has read nothing that it had not sent: the order behind starts a new reader,
-                // or the frame was handed over.
-                sent = send_next(&self.link, &self.engine, &mut self.work, &mut self.sent) => sent,
-            };
-            if let Err(error) = result {
-                tracing::warn!(site = self.site, %error, "sending stopped until the next connection");
-                self.work = None;
-            }
-        }
-    }
-
-    async fn obey(&mut self, order: Order) -> Result<()> {
-        match order {
-            Order::Stop => self.work = None,
-            Order::Start(connection, cursors) => {
-                let again = sent_beyond(&self.sent, &cursors);
-                if again > 0 {
-                    tracing::info!(site = self.site, entries = again, "sending again");
-                }
-                self.work = Some(self.start(connection, cursors).await?);
-            }
-            Order::Rewind(back, pause) => {
-                let Some(work) = self.work.take() else {
-                    return Ok(());
-                };
-                if !pause.is_zero() {
-                    tokio::time::sleep(pause).await;
-                }
-                let mut cursors = work.cursors;
-                for batch in back {
-                    cursors.insert(batch.0, batch.1);
-                }
-                self.work = Some(self.start(work.connection, cursors).await?);
-            }
-        }
-        Ok(())
-    }
-
-    async fn start(
-        &self,
-        connection: ConnectionNo,
-        cursors: BTreeMap<u32, u64>,
-    ) -> Result<Sending> {
-        let behind = cursors.clone();
-        let (reader, durable) = self.engine.ask(move |e| e.batches(behind)).await?;
-        Ok(Sending {
-            connection,
-            cursors,
-            reader,
-            durable,
-            mark_us: 0,
-        })
-    }
-}
-
-/// How many entries were sent and did not get there: they are under way a second time.
-fn sent_beyond(sent: &BTreeMap<u32, u64>, cursors: &BTreeMap<u32, u64>) -> u64 {
-    let beyond = sent.iter().map(|(stream, last)| {
-        let received = cursors.get(stream).copied().unwrap_or(0);
-        last.saturating_sub(received)
-    });
-    beyond.sum()
-}
-
-/// Sends one frame, or waits until there is one.
-async fn send_next(
-    link: &Link,
-    engine: &Handle,
-    work: &mut Option<Sending>,
-    sent: &mut BTreeMap<u32, u64>,
-) -> Result<()> {
-    let Some(work) = work else {
-        return std::future::pending().await;
-    };
-    // The mark is asked for first: what is durable by then is in the frames before it is sent.
-    let mark_us = engine.ask(Engine::mark).await?;
-    let connection = work.connection;
-    if let Some((batches, mark_us)) = work.reader.next_frame(FRAME_BYTES, FRAME_ENTRIES)? {
-        let ends: Vec<(u32, u64)> = batches.iter().map(|b| (b.stream, b.last)).collect();
-        link.send_frame(connection, Frame { batches, mark_us })
-            .await?;
-        work.cursors.extend(ends.iter().copied());
-        for (stream, last) in ends {
-            let highest = sent.entry(stream).or_insert(0);
-            *highest = last.max(*highest);
-        }
-        work.mark_us = mark_us;
-        return Ok(());
-    }
-    if mark_us > work.mark_us {
-        link.send_frame(
-            connection,
-            Frame {
-                batches: Vec::new(),
-                mark_us,
-            },
-        )
-        .await?;
-        work.mark_us = mark_us;
-    }
-    tokio::select! {
-        _ = work.durable.changed() => {}
-        () = tokio::time::sleep(IDLE_MARK) => {}
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_was_sent_beyond_the_cursor_is_sent_again() {
-        let sent = BTreeMap::from([(1, 10), (2, 5), (3, 7)]);
-        let cursors = BTreeMap::from([(1, 4), (2, 9)]);
-        assert_eq!(sent_beyond(&sent, &cursors), 6 + 7);
-        assert_eq!(sent_beyond(&BTreeMap::new(), &cursors), 0);
     }
 }

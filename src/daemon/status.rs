@@ -1,40 +1,39 @@
 //! What a running site tells operators: facts gathered from the engine, the links and the tree, judged by `admin`.
 
 use std::collections::BTreeMap;
-use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags, fsync, openat, renameat};
-
 use super::assemble::PeerHandle;
-use super::peer::PeerView;
+use super::backlog::backlog;
+use super::causes::Causes;
+use super::content::Fetcher;
+use super::peer::{PeerView, reason};
+use super::restore::Restorer;
 use crate::admin::verdict::{Connection, SiteFacts, judge, state_of};
 use crate::admin::view::{
-    AckView, ConflictCounts, ConflictView, InboundLag, JournalView, Lag, LagView, PARKED_SHOWN_MAX,
-    ParkedView, RestoredView, ResumedView, SiteLag, SiteView, StatusView, TreeView, VersionView,
-    Watch,
+    AckView, AckedView, ConflictCounts, ConflictView, InboundLag, JournalView, Lag, LagView,
+    PARKED_SHOWN_MAX, ParkedView, RestoredView, ResumedView, SiteLag, SiteView, StatusView,
+    TreeView, VersionView, Watch,
 };
 use crate::admin::{AdminError, Result, Source};
 use crate::clock::SharedClock;
 use crate::conduit::link::ConduitState;
-use crate::error::ReplError;
 use crate::journal::dot::LwwKey;
 use crate::journal::entry::RegisterId;
-use crate::journal::op::Name;
+use crate::journal::op::{NOTE_BYTES_MAX, Name};
 use crate::sync::conflict::{Ack, ConflictRecord, LostValue};
 use crate::sync::engine::{Engine, EngineStatus, Handle};
 use crate::topology::SiteId;
-use crate::tree::root::Root;
-use crate::tree::{ConnectorEvent, pin};
+use crate::tree::ConnectorEvent;
+use crate::tree::connector::Standing;
 
 /// What the connector told last.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TreeFacts {
-    blind: bool,
+    standing: Standing,
     last_scan_us: Option<u64>,
-    busy: u64,
     diverged: u64,
 }
 
@@ -42,15 +41,14 @@ pub(super) struct TreeFacts {
 pub(super) fn note(facts: &Mutex<TreeFacts>, event: &ConnectorEvent, now_us: u64) {
     let mut facts = facts.lock().unwrap_or_else(PoisonError::into_inner);
     match event {
-        ConnectorEvent::Blind(_) => facts.blind = true,
+        ConnectorEvent::Standing(standing) => facts.standing = standing.clone(),
         ConnectorEvent::Scanned(report) => {
-            facts.busy = report.busy.len() as u64;
             facts.diverged = report.diverged;
             if report.complete {
                 facts.last_scan_us = Some(now_us);
             }
         }
-        ConnectorEvent::Applied(_) => {}
+        ConnectorEvent::Blind(_) | ConnectorEvent::Sighted | ConnectorEvent::Applied(_) => {}
     }
 }
 
@@ -60,8 +58,11 @@ pub(super) struct Reporter {
     pub(super) engine: Handle,
     pub(super) peers: Arc<BTreeMap<SiteId, PeerHandle>>,
     pub(super) tree: Arc<Mutex<TreeFacts>>,
+    pub(super) causes: Causes,
     pub(super) root: PathBuf,
-    pub(super) tree_state: PathBuf,
+    pub(super) restorer: Restorer,
+    /// Where bytes of other sites arrive.
+    pub(super) fetcher: Fetcher,
     pub(super) budget_bytes: u64,
     pub(super) clock: SharedClock,
     pub(super) started: Duration,
@@ -89,20 +90,22 @@ impl Reporter {
         let link = peer.link.status();
         let connected = link.state == ConduitState::Connected;
         let behind = behind(&view, engine);
+        let behind_bytes = self.behind_bytes(&view, engine).await?;
+        let member = engine
+            .members
+            .iter()
+            .find(|m| m.site_id == peer.link.remote_site_id());
+        let fence = member.and_then(|member| member.fence.as_ref());
         let (waiting, parked_count, inbound) = self.inbound(&view, engine).await?;
-        let lag = match (behind, view.applied_mark_us) {
-            (None, _) => Lag::Unknown,
-            (Some(0), _) if connected => Lag::Known(0),
-            (Some(_), 0) => Lag::Unknown,
-            (Some(_), at) if connected => Lag::Known(mark.saturating_sub(at)),
-            (Some(_), at) => Lag::AtLeast(mark.saturating_sub(at)),
-        };
+        let lag = lag(behind, connected, &view, mark);
         let parked = if parked_count > 0 {
             self.parked(engine).await?
         } else {
             Vec::new()
         };
-        let since = view.moved_at.max(view.clear_at);
+        let fetched_at = waiting.filter(|n| *n > 0).and(self.fetcher.moved_at());
+        let since = view.moved_at.max(view.clear_at).max(fetched_at);
+        let held = engine.held.get(&peer.link.remote_site_id());
         let facts = SiteFacts {
             connection: match link.state {
                 ConduitState::Connected => Connection::Connected,
@@ -110,8 +113,8 @@ impl Reporter {
                 ConduitState::Reconnecting { .. } | ConduitState::Shutdown => Connection::Waiting,
             },
             was_connected: view.hello.is_some(),
-            fenced: false,
-            held: false,
+            fenced: fence.is_some(),
+            held: held.is_some(),
             paused: false,
             behind_entries: behind,
             waiting_entries: waiting,
@@ -119,15 +122,19 @@ impl Reporter {
             quiet_us: since.map(|at| micros(self.clock.monotonic().saturating_sub(at))),
             parked: parked_count,
         };
+        let held = held.map(why_held);
         let site = SiteView {
             site: peer.name.clone(),
             site_id: peer.link.remote_site_id(),
             state: state_of(&facts),
             endpoint: link.endpoint,
-            last_error: link.last_error.filter(|_| !connected),
+            last_error: fence
+                .map(|fence| format!("fenced {}", reason(fence)))
+                .or(held)
+                .or(link.last_error.filter(|_| !connected)),
             lag,
             behind_entries: behind,
-            behind_bytes: None,
+            behind_bytes,
             waiting_entries: waiting,
             parked,
             clock_skew_us: view.skew_us,
@@ -141,6 +148,16 @@ impl Reporter {
             inbound,
             oldest_us,
         })
+    }
+
+    /// Bytes of the journal that the peer has not received; none when it was never heard, or when what it lacks is no
+    /// longer kept.
+    async fn behind_bytes(&self, view: &PeerView, engine: &EngineStatus) -> Result<Option<u64>> {
+        if view.hello.is_none() {
+            return Ok(None);
+        }
+        let backlog = backlog(&self.engine, &engine.heads, view.received()).await?;
+        Ok(backlog.bytes)
     }
 
     /// Entries of the peer that wait here, how many are parked, and how far this site is behind it.
@@ -225,11 +242,7 @@ impl Reporter {
             detected_us: record.detected_at_us,
             lost_bytes: lost_bytes(&record.lost),
             superseded: record.superseded,
-            ack: ack.filter(|ack| ack.acked).map(|ack| AckView {
-                by: ack.by,
-                note: ack.note,
-                at_us: ack.at_us,
-            }),
+            ack: ack.filter(|ack| ack.acked).map(ack_view),
         })
     }
 
@@ -267,27 +280,35 @@ impl Source for Reporter {
             .clone();
         let tree = TreeView {
             root: self.root.as_os_str().as_encoded_bytes().to_vec(),
-            watch: if facts.blind {
+            watch: if facts.standing.blind.is_some() {
                 Watch::Scanning
             } else {
                 Watch::Inotify
             },
+            watch_reason: facts.standing.blind,
             last_scan_us: facts.last_scan_us,
             parked: engine.parked.len() as u64,
-            busy: facts.busy,
+            fetching: engine.fetching as u64,
+            overtaken: engine.overtaken as u64,
+            busy: facts.standing.busy,
+            blocked: facts.standing.blocked,
+            blocked_reason: facts.standing.blocked_reason,
+            brake: facts.standing.brake,
             diverged: facts.diverged,
         };
         let journal = JournalView {
             bytes: engine.journal_bytes,
             budget_bytes: Some(self.budget_bytes),
+            pinned_bytes: engine.members.iter().map(|m| m.pinned_bytes).max(),
             head_entries: engine.heads.values().sum(),
             last_failure: engine.last_failure.clone(),
         };
         let conflicts = ConflictCounts {
-            open: engine.open_conflicts as u64,
-            total: engine.conflicts as u64,
+            open: engine.open_conflicts,
+            total: engine.conflicts,
         };
-        let judgement = judge(&sites, &tree, &journal, &conflicts);
+        let mut judgement = judge(&sites, &tree, &journal, &conflicts);
+        judgement.add(self.causes.all());
         Ok(StatusView {
             verdict: judgement.verdict,
             summary: judgement.summary,
@@ -342,55 +363,77 @@ impl Source for Reporter {
 
     async fn restore(&self, id: &str, as_path: Option<&[u8]>) -> Result<RestoredView> {
         let record = self.find(id).await?;
-        let LostValue::Content(content) = &record.lost else {
-            return Err(AdminError::NotPossible {
-                what: format!("{} lost no bytes, there is nothing to put back", record.id),
-                hint: "cfs-repl conflicts list shows what it lost".to_owned(),
-            });
-        };
-        let bytes = match &content.inline {
-            Some(bytes) => bytes.clone(),
-            None if content.size == 0 => bytes::Bytes::new(),
-            None => {
-                return Err(AdminError::NotPossible {
-                    what: format!(
-                        "the {} bytes that lost are not kept in the record, only up to 16 KiB are",
-                        content.size
-                    ),
-                    hint: "look in .cfs-repl/trash of the site where it lost".to_owned(),
-                });
-            }
-        };
-        let inode = record.inode;
-        let names = match as_path {
-            Some(path) => split(path)?,
-            None => self
-                .engine
-                .ask(move |e| e.path_of(inode))
-                .await?
-                .ok_or_else(|| AdminError::NotPossible {
-                    what: format!("the file of {} is not in the tree any more", record.id),
-                    hint: "say where to put the bytes: --as PATH".to_owned(),
-                })?,
-        };
-        let path = join(names.clone());
-        let root = pin::open(&self.root, &self.tree_state)?;
-        let fresh = as_path.is_some();
-        let put = move || put_back(&root, &names, &bytes, fresh);
-        tokio::task::spawn_blocking(put)
-            .await
-            .map_err(|_| ReplError::Shutdown)??;
-        Ok(RestoredView {
-            id: record.id.to_string(),
-            path,
-        })
+        self.restorer.restore(&record, as_path).await
     }
 
-    async fn resume(&self, site: &str) -> Result<ResumedView> {
-        if self.peers.values().any(|peer| peer.name == site) {
+    async fn ack(
+        &self,
+        ids: &[String],
+        note: &str,
+        by: &str,
+        dry_run: bool,
+    ) -> Result<Vec<AckedView>> {
+        if note.len() > NOTE_BYTES_MAX {
+            return Err(AdminError::NotPossible {
+                what: format!(
+                    "the note has {} bytes, more than {NOTE_BYTES_MAX}",
+                    note.len()
+                ),
+                hint: "say it shorter".to_owned(),
+            });
+        }
+        // All are found before any is acknowledged.
+        let mut records = Vec::new();
+        for id in ids {
+            records.push(self.find(id).await?.id);
+        }
+        let mut views = Vec::new();
+        for id in records {
+            let known = self.engine.ask(move |e| e.ack(id)).await?;
+            let known = known.filter(|ack| ack.acked);
+            let changed = known.is_none();
+            let ack = match known {
+                Some(ack) => ack,
+                None if dry_run => Ack {
+                    at_us: self.clock.now_us(),
+                    by: by.to_owned(),
+                    note: note.to_owned(),
+                    key: LwwKey::default(),
+                    acked: true,
+                },
+                None => {
+                    let (note, by) = (note.to_owned(), by.to_owned());
+                    self.engine
+                        .ask(move |e| e.acknowledge(id, note, by))
+                        .await?
+                }
+            };
+            views.push(AckedView {
+                id: id.to_string(),
+                changed,
+                ack: ack_view(ack),
+            });
+        }
+        Ok(views)
+    }
+
+    async fn resume(&self, site: &str, confirm: bool) -> Result<ResumedView> {
+        let found = self.peers.iter().find(|(_, peer)| peer.name == site);
+        if let Some((id, _)) = found {
+            let id = *id;
+            let held = self.engine.ask(Engine::held).await?;
+            if held.contains_key(&id) && !confirm {
+                return Err(AdminError::NotPossible {
+                    what: format!("the brake holds {site}, and what it deleted may not be meant"),
+                    hint: format!(
+                        "look at its tree; when it is meant: cfs-repl sites resume {site} --confirm"
+                    ),
+                });
+            }
+            let changed = self.engine.ask(move |e| e.resume(id)).await?;
             return Ok(ResumedView {
                 site: site.to_owned(),
-                changed: false,
+                changed,
             });
         }
         let known = self.peers.values().map(|peer| peer.name.clone()).collect();
@@ -401,56 +444,20 @@ impl Source for Reporter {
     }
 }
 
-/// Puts bytes into the tree as a user would who saves a file: the connector notices them like any other change.
-fn put_back(root: &Root, names: &[Name], bytes: &[u8], fresh: bool) -> Result<()> {
-    let Some((name, dir)) = names.split_last() else {
-        return Err(AdminError::NotPossible {
-            what: "the root is a directory".to_owned(),
-            hint: "name a file below it".to_owned(),
-        });
-    };
-    let shown = root.shown(dir, Some(name));
-    let failed = |e: rustix::io::Errno| ReplError::io("put back", &shown, e);
-    let parent = root.open_dir(dir).map_err(failed)?;
-    let there = openat(
-        &parent,
-        name.as_bytes(),
-        OFlags::PATH | OFlags::NOFOLLOW,
-        Mode::empty(),
-    );
-    if fresh && there.is_ok() {
-        return Err(AdminError::NotPossible {
-            what: format!("{} exists", shown.display()),
-            hint: "name a path that is free".to_owned(),
-        });
-    }
-    let staged = format!("restore-{}", std::process::id());
-    let flags =
-        OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file =
-        openat(root.staging(), &staged, flags, Mode::from_raw_mode(0o644)).map_err(failed)?;
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let written = rustix::io::write(&file, rest).map_err(failed)?;
-        rest = rest.get(written..).unwrap_or_default();
-    }
-    fsync(&file).map_err(failed)?;
-    renameat(root.staging(), &staged, parent.as_fd(), name.as_bytes()).map_err(failed)?;
-    Ok(())
-}
-
-fn split(path: &[u8]) -> Result<Vec<Name>> {
-    let parts = path
-        .split(|byte| *byte == b'/')
-        .filter(|part| !part.is_empty());
-    Ok(parts
-        .map(|part| Name::new(part.to_vec()))
-        .collect::<std::result::Result<_, _>>()?)
-}
-
-fn join(names: Vec<Name>) -> Vec<u8> {
+pub(super) fn join(names: Vec<Name>) -> Vec<u8> {
     let names: Vec<Vec<u8>> = names.iter().map(|name| name.as_bytes().to_vec()).collect();
     names.join(&b'/')
+}
+
+/// How far a peer is behind in time, given what it has not applied and the mark of this site.
+const fn lag(behind: Option<u64>, connected: bool, view: &PeerView, mark: u64) -> Lag {
+    match (behind, view.applied_mark_us) {
+        (None, _) => Lag::Unknown,
+        (Some(0), _) if connected => Lag::Known(0),
+        (Some(_), 0) => Lag::Unknown,
+        (Some(_), at) if connected => Lag::Known(mark.saturating_sub(at)),
+        (Some(_), at) => Lag::AtLeast(mark.saturating_sub(at)),
+    }
 }
 
 /// Entries of this site that the peer has not applied; none when it was never heard.
@@ -464,6 +471,14 @@ fn behind(view: &PeerView, engine: &EngineStatus) -> Option<u64> {
         head.saturating_sub(applied)
     });
     Some(behind.sum())
+}
+
+fn ack_view(ack: Ack) -> AckView {
+    AckView {
+        by: ack.by,
+        note: ack.note,
+        at_us: ack.at_us,
+    }
 }
 
 fn lost_bytes(lost: &LostValue) -> Option<u64> {
@@ -487,4 +502,9 @@ fn register_word(register: &RegisterId) -> &'static str {
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+/// What the brake says of a site that it holds.
+fn why_held(held: &crate::sync::brake::Held) -> String {
+    let (removed, files) = (held.removed, held.files);
+    format!("it deleted {removed} of {files} files within a short time")
 }

@@ -14,6 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+#[cfg(test)]
+pub(crate) mod errors;
+
 /// Names of the tasks that run and of those that panicked.
 #[derive(Debug, Default)]
 struct Register {
@@ -50,6 +53,8 @@ impl Tasks {
     /// No tasks.
     #[must_use]
     pub fn new() -> Self {
+        #[cfg(test)]
+        errors::watch();
         let root = CancellationToken::new();
         Self {
             inner: Arc::default(),
@@ -153,6 +158,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_named_and_stops_all_others() {
+        let _expected = errors::expects("task panicked");
         let tasks = Tasks::new();
         tasks
             .child()

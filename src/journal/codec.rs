@@ -19,8 +19,8 @@ mod payload;
 
 use payload::xattr_name;
 pub(crate) use payload::{
-    content_from_proto, content_to_proto, place_from_proto, place_to_proto, time_from_proto,
-    time_to_proto,
+    content_from_proto, content_to_proto, member_state_from_proto, member_state_to_proto,
+    place_from_proto, place_to_proto, time_from_proto, time_to_proto,
 };
 pub use payload::{decode_change, encode_change};
 

@@ -287,6 +287,22 @@ impl SegmentLog {
         Ok(())
     }
 
+    /// What [`SegmentLog::trim`] would do now.
+    pub(crate) fn survey(
+        &self,
+        members: &BTreeMap<u64, Cursors>,
+        replayed: u64,
+        budget_bytes: u64,
+    ) -> TrimReport {
+        let (spans, last_bytes) = {
+            let segments = self.shared.segments();
+            let pairs = segments.iter().zip(segments.iter().skip(1));
+            let spans: Vec<Span> = pairs.map(|(segment, next)| segment.span(next)).collect();
+            (spans, segments.last().map_or(0, |last| last.file_bytes))
+        };
+        retention::plan(&spans, last_bytes, members, replayed, budget_bytes)
+    }
+
     /// Removes the segments that [`retention::plan`] lets go.
     pub(crate) fn trim(
         &mut self,
@@ -294,13 +310,7 @@ impl SegmentLog {
         replayed: u64,
         budget_bytes: u64,
     ) -> Result<TrimReport> {
-        let (spans, last_bytes) = {
-            let segments = self.shared.segments();
-            let pairs = segments.iter().zip(segments.iter().skip(1));
-            let spans: Vec<Span> = pairs.map(|(segment, next)| segment.span(next)).collect();
-            (spans, segments.last().map_or(0, |last| last.file_bytes))
-        };
-        let report = retention::plan(&spans, last_bytes, members, replayed, budget_bytes);
+        let report = self.survey(members, replayed, budget_bytes);
         self.remove_oldest(report.segments)?;
         Ok(report)
     }

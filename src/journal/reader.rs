@@ -17,7 +17,7 @@ use super::log::LogShared;
 use super::record::{Record, StoredEntry, StreamPoint};
 use super::scan::{Scanner, Unit};
 use crate::error::Result;
-use crate::sync::port::DeviceImage;
+use crate::journal::device::DeviceImage;
 
 /// What a batch costs on the wire beside its entries: actor, range, two hashes, field tags.
 const BATCH_OVERHEAD_BYTES: usize = 160;
@@ -81,6 +81,25 @@ impl BatchReader {
             return Ok(None);
         }
         Ok(Some((frame.finish(), self.mark_hlc_us())))
+    }
+
+    /// Position of the first entry behind the cursors that was not given out; the durable end when there is none.
+    /// What follows is still given out. Reads at most from one checkpoint to the next.
+    ///
+    /// # Errors
+    /// As [`BatchReader::next_frame`].
+    pub fn first_missing(&mut self) -> Result<u64> {
+        while let Some(unit) = self.take_unit()? {
+            if !self.wanted(&unit).is_empty() {
+                let position = unit.position;
+                self.ahead = Some(unit);
+                return Ok(position);
+            }
+            for record in &unit.records {
+                self.scanner.apply(unit.position, record)?;
+            }
+        }
+        Ok(self.position())
     }
 
     /// Every entry with a hybrid clock up to this was given out or was behind the cursors from the start.

@@ -23,7 +23,7 @@ use super::segment::LogKind;
 use super::streams::Streams;
 use crate::disk::SharedDisk;
 use crate::error::{ReplError, Result};
-use crate::sync::port::DeviceImage;
+use crate::journal::device::DeviceImage;
 
 /// One POSIX operation to be journaled: it is there as a whole or not at all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -276,6 +276,17 @@ impl Journal {
     /// [`ReplError::WalCorrupted`] that names the first damage.
     pub fn verify(&self) -> Result<Verified> {
         recovery::verify(&self.log.shared)
+    }
+
+    /// What [`Journal::trim`] would do now, and who holds back what.
+    #[must_use]
+    pub fn survey(
+        &self,
+        members: &BTreeMap<u64, Cursors>,
+        replayed: u64,
+        budget_bytes: u64,
+    ) -> TrimReport {
+        self.log.survey(members, replayed, budget_bytes)
     }
 
     /// Removes the whole segments that no member needs (`members`: what each site has received, by stream) and that

@@ -43,6 +43,8 @@ pub(super) enum Table {
     DeviceIndex = 15,
     /// name → number.
     Meta = 16,
+    /// site, incarnation → part in the cluster.
+    Member = 17,
 }
 
 /// A key in the making.

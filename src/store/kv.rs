@@ -12,8 +12,9 @@ use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, TableDefinitio
 use crate::error::{ReplError, Result};
 
 const TABLE: TableDefinition<'static, &'static [u8], &'static [u8]> = TableDefinition::new("state");
-/// Page cache of redb. Its default is 1 GiB; the working set of a merge is the registers of one batch.
-const CACHE_BYTES: usize = 32 << 20;
+/// Page cache of redb. Its default is 1 GiB; the working set of a merge is the registers of one batch. It fills up as
+/// the state grows, so it is what a backlog costs above all (`cargo bench --bench backlog`).
+const CACHE_BYTES: usize = 8 << 20;
 
 /// A sorted map on disk. One loop owns it.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::journal::dot::{CONTROL_STREAM, ROOT_INODE};
-use crate::journal::op::{Attr, Change, Content, ManifestRoot, Owner, Place};
+use crate::journal::op::{Attr, Change, Content, ManifestRoot, MemberState, Owner, Place};
 use crate::journal::{EntryBatch, SeenRun};
 use crate::sync::author::Authored;
 use crate::sync::core::Core;
@@ -105,7 +105,8 @@ fn summary<S: State>(core: &mut Core<S>) -> String {
     let conflicts = core.state().conflicts().unwrap();
     let moves = core.state().dir_moves_after(LwwKey::default()).unwrap();
     let root = core.state().children_of(ROOT_INODE).unwrap();
-    format!("{images:?}\n{conflicts:?}\n{moves:?}\n{root:?}")
+    let counts = core.state().conflict_counts().unwrap();
+    format!("{images:?}\n{conflicts:?}\n{moves:?}\n{root:?}\n{counts:?}")
 }
 
 proptest! {
@@ -139,6 +140,13 @@ proptest! {
             if event == 1 {
                 disk.state_mut().commit().unwrap();
             }
+            if event == 3 {
+                for record in memory.state().conflicts().unwrap() {
+                    let ack = ack(record.loser.dot().actor, at, at % 2 == 0);
+                    memory.state_mut().set_ack(record.id, &ack).unwrap();
+                    disk.state_mut().set_ack(record.id, &ack).unwrap();
+                }
+            }
             if event == 2 {
                 let images = memory.work(3).unwrap();
                 prop_assert_eq!(&images, &disk.work(3).unwrap());
@@ -158,6 +166,56 @@ proptest! {
     }
 }
 
+fn ack(actor: Actor, stamp: u64, acked: bool) -> Ack {
+    Ack {
+        at_us: 1,
+        by: "ana".to_owned(),
+        note: "seen".to_owned(),
+        key: LwwKey::new(
+            stamp,
+            crate::journal::Dot::new(actor, CONTROL_STREAM, stamp),
+        ),
+        acked,
+    }
+}
+
+#[test]
+fn a_store_without_counters_counts_its_conflicts_when_it_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.redb");
+    let (one, two) = (Actor::new(1, 11), Actor::new(2, 22));
+    let mut here = Core::new(one, Store::open(&path).unwrap(), 0);
+    let mut there = Core::new(two, MemState::default(), 0);
+    for (at, name) in [(1, 0), (2, 1)] {
+        let (inode, change) = change((2, at, 0, name));
+        let op = |change: &Change| LocalOp {
+            inode,
+            link: inode,
+            change: change.clone(),
+            back_date_us: None,
+            device: None,
+        };
+        let txn = |change: &Change| LocalTxn {
+            ops: vec![op(change)],
+        };
+        here.author(&txn(&change), at * 100, true).unwrap();
+        for batch in batches(&there.author(&txn(&change), at * 100 + 1, true).unwrap()) {
+            here.merge_batch(&batch, at).unwrap();
+        }
+    }
+    let counts = here.state().conflict_counts().unwrap();
+    assert!(counts.0 >= 2, "{counts:?}");
+    let store = here.state_mut();
+    store.remove_number("conflicts/counted");
+    store.set_number("conflicts/open", 77);
+    store.commit().unwrap();
+    drop(here);
+    assert_eq!(
+        Store::open(&path).unwrap().conflict_counts().unwrap(),
+        counts
+    );
+}
+
 #[test]
 fn numbers_cursors_devices_and_acks_survive_reopening() {
     let folder = tempfile::tempdir().unwrap();
@@ -172,12 +230,12 @@ fn numbers_cursors_devices_and_acks_survive_reopening() {
         size: 9,
         ..DeviceImage::default()
     };
-    let ack = Ack {
-        at_us: 1,
-        by: "ana".to_owned(),
-        note: "seen".to_owned(),
-        key: LwwKey::new(5, crate::journal::Dot::new(actor, CONTROL_STREAM, 1)),
-        acked: true,
+    let ack = ack(actor, 5, true);
+    let member = MemberRecord {
+        name: "fra".to_owned(),
+        state: MemberState::Fenced,
+        key: ack.key,
+        founder: true,
     };
     let mut store = Store::open(&path).unwrap();
     store.set_number("journal", 77);
@@ -185,6 +243,8 @@ fn numbers_cursors_devices_and_acks_survive_reopening() {
     store.set_device(5, Some(device)).unwrap();
     store.set_parked(5, Some("permission denied")).unwrap();
     store.set_ack(ConflictId([1; 32]), &ack).unwrap();
+    store.set_member(actor, &member).unwrap();
+    store.set_number("member/3/incarnation", 7);
     store.commit().unwrap();
     drop(store);
     let mut store = Store::open(&path).unwrap();
@@ -198,6 +258,12 @@ fn numbers_cursors_devices_and_acks_survive_reopening() {
         [(5, "permission denied".to_owned())]
     );
     assert_eq!(store.ack(ConflictId([1; 32])).unwrap(), Some(ack));
+    assert_eq!(store.member(actor).unwrap().as_ref(), Some(&member));
+    assert_eq!(store.members().unwrap(), [(actor, member)]);
+    let numbers = store.numbers("member/3/").unwrap();
+    assert_eq!(numbers, [("incarnation".to_owned(), 7)]);
+    store.remove_number("member/3/incarnation");
+    assert!(store.numbers("member/").unwrap().is_empty());
     store.set_device(5, None).unwrap();
     assert_eq!(store.inode_of(12, device.btime).unwrap(), None);
 }

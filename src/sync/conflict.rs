@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::clock::TimestampUs;
 use crate::journal::dot::{Dot, LwwKey};
 use crate::journal::entry::RegisterId;
-use crate::journal::op::{Content, FileTime, Owner, Place};
+use crate::journal::op::{Content, FileTime, ManifestRoot, Owner, Place};
 
 /// Characters of a shown conflict id behind `c-`.
 pub const ID_CHARS: usize = 10;
@@ -85,6 +85,17 @@ impl ConflictId {
         hasher.update(&loser.actor.incarnation.to_le_bytes());
         hasher.update(&loser.stream.to_le_bytes());
         hasher.update(&loser.seq.to_le_bytes());
+        Self(*hasher.finalize().as_bytes())
+    }
+
+    /// The id of a late write: bytes with this root that a program wrote to a version of `inode` after that was
+    /// displaced. Nobody journaled them, so they have no other name.
+    #[must_use]
+    pub fn of_late_write(inode: u64, root: ManifestRoot) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"cfs-repl late write 1\0");
+        hasher.update(&inode.to_le_bytes());
+        hasher.update(&root.0);
         Self(*hasher.finalize().as_bytes())
     }
 
@@ -176,7 +187,7 @@ pub struct ConflictRecord {
     pub inode: u64,
     /// Which register of it.
     pub register: RegisterId,
-    /// The version that lost.
+    /// The version that lost. Seq 0: bytes that nobody journaled, written to a file after that was displaced.
     pub loser: LwwKey,
     /// The version shown in its place, as last known; none when nothing took it.
     pub winner: Option<LwwKey>,

@@ -4,6 +4,8 @@
 //! shown, [`super::merge`] takes entries in, [`super::author`] makes entries of local operations,
 //! [`super::derived`] finds conflicts that follow from the state. Time is a parameter of every call that needs it.
 
+use std::collections::BTreeSet;
+
 use super::hlc::{Hlc, MAX_AHEAD};
 use super::node::Node;
 use super::state::State;
@@ -40,6 +42,7 @@ pub struct Core<S> {
     pub(super) rules: Rules,
     pub(super) next_txn: u64,
     pub(super) settled: Vec<u64>,
+    pub(super) held: BTreeSet<u64>,
 }
 
 impl<S: State> Core<S> {
@@ -52,6 +55,7 @@ impl<S: State> Core<S> {
             rules: Rules::default(),
             next_txn: last_hlc_us.saturating_add(1),
             settled: Vec::new(),
+            held: BTreeSet::new(),
         }
     }
 

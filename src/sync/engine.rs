@@ -7,31 +7,42 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::author::Authored;
-use super::conflict::{Ack, ConflictRecord};
+use super::brake::Held;
+use super::conflict::{Ack, ConflictId, ConflictRecord};
 use super::core::Core;
+use super::fate::Fate;
 use super::ids::Minter;
 use super::port::{DeviceImage, Image, LocalTxn, Outcome, Round};
 use super::progress::{StreamProgress, Waiting};
 use super::state::State;
-use crate::clock::SharedClock;
+use crate::clock::{SharedClock, TimestampUs};
+use crate::content::{Claim, ContentVersion, WAITS_FOR_CONTENT, WAITS_FOR_NEWER};
 use crate::disk::SharedDisk;
-use crate::error::Result;
+use crate::error::{ReplError, Result};
 use crate::failpoint;
-use crate::journal::dot::{Actor, ROOT_INODE};
-use crate::journal::op::{Change, FileTime, Name};
+use crate::journal::dot::{Actor, Dot, ROOT_INODE};
+use crate::journal::op::{Change, Content, FileTime, ManifestRoot, Name};
+use crate::journal::retention::Pin;
 use crate::journal::{AppendGroup, BatchReader, Durable, Journal, LogOptions, ReceivedLog};
 use crate::store::Store;
+use members::Tracked;
+use upkeep::Synced;
 
+mod brake;
 mod handle;
+mod members;
 mod open;
 mod receive;
 mod standing;
+mod upkeep;
 
 pub use handle::{Handle, start};
+pub use members::{Fence, FenceCause, MemberReport, MemberStatus, Retention};
 pub use receive::{Arrived, Refusal};
 pub use standing::{Standing, StreamHead};
 
@@ -57,6 +68,8 @@ pub struct EngineConfig {
     pub applies: bool,
     /// Local changes are journaled.
     pub sends: bool,
+    /// For whom the journal is kept, and how much of it.
+    pub retention: Retention,
 }
 
 /// What an operator asks first.
@@ -72,14 +85,22 @@ pub struct EngineStatus {
     pub waiting: usize,
     /// Inodes that could not be applied, with the reason.
     pub parked: Vec<(u64, String)>,
+    /// Inodes whose bytes are on their way.
+    pub fetching: usize,
+    /// Inodes that show an older version until a newer one than they were to show arrives.
+    pub overtaken: usize,
     /// Conflicts that count and are not acknowledged.
-    pub open_conflicts: usize,
+    pub open_conflicts: u64,
     /// Conflicts on record.
-    pub conflicts: usize,
+    pub conflicts: u64,
+    /// The configured members, by number.
+    pub members: Vec<MemberStatus>,
     /// Last mark of each origin, in its hybrid clock.
     pub marks: BTreeMap<Actor, u64>,
     /// Why the engine had to be opened again, if it had to.
     pub last_failure: Option<String>,
+    /// Sites whose changes the brake holds back.
+    pub held: BTreeMap<u64, Held>,
 }
 
 /// The engine of one site. One loop owns it ([`start`]); everything else goes through [`Handle`].
@@ -90,6 +111,7 @@ pub struct Engine {
     /// Moves whenever there may be work for the connector, or progress to tell.
     changed: watch::Sender<u64>,
     last_failure: Option<String>,
+    brake: brake::Brake,
 }
 
 /// Everything that is dropped and opened again together.
@@ -103,6 +125,12 @@ struct Opened {
     marks: BTreeMap<Actor, u64>,
     observed_us: u64,
     committed_at_us: u64,
+    /// Up to where the logs are in the state on disk.
+    synced: Synced,
+    members: BTreeMap<u64, Tracked>,
+    /// Who held back the journal at the last look.
+    pins: Vec<Pin>,
+    upkept_at: Duration,
 }
 
 impl Engine {
@@ -119,6 +147,7 @@ impl Engine {
             open: Some(opened),
             changed,
             last_failure: None,
+            brake: brake::Brake::default(),
         })
     }
 
@@ -169,10 +198,7 @@ impl Engine {
 
     /// See [`super::port::Engine::work`].
     pub fn work(&mut self, limit: usize) -> Result<Vec<Image>> {
-        let (images, settled) = self.with(|opened, _| {
-            let images = opened.core.work(limit)?;
-            Ok((images, opened.take_settled()))
-        })?;
+        let (images, settled) = self.braked_work(limit)?;
         if settled {
             self.wake();
         }
@@ -180,12 +206,22 @@ impl Engine {
     }
 
     /// See [`super::port::Engine::done`]. Durable when it returns: what was applied cannot be told from the logs.
-    pub fn done(&mut self, round: Round) -> Result<()> {
+    pub fn done(&mut self, mut round: Round) -> Result<()> {
+        self.count_removals(&round.outcomes)?;
         self.with(|opened, config| {
-            for (image, outcome) in &round.outcomes {
-                if matches!(outcome, Outcome::Parked { .. }) {
-                    opened.waiting.park(image.inode);
+            let now_us = config.clock.now_us();
+            for (image, outcome) in &mut round.outcomes {
+                let (judged, lost) = opened.core.judge_content(image, outcome.clone(), now_us)?;
+                if let Some(conflict) = lost {
+                    let inode = image.inode;
+                    tracing::error!(%conflict, inode, "content of a file is on no site any more");
                 }
+                match &judged {
+                    Outcome::Parked { reason } => opened.set_aside(image.inode, reason),
+                    Outcome::Applied => opened.core.found_content(image)?,
+                    Outcome::Changed => {}
+                }
+                *outcome = judged;
             }
             opened.core.take_round(round)?;
             opened.take_settled();
@@ -230,6 +266,18 @@ impl Engine {
         self.with(|opened, _| opened.core.state().inode_of(ino, btime))
     }
 
+    /// See [`super::port::Engine::correct`].
+    pub fn correct(&mut self, inode: u64, shown: Option<&Image>) -> Result<()> {
+        self.with(|opened, _| opened.core.correct(inode, shown))?;
+        self.wake();
+        Ok(())
+    }
+
+    /// See [`super::port::Engine::last_us`].
+    pub fn last_us(&mut self) -> Result<u64> {
+        self.with(|opened, _| Ok(opened.core.clock().last_us()))
+    }
+
     /// See [`super::port::Engine::observed_through`].
     pub fn observed_through(&mut self, wall_us: u64) -> Result<()> {
         self.with(|opened, _| {
@@ -246,15 +294,16 @@ impl Engine {
         })
     }
 
-    /// Writes the state out when it is due. Called about once a second.
+    /// Writes the state out when it is due, and looks after the logs. Called about once a second.
     pub fn tick(&mut self) -> Result<()> {
         self.with(|opened, config| {
             let due = opened.committed_at_us + 1_000_000 <= config.clock.now_us();
             if due {
-                opened.commit(config)
+                opened.commit(config)?;
             } else {
-                opened.commit_if_large()
+                opened.commit_if_large()?;
             }
+            opened.upkeep(config)
         })
     }
 
@@ -263,7 +312,11 @@ impl Engine {
         &mut self,
         cursors: BTreeMap<u32, u64>,
     ) -> Result<(BatchReader, watch::Receiver<Durable>)> {
-        self.with(|opened, _| Ok((opened.journal.batches(cursors)?, opened.journal.watch())))
+        // A cursor that cannot be served says nothing against the state.
+        self.with(|opened, _| {
+            let reader = opened.journal.batches(cursors);
+            Ok(reader.map(|reader| (reader, opened.journal.watch())))
+        })?
     }
 
     /// Everything of this site up to this hybrid clock is in the journal.
@@ -299,35 +352,106 @@ impl Engine {
         })
     }
 
+    /// What became of a version of a file's bytes.
+    pub fn fate(&mut self, inode: u64, dot: Dot) -> Result<Fate> {
+        self.with(|opened, _| opened.core.fate(inode, dot))
+    }
+
+    /// Whether an entry is merged here.
+    pub fn is_merged(&mut self, dot: Dot) -> Result<bool> {
+        self.with(|opened, _| {
+            let cursor = opened.core.state().cursor(dot.actor, dot.stream)?;
+            Ok(cursor >= dot.seq)
+        })
+    }
+
+    /// What conflicts want with bytes that are kept under these inodes and roots, in their order.
+    pub fn claims(&mut self, kept: Vec<(u64, ManifestRoot)>) -> Result<Vec<Claim>> {
+        self.with(move |opened, _| opened.core.claims(&kept))
+    }
+
+    /// Records bytes that were written to a file after that was displaced; see [`Core::late_write`].
+    pub fn late_write(
+        &mut self,
+        inode: u64,
+        content: Content,
+        before: Option<ManifestRoot>,
+    ) -> Result<()> {
+        self.with(|opened, config| {
+            let now_us = config.clock.now_us();
+            if opened.core.late_write(inode, content, before, now_us)? {
+                tracing::warn!(
+                    inode,
+                    "a file was written to after it was replaced; its bytes are kept as a conflict"
+                );
+                // Nothing in the logs tells it.
+                opened.commit(config)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Versions that lost and are small enough to be kept at every site; see [`Core::losers`].
+    pub fn losers(
+        &mut self,
+        bytes_max: u64,
+        since_us: TimestampUs,
+    ) -> Result<Vec<(ContentVersion, u64)>> {
+        self.with(|opened, _| opened.core.losers(bytes_max, since_us))
+    }
+
+    /// The latest acknowledgement of a conflict.
+    pub fn ack(&mut self, id: ConflictId) -> Result<Option<Ack>> {
+        self.with(|opened, _| opened.core.state().ack(id))
+    }
+
+    /// Acknowledges a conflict, for every site.
+    pub fn acknowledge(&mut self, id: ConflictId, note: String, by: String) -> Result<Ack> {
+        self.submit_control(Change::ConflictAck {
+            conflict_id: id.0,
+            acked: true,
+            note,
+            by,
+        })?;
+        let ack = self.ack(id)?;
+        ack.ok_or_else(|| ReplError::serialization("acknowledgement", "was not kept"))
+    }
+
     /// The path, below the root, under which an inode is shown.
     pub fn path_of(&mut self, inode: u64) -> Result<Option<Vec<Name>>> {
         self.with(|opened, _| opened.path_of(inode))
     }
 
+    /// Last seq of every stream of the journal that holds entries.
+    pub fn heads(&mut self) -> Result<BTreeMap<u32, u64>> {
+        self.with(|opened, _| Ok(opened.heads()))
+    }
+
     /// What an operator asks first.
     pub fn status(&mut self) -> Result<EngineStatus> {
         let last_failure = self.last_failure.clone();
-        self.with(|opened, _| {
+        let held = self.held()?;
+        self.with(|opened, config| {
             let state = opened.core.state();
-            let conflicts = state.conflicts()?;
-            let mut open_conflicts = 0;
-            for record in &conflicts {
-                open_conflicts += usize::from(record.is_open(state.ack(record.id)?.as_ref()));
-            }
-            let points = opened.journal.points();
+            let (open_conflicts, conflicts) = state.conflict_counts()?;
+            let mut parked = state.all_parked()?;
+            let waits = |why: &str| parked.iter().filter(|(_, reason)| reason == why).count();
+            let (fetching, overtaken) = (waits(WAITS_FOR_CONTENT), waits(WAITS_FOR_NEWER));
+            parked.retain(|(_, reason)| is_fault(reason));
             Ok(EngineStatus {
                 actor: opened.journal.actor(),
-                heads: points
-                    .iter()
-                    .map(|(stream, point)| (*stream, point.seq))
-                    .collect(),
+                heads: opened.heads(),
                 journal_bytes: opened.journal.bytes(),
                 waiting: opened.waiting.len(),
-                parked: state.all_parked()?,
+                parked,
+                fetching,
+                overtaken,
                 open_conflicts,
-                conflicts: conflicts.len(),
+                conflicts,
+                members: opened.member_statuses(config)?,
                 marks: opened.marks.clone(),
                 last_failure,
+                held,
             })
         })
     }
@@ -367,6 +491,11 @@ impl Engine {
     }
 }
 
+/// Whether an image that was put off for `reason` needs a person, or another attempt later.
+fn is_fault(reason: &str) -> bool {
+    reason != WAITS_FOR_CONTENT && reason != WAITS_FOR_NEWER
+}
+
 fn swapped<A, B>(pair: Result<(A, B)>) -> Result<(B, A)> {
     pair.map(|(a, b)| (b, a))
 }
@@ -397,6 +526,16 @@ impl Opened {
         Ok(())
     }
 
+    /// An image is put off: what waits for its bytes still counts as outstanding, what was replaced at its origin as
+    /// done, everything else as parked.
+    fn set_aside(&mut self, inode: u64, reason: &str) {
+        match reason {
+            WAITS_FOR_CONTENT => {}
+            WAITS_FOR_NEWER => self.waiting.overtake(inode),
+            _ => self.waiting.park(inode),
+        }
+    }
+
     /// Takes note of what the connector shows. Returns whether there was anything.
     fn take_settled(&mut self) -> bool {
         let settled = self.core.take_settled();
@@ -404,6 +543,11 @@ impl Opened {
             self.waiting.settle(*inode);
         }
         !settled.is_empty()
+    }
+
+    fn heads(&self) -> BTreeMap<u32, u64> {
+        let points = self.journal.points().iter();
+        points.map(|(stream, point)| (*stream, point.seq)).collect()
     }
 
     fn commit_if_large(&mut self) -> Result<()> {
@@ -420,22 +564,22 @@ impl Opened {
 
     fn commit_positions(&mut self) -> Result<()> {
         let journal = self.journal.durable().position;
-        let received: Vec<(String, u64)> = self
-            .received
-            .iter()
-            .map(|(actor, log)| (open::received_key(*actor), log.durable().position))
+        let logs = self.received.iter();
+        let received: BTreeMap<Actor, u64> = logs
+            .map(|(actor, log)| (*actor, log.durable().position))
             .collect();
         let (next, hlc) = (self.minter.next(), self.core.clock().last_us());
         let store = self.core.state_mut();
         store.set_number(open::JOURNAL_KEY, journal);
         store.set_number(open::MINTED_KEY, next);
         store.set_number(open::HLC_KEY, hlc);
-        for (key, position) in received {
-            store.set_number(&key, position);
+        for (actor, position) in &received {
+            store.set_number(&open::received_key(*actor), *position);
         }
         failpoint::pass("commit");
         store.commit()?;
         failpoint::pass("committed");
+        self.synced = Synced { journal, received };
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 
 use super::conflict::{Ack, ConflictId, ConflictKind, ConflictRecord, LostValue};
 use super::core::Core;
+use super::member::MemberRecord;
 use super::node::{DirWrite, LinkPlace, Node};
 use super::port::NodeKind;
 use super::register::{Merged, Register, Version};
@@ -14,9 +15,9 @@ use crate::clock::TimestampUs;
 use crate::error::Result;
 use crate::journal::EntryBatch;
 use crate::journal::codec::decode_change;
-use crate::journal::dot::{Dot, LwwKey, ROOT_INODE, Seen};
+use crate::journal::dot::{Actor, Dot, LwwKey, ROOT_INODE, Seen};
 use crate::journal::entry::{JournalEntry, RegisterId};
-use crate::journal::op::{Attr, Change};
+use crate::journal::op::{Attr, Change, MemberState};
 
 /// What merging a batch did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -354,6 +355,9 @@ impl<S: State> Core<S> {
 
     /// A version that had seen the loser took its place: the record stays, and counts no longer.
     fn supersede(&mut self, inode: u64, register: &RegisterId, loser: Dot) -> Result<()> {
+        if *register == RegisterId::Content {
+            self.end_lost(inode, loser)?;
+        }
         let id = ConflictId::new(ConflictKind::Register, inode, register, loser);
         if let Some(mut record) = self.state.conflict(id)?
             && !record.superseded
@@ -365,6 +369,24 @@ impl<S: State> Core<S> {
     }
 
     fn merge_control(&mut self, incoming: &Incoming<'_>, change: &Change) -> Result<()> {
+        if let Change::Member {
+            site_id,
+            name,
+            incarnation,
+            state,
+            ..
+        } = change
+        {
+            let actor = Actor::new(*site_id, *incarnation);
+            let founder = *state == MemberState::Active && actor == incoming.entry.actor();
+            let record = MemberRecord {
+                name: name.clone(),
+                state: *state,
+                key: incoming.key,
+                founder,
+            };
+            return self.merge_member(actor, record);
+        }
         let Change::ConflictAck {
             conflict_id,
             acked,
@@ -386,6 +408,20 @@ impl<S: State> Core<S> {
             self.state.set_ack(id, &ack)?;
         }
         Ok(())
+    }
+}
+
+impl<S: State> Core<S> {
+    fn merge_member(&mut self, actor: Actor, record: MemberRecord) -> Result<()> {
+        let known = self.state.member(actor)?;
+        let merged = match &known {
+            Some(known) => known.clone().merged(record),
+            None => record,
+        };
+        if known.as_ref() == Some(&merged) {
+            return Ok(());
+        }
+        self.state.set_member(actor, &merged)
     }
 }
 

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::error::Result;
+pub use crate::journal::device::DeviceImage;
 use crate::journal::dot::Dot;
 use crate::journal::op::{Change, Content, FileTime, Name, Owner};
 
@@ -101,22 +102,6 @@ impl Image {
             merge_gen: 0,
         }
     }
-}
-
-/// How a file is told from another one on the device that holds it, and what it looked like when it was journaled.
-/// Local: never sent, but kept beside the entry, so that the id map can be made again from the journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct DeviceImage {
-    /// Inode number on the device.
-    pub ino: u64,
-    /// Birth time: tells a reused inode number from the old one.
-    pub btime: FileTime,
-    /// Status change time.
-    pub ctime: FileTime,
-    /// Modification time.
-    pub mtime: FileTime,
-    /// Size in bytes.
-    pub size: u64,
 }
 
 /// One operation on one inode, as the connector noticed it.
@@ -231,6 +216,19 @@ pub trait Engine: Send {
     /// # Errors
     /// When the state store fails.
     fn inode_of(&mut self, ino: u64, btime: FileTime) -> Result<Option<u64>>;
+
+    /// Corrects what the connector reported before: the filesystem shows `shown` of `inode`, or nothing. What should
+    /// be shown comes again as work if it differs.
+    ///
+    /// # Errors
+    /// When the state store fails.
+    fn correct(&mut self, inode: u64, shown: Option<Image>) -> Result<()>;
+
+    /// The last moment that is on record, in the hybrid clock: right after a start, when it ended.
+    ///
+    /// # Errors
+    /// When the state store fails.
+    fn last_us(&mut self) -> Result<u64>;
 
     /// Everything up to this hybrid clock was noticed: the basis of the mark that tells others how current they are.
     ///

@@ -35,12 +35,15 @@ pub struct Waiting {
     by_stream: BTreeMap<(Actor, u32), BTreeSet<u64>>,
     by_inode: BTreeMap<u64, Vec<Dot>>,
     parked: BTreeSet<u64>,
+    /// Not held up and no fault: their newer version is on its way.
+    overtaken: BTreeSet<u64>,
 }
 
 impl Waiting {
     /// An entry of `inode` was merged.
     pub fn add(&mut self, inode: u64, dot: Dot) {
         self.by_inode.entry(inode).or_default().push(dot);
+        self.overtaken.remove(&inode);
         if !self.parked.contains(&inode) {
             self.by_stream
                 .entry((dot.actor, dot.stream))
@@ -52,6 +55,7 @@ impl Waiting {
     /// The connector shows `inode` as it should be.
     pub fn settle(&mut self, inode: u64) {
         self.parked.remove(&inode);
+        self.overtaken.remove(&inode);
         for dot in self.by_inode.remove(&inode).unwrap_or_default() {
             self.forget(dot);
         }
@@ -66,15 +70,38 @@ impl Waiting {
         }
     }
 
+    /// What `inode` was to show was replaced at its origin and is owed no more; a newer version will come.
+    pub fn overtake(&mut self, inode: u64) {
+        self.overtaken.insert(inode);
+        for dot in self.by_inode.get(&inode).cloned().unwrap_or_default() {
+            self.forget(dot);
+        }
+    }
+
+    /// How many inodes wait for a newer version.
+    #[must_use]
+    pub fn overtaken(&self) -> usize {
+        self.overtaken.len()
+    }
+
     /// All parked inodes are tried again.
     pub fn unpark(&mut self) {
-        for inode in std::mem::take(&mut self.parked) {
-            for dot in self.by_inode.get(&inode).into_iter().flatten() {
-                self.by_stream
-                    .entry((dot.actor, dot.stream))
-                    .or_default()
-                    .insert(dot.seq);
-            }
+        let parked: Vec<u64> = self.parked.iter().copied().collect();
+        for inode in parked {
+            self.unpark_one(inode);
+        }
+    }
+
+    /// A parked inode is tried again.
+    pub fn unpark_one(&mut self, inode: u64) {
+        if !self.parked.remove(&inode) {
+            return;
+        }
+        for dot in self.by_inode.get(&inode).into_iter().flatten() {
+            self.by_stream
+                .entry((dot.actor, dot.stream))
+                .or_default()
+                .insert(dot.seq);
         }
     }
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use super::conflict::{Ack, ConflictId, ConflictRecord};
+use super::member::{Member, MemberRecord};
 use super::node::{Child, DirMove, Node};
 use super::port::{DeviceImage, Image};
 use crate::error::Result;
@@ -46,6 +47,14 @@ pub trait State {
     fn ack(&self, id: ConflictId) -> Result<Option<Ack>>;
     /// Replaces it.
     fn set_ack(&mut self, id: ConflictId, ack: &Ack) -> Result<()>;
+    /// How many conflicts are open, and how many are on record: without looking at each.
+    fn conflict_counts(&self) -> Result<(u64, u64)>;
+    /// What is known of a journal's part in the cluster.
+    fn member(&self, actor: Actor) -> Result<Option<MemberRecord>>;
+    /// Replaces it.
+    fn set_member(&mut self, actor: Actor, record: &MemberRecord) -> Result<()>;
+    /// All that is known of journals' parts in the cluster.
+    fn members(&self) -> Result<Vec<Member>>;
     /// Derived conflicts of an inode that are on record and not superseded.
     fn derived_of(&self, inode: u64) -> Result<BTreeSet<ConflictId>>;
     /// Replaces them.
@@ -96,6 +105,7 @@ pub struct MemState {
     moves: BTreeMap<LwwKey, DirMove>,
     conflicts: BTreeMap<ConflictId, ConflictRecord>,
     acks: BTreeMap<ConflictId, Ack>,
+    members: BTreeMap<Actor, MemberRecord>,
     derived: BTreeMap<u64, BTreeSet<ConflictId>>,
     suspects: BTreeSet<u64>,
     cursors: BTreeMap<u32, Seen>,
@@ -205,6 +215,28 @@ impl State for MemState {
     fn set_ack(&mut self, id: ConflictId, ack: &Ack) -> Result<()> {
         self.acks.insert(id, ack.clone());
         Ok(())
+    }
+
+    fn conflict_counts(&self) -> Result<(u64, u64)> {
+        let open = |record: &&ConflictRecord| record.is_open(self.acks.get(&record.id));
+        let open = self.conflicts.values().filter(open).count();
+        Ok((open as u64, self.conflicts.len() as u64))
+    }
+
+    fn member(&self, actor: Actor) -> Result<Option<MemberRecord>> {
+        Ok(self.members.get(&actor).cloned())
+    }
+
+    fn set_member(&mut self, actor: Actor, record: &MemberRecord) -> Result<()> {
+        self.members.insert(actor, record.clone());
+        Ok(())
+    }
+
+    fn members(&self) -> Result<Vec<Member>> {
+        let members = self.members.iter();
+        Ok(members
+            .map(|(actor, record)| (*actor, record.clone()))
+            .collect())
     }
 
     fn derived_of(&self, inode: u64) -> Result<BTreeSet<ConflictId>> {

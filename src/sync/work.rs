@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::core::Core;
-use super::port::{Image, Outcome, Round, ShownLink};
+use super::port::{Image, NodeKind, Outcome, Round, ShownLink};
 use super::state::State;
 use crate::error::Result;
 use crate::journal::dot::ROOT_INODE;
@@ -44,6 +44,9 @@ impl<S: State> Core<S> {
         let mut waiting = vec![inode];
         let mut chain = Vec::new();
         while let Some(at) = waiting.pop() {
+            if self.waits_for_resume(at, at == inode)? {
+                return Ok(());
+            }
             if at == ROOT_INODE || !given.insert(at) || self.state.parked(at)?.is_some() {
                 continue;
             }
@@ -106,6 +109,51 @@ impl<S: State> Core<S> {
             self.state.set_applied(child, Some(&image))?;
         }
         Ok(())
+    }
+
+    /// The connector shows `shown` of an inode, whatever it reported before.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn correct(&mut self, inode: u64, shown: Option<&Image>) -> Result<()> {
+        self.state.set_applied(inode, shown)?;
+        self.state.set_parked(inode, None)?;
+        self.touch(inode)
+    }
+
+    /// Sites whose changes are not given out.
+    pub fn set_held(&mut self, sites: BTreeSet<u64>) {
+        self.held = sites;
+    }
+
+    /// Whether the change of an inode, or the directory that it needs, comes from a site that is held.
+    fn waits_for_resume(&self, inode: u64, is_itself: bool) -> Result<bool> {
+        if self.held.is_empty() || inode == ROOT_INODE {
+            return Ok(false);
+        }
+        let node = self.load(inode)?;
+        let mut unapplied = node.unapplied.iter();
+        let is_held = unapplied.any(|one| self.held.contains(&one.actor.site_id));
+        Ok(is_held && (is_itself || self.state.applied(inode)?.is_none()))
+    }
+
+    /// The site that removed a file which the connector still shows, and its stamp.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn removed_by(&self, inode: u64) -> Result<Option<(u64, u64)>> {
+        let node = self.load(inode)?;
+        let is_file = matches!(node.kind, Some(NodeKind::File | NodeKind::Symlink));
+        if !is_file || !node.shown_links().is_empty() || self.state.applied(inode)?.is_none() {
+            return Ok(None);
+        }
+        let winners = node
+            .links
+            .values()
+            .filter_map(super::register::Register::winner);
+        let last = winners.map(|version| version.key).max();
+        let last = last.filter(|key| key.site_id != self.local.site_id);
+        Ok(last.map(|key| (key.site_id, key.timestamp_us)))
     }
 
     /// Takes note of what the connector did with an image.
@@ -186,8 +234,7 @@ fn differs(image: &Image, applied: Option<&Image>) -> bool {
         || bytes(image) != bytes(applied)
         || value(image.mode.as_ref(), applied.mode.as_ref())
         || value(image.owner.as_ref(), applied.owner.as_ref())
-        || (image.kind != super::port::NodeKind::Dir
-            && value(image.mtime.as_ref(), applied.mtime.as_ref()))
+        || (image.kind != NodeKind::Dir && value(image.mtime.as_ref(), applied.mtime.as_ref()))
         || value(image.flags.as_ref(), applied.flags.as_ref())
         || image.xattrs.len() != applied.xattrs.len()
         || image

@@ -18,6 +18,8 @@ use super::recover::STAGED_PREFIX;
 use super::root::{ROOT_INODE, Root};
 use super::stage::{Staged, Stager, fault, ids, set_attributes, times};
 use super::stat::{DevId, stat_at};
+use super::stuck::Met;
+use super::trash::{self, Label};
 use crate::content::ContentSource;
 use crate::error::{ReplError, Result};
 use crate::journal::op::{Name, Place};
@@ -47,6 +49,8 @@ pub struct ApplyReport {
     pub applied: u64,
     /// Images that met a local change and come again.
     pub changed: u64,
+    /// The same, with where each of them looked; the reason is the full disk when `no_space` is set.
+    pub met: Vec<Met>,
     /// Images that wait, with the reason.
     pub parked: Vec<(u64, String)>,
     /// The disk is full: the rest of the round was not begun.
@@ -293,7 +297,8 @@ impl Applier<'_> {
         let wants: Vec<_> = open.map(Job::want).collect();
         let mut names = *self.names;
         let now_us = self.now_us;
-        let mut fresh = |inode| numbered(b"", inode, now_us, &mut names);
+        let labels = labels(jobs);
+        let mut fresh = |inode| displaced_name(inode, now_us, &mut names, labels.get(&inode));
         let planned = plan(&wants, layout, &mut fresh);
         let mut intents = Vec::new();
         let prints: BTreeMap<u64, Fingerprint> = jobs
@@ -442,7 +447,10 @@ impl Applier<'_> {
                 Outcome::Parked { reason } => {
                     report.parked.push((job.image.inode, reason.clone()));
                 }
-                Outcome::Changed => report.changed += 1,
+                Outcome::Changed => {
+                    report.changed += 1;
+                    report.met.push(job.met());
+                }
             }
             round.outcomes.push((job.image, outcome));
         }
@@ -454,7 +462,22 @@ impl Applier<'_> {
     }
 }
 
-/// A name for staging and trash: inode, time, and a number that makes it unique.
+/// What the names of files in the trash record of them.
+fn labels(jobs: &[Job]) -> BTreeMap<u64, Label> {
+    let labels = jobs.iter().filter_map(|job| {
+        let label = Label::of(&job.shown, job.device.as_ref()?)?;
+        Some((job.image.inode, label))
+    });
+    labels.collect()
+}
+
+/// A name for something that is displaced.
+fn displaced_name(inode: u64, now_us: u64, count: &mut u64, label: Option<&Label>) -> Name {
+    *count += 1;
+    trash::name(inode, now_us, *count, label)
+}
+
+/// A name for staging: inode, time, and a number that makes it unique.
 fn numbered(prefix: &[u8], inode: u64, now_us: u64, count: &mut u64) -> Name {
     *count += 1;
     let text = format!("{inode:016x}-{now_us:016x}-{count:x}");

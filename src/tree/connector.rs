@@ -3,34 +3,43 @@
 //! Applying and noticing never overlap, so each sees the other's work finished. State that must outlive a restart is
 //! the pin of the tree and the intents, both in the state folder; everything else is the engine's.
 
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::apply::{Applier, ApplyReport};
+use super::adopt::rebind;
+use super::agenda::{Agenda, FileAt, Pace};
+use super::apply::{Applier, ApplyReport, path_of};
+use super::boot::{Boot, current_boot_id};
+use super::diff::{RACY_US, micros};
 use super::intent::IntentLog;
+use super::look::{Asked, Looks};
 use super::pin;
 use super::policy::Policy;
 use super::recover::{Recovery, recover};
+use super::rollback::{Rollback, roll_back};
 use super::root::Root;
 use super::scan::{Memory, ScanOptions, ScanReport, Scope, scan};
 use super::serve::{Served, Server};
-use super::trash::{TrashLimits, TrashReport, purge};
-use super::watch::Watch;
+use super::stuck::{self, Stuck};
+use super::wake::Waker;
 use crate::clock::SharedClock;
 use crate::content::ContentSource;
 use crate::content::manifest::BlobHash;
 use crate::error::Result;
 use crate::failpoint;
-use crate::journal::op::ManifestRoot;
+use crate::journal::op::{ManifestRoot, Name};
 use crate::sync::port::Engine;
+
+pub(in crate::tree) mod turn;
 
 /// Images applied in one batch: two syncs and one intent file for all of them.
 pub const BATCH_IMAGES: usize = 1_000;
-/// How long the loop rests when nothing happens; events and images wait at most this long.
-const TICK: Duration = Duration::from_millis(20);
-
+/// When a file is read again whose last change was too fresh to tell it from the next one: by then it is not.
+const RACY_WAIT: Duration = Duration::from_micros(2 * RACY_US);
 /// What a connector is told about its tree.
 #[derive(Debug, Clone)]
 pub struct ConnectorOptions {
@@ -46,10 +55,19 @@ pub struct ConnectorOptions {
     pub watches: bool,
     /// Time between full scans when the watch sees everything. Default: 1 hour.
     pub rescan_every: Duration,
-    /// Time between full scans while the watch is blind or something was put off. Default: 30 s.
+    /// Time between full scans while the watch is blind, or after one that could not be believed. Default: 30 s.
     pub blind_rescan_every: Duration,
     /// Time after which parked images are tried again. Default: 10 s.
     pub retry_every: Duration,
+    /// How long files rest that are still written to.
+    pub pace: Pace,
+    /// The tree was restored by copy: take it for the one that was there. Default: false.
+    pub adopt_copy: bool,
+    /// The kernel's id of this boot. Default: none, the kernel is asked.
+    pub boot_id: Option<String>,
+    /// Directories that are watched at most; beyond them the tree is scanned every `blind_rescan_every`.
+    /// Default: as many as the system allows.
+    pub watched_dirs_max: usize,
 }
 
 impl ConnectorOptions {
@@ -65,6 +83,10 @@ impl ConnectorOptions {
             rescan_every: Duration::from_secs(3_600),
             blind_rescan_every: Duration::from_secs(30),
             retry_every: Duration::from_secs(10),
+            pace: Pace::default(),
+            adopt_copy: false,
+            boot_id: None,
+            watched_dirs_max: usize::MAX,
         }
     }
 }
@@ -78,6 +100,25 @@ pub enum ConnectorEvent {
     Applied(ApplyReport),
     /// Events were lost or watches are missing: the whole tree is scanned instead.
     Blind(String),
+    /// All directories are watched again.
+    Sighted,
+    /// How the tree stands changed.
+    Standing(Standing),
+}
+
+/// What an operator should know of a tree beside what was applied.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Files that are put off because programs keep writing them.
+    pub busy: u64,
+    /// Images that meet local changes which scanning does not settle, or find no room.
+    pub blocked: u64,
+    /// Why, of the first of them.
+    pub blocked_reason: Option<String>,
+    /// Why the tree is scanned because it is not watched, if so.
+    pub blind: Option<String>,
+    /// Why nothing that goes away is believed until a human looked, if so.
+    pub brake: Option<String>,
 }
 
 /// One tree under replication.
@@ -88,9 +129,16 @@ pub struct Connector {
     source: Box<dyn ContentSource>,
     clock: SharedClock,
     log: IntentLog,
-    memory: Memory,
+    pub(super) memory: Memory,
+    agenda: Agenda,
+    stuck: Stuck,
+    waker: Waker,
+    boot: Boot,
+    /// The last moment before this start that is on record.
+    ended_us: u64,
     server: Server,
     recovery: Recovery,
+    looks: Looks,
     names: u64,
     started: bool,
 }
@@ -109,15 +157,28 @@ impl Connector {
     /// # Errors
     /// When the tree is not the pinned one, the kernel or filesystem lacks what is needed, or recovery fails.
     pub fn new(
-        options: ConnectorOptions,
+        mut options: ConnectorOptions,
         mut engine: Box<dyn Engine>,
         source: Box<dyn ContentSource>,
         clock: SharedClock,
     ) -> Result<Self> {
-        let root = pin::open(&options.root, &options.state)?;
+        let root = if options.adopt_copy {
+            pin::adopt_copy(&options.root, &options.state)?
+        } else {
+            pin::open(&options.root, &options.state)?
+        };
+        let boot_id = options.boot_id.take().map_or_else(current_boot_id, Ok)?;
+        let boot = Boot::begin(&options.state, boot_id)?;
         let mut log = IntentLog::open(&options.state)?;
+        // Before anything is heard of other sites, whose clocks would move it.
+        let ended_us = engine.last_us()?;
         let recovery = recover(&root, &mut *engine, &mut log)?;
         Ok(Self {
+            agenda: Agenda::new(options.pace),
+            stuck: Stuck::default(),
+            waker: Waker::new()?,
+            boot,
+            ended_us,
             options,
             root,
             engine,
@@ -127,6 +188,7 @@ impl Connector {
             memory: Memory::default(),
             server: Server::new(),
             recovery,
+            looks: Looks::none(),
             names: 0,
             started: false,
         })
@@ -144,6 +206,17 @@ impl Connector {
         &self.root
     }
 
+    /// Wakes [`Connector::run`] when the engine may have work, when content arrived, and to stop it.
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    /// Takes a waker that others know already.
+    pub fn set_waker(&mut self, waker: Waker) {
+        self.waker = waker;
+    }
+
     /// Whether local changes are only counted from here on, as the site's role says.
     pub const fn set_receive_only(&mut self, receive_only: bool) {
         self.options.receive_only = receive_only;
@@ -155,35 +228,87 @@ impl Connector {
     /// When the engine or the disk fails.
     pub fn scan_once(&mut self) -> Result<ScanReport> {
         let start_us = self.clock.now_us();
+        if !self.started {
+            self.look_back()?;
+        }
         let report = self.scan(&Scope::Tree)?;
         self.started = true;
-        if report.complete {
+        if report.complete && self.agenda.noticed_us().is_none() {
             self.engine.observed_through(start_us)?;
         }
         Ok(report)
     }
 
-    /// Looks at some directories.
+    /// Before the first scan: what is not a change although it looks like one.
+    fn look_back(&mut self) -> Result<()> {
+        let policy = &self.options.policy;
+        if self.options.adopt_copy {
+            let adopted = rebind(&mut *self.engine, &self.root, policy)?;
+            tracing::info!(?adopted, "adopted a copy of the tree");
+            self.options.adopt_copy = false;
+        } else if self.boot.is_suspect() {
+            let found = roll_back(&mut *self.engine, &self.root, policy, self.ended_us)?;
+            if found == Rollback::default() {
+                tracing::info!("the machine went down unexpectedly, and the tree lost nothing");
+            } else {
+                tracing::warn!(
+                    ?found,
+                    "the machine went down unexpectedly and the tree lost changes that had been \
+                     journaled; they are fetched from other sites"
+                );
+            }
+        }
+        if self.boot.is_suspect() {
+            self.boot.settled()?;
+        }
+        Ok(())
+    }
+
+    /// Looks at some directories. Files that are not ready are left as they are and come again by themselves.
     ///
     /// # Errors
     /// When the engine or the disk fails.
     pub fn scan(&mut self, scope: &Scope) -> Result<ScanReport> {
+        let (now, now_us) = (self.clock.monotonic(), self.clock.now_us());
+        self.memory.unready = self.agenda.unready(now);
         let options = ScanOptions {
             policy: &self.options.policy,
-            now_us: self.clock.now_us(),
+            now_us,
             back_date: !self.started,
             receive_only: self.options.receive_only,
         };
-        scan(
+        let report = scan(
             &mut *self.engine,
             &self.root,
             &mut self.memory,
             scope,
             &options,
-        )
+        )?;
+        let dirs = match scope {
+            Scope::Tree => None,
+            Scope::Dirs(dirs) => Some(dirs),
+        };
+        let busy = report.busy.iter().filter_map(|path| self.file_at(path));
+        self.agenda.scanned(dirs, &busy.collect(), now, now_us);
+        let ended = self.clock.monotonic();
+        if report.ops > 0 {
+            self.stuck.journaled(dirs, ended);
+        }
+        for dir in &report.racy {
+            self.agenda.look_at(dir.clone(), ended + RACY_WAIT, None);
+        }
+        Ok(report)
     }
 
-    /// Applies one batch of images.
+    fn file_at(&self, path: &Path) -> Option<FileAt> {
+        let below = path.strip_prefix(self.root.path()).ok()?;
+        let names = below.iter().map(|name| Name::new(name.as_bytes().to_vec()));
+        let mut names: Vec<Name> = names.collect::<std::result::Result<_, _>>().ok()?;
+        let name = names.pop()?;
+        Some((names, name))
+    }
+
+    /// Applies one batch of images, but for those that met a local change and have to wait.
     ///
     /// # Errors
     /// When the engine or the disk fails: the connector must be opened again, which takes the batch back.
@@ -202,9 +327,13 @@ impl Connector {
         &mut self,
         stop: &mut dyn FnMut(&'static str) -> Result<()>,
     ) -> Result<ApplyReport> {
-        let images = self.engine.work(BATCH_IMAGES)?;
-        for image in &images {
-            self.memory.own.remove(&image.inode);
+        let mut images = self.engine.work(BATCH_IMAGES + self.stuck.len())?;
+        self.stuck.only(&images);
+        self.stuck.hold_back(&mut images, self.clock.monotonic());
+        images.truncate(BATCH_IMAGES);
+        let given: Vec<u64> = images.iter().map(|image| image.inode).collect();
+        for inode in &given {
+            self.memory.own.remove(inode);
         }
         let mut applier = Applier {
             engine: &mut *self.engine,
@@ -216,7 +345,40 @@ impl Connector {
             names: &mut self.names,
             stop_point: stop,
         };
-        applier.apply(images)
+        let report = applier.apply(images)?;
+        let met: BTreeSet<u64> = report.met.iter().map(|met| met.inode).collect();
+        for inode in given.iter().filter(|inode| !met.contains(inode)) {
+            self.stuck.settled(*inode);
+        }
+        self.come_again(&report)?;
+        Ok(report)
+    }
+
+    /// Images that met a local change: the directories concerned are scanned when they come again.
+    fn come_again(&mut self, report: &ApplyReport) -> Result<()> {
+        let reason = if report.no_space {
+            stuck::NO_SPACE
+        } else {
+            stuck::LOCAL_CHANGE
+        };
+        let now = self.clock.monotonic();
+        let mut paths: BTreeMap<u64, Option<Vec<Name>>> = BTreeMap::new();
+        for met in &report.met {
+            let mut dirs = BTreeSet::new();
+            for dir in &met.dirs {
+                let path = match paths.get(dir) {
+                    Some(path) => path.clone(),
+                    None => path_of(&mut *self.engine, *dir)?,
+                };
+                dirs.extend(path.clone());
+                paths.insert(*dir, path);
+            }
+            let due = self.stuck.met(met, dirs.clone(), reason, now);
+            for dir in dirs {
+                self.agenda.look_at(dir, due, None);
+            }
+        }
+        Ok(())
     }
 
     /// Chunks or manifest nodes of a version that is on this tree.
@@ -233,15 +395,52 @@ impl Connector {
             .serve(&mut *self.engine, &self.root, inode, version, hashes)
     }
 
-    /// Removes from the trash what `limits` no longer keep.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    pub fn purge_trash(&self, limits: &TrashLimits) -> Result<TrashReport> {
-        purge(&self.root, self.clock.now_us(), limits)
+    /// Who asks for looks at single files; answered by [`Connector::run`] between its rounds.
+    pub fn take_looks(&mut self, looks: Looks) {
+        self.looks = looks;
     }
 
-    /// Notices and applies until `stop` is set; `tell` hears of every round that did something.
+    /// Reads the files that someone asked to be looked at, whatever their stat says, and journals what changed. None:
+    /// nobody asked.
+    ///
+    /// # Errors
+    /// When the engine or the disk fails.
+    pub fn look_at_asked(&mut self) -> Result<Option<ScanReport>> {
+        let asked = self.looks.take();
+        if asked.is_empty() {
+            return Ok(None);
+        }
+        let (mut dirs, mut read) = (BTreeSet::new(), BTreeSet::new());
+        for inode in asked.iter().map(Asked::inode) {
+            let image = self.engine.applied(inode)?;
+            for link in image.map_or_else(Vec::new, |image| image.links) {
+                dirs.extend(path_of(&mut *self.engine, link.parent)?);
+            }
+            if self.memory.racy.insert(inode) {
+                read.insert(inode);
+            }
+        }
+        let report = if dirs.is_empty() {
+            ScanReport::default()
+        } else {
+            self.scan(&Scope::Dirs(dirs))?
+        };
+        for inode in read {
+            let device = self.engine.device(inode)?;
+            let changed_us = device.map_or(0, |device| micros(device.ctime));
+            // One that changed just then stays to be read once more, as every other one would.
+            if self.clock.now_us().saturating_sub(changed_us) > RACY_US {
+                self.memory.racy.remove(&inode);
+            }
+        }
+        for one in asked {
+            one.done();
+        }
+        Ok(Some(report))
+    }
+
+    /// Notices and applies until `stop` is set; `tell` hears of every round that did something. After `stop` was set
+    /// the [`Waker`] ends a wait.
     ///
     /// # Errors
     /// The first failure of the engine or the disk; the connector must be opened again.
@@ -250,81 +449,14 @@ impl Connector {
         stop: &Arc<AtomicBool>,
         tell: &mut dyn FnMut(ConnectorEvent),
     ) -> Result<()> {
-        let mut watch = if self.options.watches {
-            let mut watch = Watch::new()?;
-            watch.cover_tree(&self.root, &self.options.policy)?;
-            watch
-        } else {
-            Watch::off()?
-        };
-        let mut blind = watch.limit().map(str::to_owned);
-        self.apply_all(stop, tell)?;
-        // Something was seen that is not journaled yet: until it is, nothing may be said to be noticed.
-        let (mut scanned, mut put_off) = self.full(tell)?;
-        let mut retried = self.clock.monotonic();
+        let mut turns = self.begin(stop, tell)?;
         while !stop.load(Ordering::SeqCst) {
-            let watched_us = self.clock.now_us();
-            let hints = watch.drain(&self.root, &self.options.policy)?;
-            if let Some(reason) = &hints.blind
-                && blind.as_ref() != Some(reason)
-            {
-                tell(ConnectorEvent::Blind(reason.clone()));
-                scanned = Duration::ZERO;
-            }
-            blind = hints.blind;
-            let now = self.clock.monotonic();
-            let every = if blind.is_some() || put_off {
-                self.options.blind_rescan_every
-            } else {
-                self.options.rescan_every
-            };
-            if now.saturating_sub(scanned) >= every || scanned == Duration::ZERO {
-                (scanned, put_off) = self.full(tell)?;
-            } else if !hints.dirty.is_empty() {
-                let report = self.scan(&Scope::Dirs(hints.dirty))?;
-                put_off |= !report.busy.is_empty() || report.held_unlinks > 0;
-                tell(ConnectorEvent::Scanned(report));
-            } else if blind.is_none() && !put_off {
-                self.engine.observed_through(watched_us)?;
-            }
-            // Asked between two batches: what a batch waits for may arrive before the batch has parked it.
-            if self.source.has_news() || now.saturating_sub(retried) >= self.options.retry_every {
-                self.engine.retry_parked()?;
-                retried = now;
-            }
-            if !self.apply_all(stop, tell)? {
-                std::thread::sleep(TICK);
+            let rest = self.turn(&mut turns, stop, tell)?;
+            if !rest.is_zero() {
+                self.waker.wait(turns.events(), rest)?;
             }
         }
-        Ok(())
-    }
-
-    /// When it was done, and whether something had to be put off.
-    fn full(&mut self, tell: &mut dyn FnMut(ConnectorEvent)) -> Result<(Duration, bool)> {
-        let report = self.scan_once()?;
-        let put_off = !report.complete;
-        tell(ConnectorEvent::Scanned(report));
-        Ok((self.clock.monotonic(), put_off))
-    }
-
-    /// Applies until nothing is left that can be applied now; true when there was something.
-    fn apply_all(
-        &mut self,
-        stop: &Arc<AtomicBool>,
-        tell: &mut dyn FnMut(ConnectorEvent),
-    ) -> Result<bool> {
-        let mut any = false;
-        while !stop.load(Ordering::SeqCst) {
-            let report = self.apply_once()?;
-            let more = report.applied > 0 && !report.no_space;
-            any |= more;
-            if report.images > 0 {
-                tell(ConnectorEvent::Applied(report));
-            }
-            if !more {
-                break;
-            }
-        }
-        Ok(any)
+        self.root.sync()?;
+        self.boot.end()
     }
 }

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use super::agenda::FileAt;
 use super::change::{attribute_changes, birth_changes};
 use super::observe::{Details, Observed, observe};
 use super::order::{Step, order};
@@ -32,6 +33,8 @@ pub struct Rules<'a> {
     pub own: &'a BTreeSet<u64>,
     /// Files whose last observation was racy: read again even if they look the same.
     pub recheck: &'a BTreeSet<u64>,
+    /// Files that programs are writing: neither read nor taken as removed.
+    pub unready: &'a BTreeSet<FileAt>,
     /// Wall clock at the start of the scan.
     pub now_us: u64,
     /// Changes happened while nobody watched: stamp them with their ctime.
@@ -49,6 +52,10 @@ pub struct Findings {
     pub created: BTreeSet<u64>,
     /// Files to read again.
     pub racy: BTreeSet<u64>,
+    /// Directories that hold them.
+    pub racy_dirs: BTreeSet<Vec<Name>>,
+    /// Files that were read: what was racy about them before is settled.
+    pub read: BTreeSet<u64>,
     /// Files that keep changing.
     pub busy: BTreeSet<PathBuf>,
     /// Files that cannot be read.
@@ -569,8 +576,12 @@ impl Diff<'_> {
     }
 
     fn note_racy(&mut self, inode: u64, details: &Details) {
+        self.found.read.insert(inode);
         if micros(details.stat.ctime).saturating_add(RACY_US) > self.rules.now_us {
             self.found.racy.insert(inode);
+            let at = self.places.get(&details.stat.id).and_then(|at| at.first());
+            let dir = at.and_then(|(dir, _)| self.snapshot.dirs.get(dir));
+            self.found.racy_dirs.extend(dir.map(|dir| dir.path.clone()));
         }
     }
 
@@ -594,6 +605,9 @@ impl Diff<'_> {
         let Some(seen) = self.snapshot.dirs.get(dir) else {
             return Ok(None);
         };
+        if self.is_unready(id) {
+            return Ok(None);
+        }
         match observe(self.root, &seen.path, name, *id)? {
             Observed::Read(details) => return Ok(Some(*details)),
             Observed::Busy => {
@@ -607,6 +621,17 @@ impl Diff<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// A program has the file open for writing, by any of its names.
+    fn is_unready(&self, id: &DevId) -> bool {
+        let unready = self.rules.unready;
+        let mut places = self.places.get(id).into_iter().flatten();
+        !unready.is_empty()
+            && places.any(|(dir, name)| {
+                let dir = self.snapshot.dirs.get(dir);
+                dir.is_some_and(|dir| unready.contains(&(dir.path.clone(), name.clone())))
+            })
     }
 
     fn path_of(&self, id: &DevId) -> Option<PathBuf> {

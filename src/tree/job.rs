@@ -6,6 +6,7 @@ use super::intent::Fingerprint;
 use super::plan::{LinkAt, Want};
 use super::stage::content_differs;
 use super::stat::Stat;
+use super::stuck::Met;
 use crate::error::Result;
 use crate::journal::op::{Name, Place};
 use crate::sync::port::{DeviceImage, Engine, Image, NodeKind, Outcome, Versioned};
@@ -137,6 +138,18 @@ impl Job {
             tracing::debug!(inode, what, now = ?self.now, goal = ?self.goal, "image met a local change");
         }
         self.stop(Outcome::Changed);
+    }
+
+    /// That it met a local change, and the directories in which that may be found.
+    #[must_use]
+    pub fn met(&self) -> Met {
+        let links = self.now.iter().chain(&self.goal);
+        let own = self.is_dir().then_some(self.image.inode);
+        Met {
+            inode: self.image.inode,
+            order_us: self.image.order_us,
+            dirs: links.map(|link| link.place.parent).chain(own).collect(),
+        }
     }
 
     /// Records why nothing more is done for it; the first reason stays.

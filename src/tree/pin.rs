@@ -65,6 +65,21 @@ pub fn open(path: &Path, state: &Path) -> Result<Root> {
     Ok(root)
 }
 
+/// Binds the folder `state` to a copy of its tree: the marker is the same, the root directory is another one.
+///
+/// # Errors
+/// When the tree at `path` has not this folder's marker; nothing is changed then.
+pub fn adopt_copy(path: &Path, state: &Path) -> Result<Root> {
+    let file = state.join(FILE_NAME);
+    let Some((pin, true)) = read(&file)? else {
+        // Never bound to a tree: nothing can be a copy of it.
+        return open(path, state);
+    };
+    let root = Root::open_copy(path, pin.id)?;
+    write(state, &file, root.pin(), true)?;
+    Ok(root)
+}
+
 fn read(file: &Path) -> Result<Option<(Pin, bool)>> {
     let bytes = match fs::read(file) {
         Ok(bytes) => bytes,
@@ -110,16 +125,19 @@ fn write(state: &Path, file: &Path, pin: &Pin, settled: bool) -> Result<()> {
     };
     let mut bytes = Vec::new();
     frame(&mut bytes, &record);
-    let fail = |e| ReplError::io("write tree pin", file, e);
+    replace(state, file, &bytes).map_err(|e| ReplError::io("write tree pin", file, e))
+}
+
+/// Gives `file` in the folder `state` the content `bytes`, durably: a stop leaves the old or the new one.
+pub(super) fn replace(state: &Path, file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let temporary = file.with_extension("new");
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
-    let mut out = options.open(&temporary).map_err(fail)?;
-    out.write_all(&bytes).map_err(fail)?;
-    out.sync_all().map_err(fail)?;
-    fs::rename(&temporary, file).map_err(fail)?;
-    let folder = File::open(state).map_err(fail)?;
-    folder.sync_all().map_err(fail)
+    let mut out = options.open(&temporary)?;
+    out.write_all(bytes)?;
+    out.sync_all()?;
+    fs::rename(&temporary, file)?;
+    File::open(state)?.sync_all()
 }
 
 #[cfg(test)]
@@ -152,6 +170,24 @@ mod tests {
         write(state.path(), &state.path().join(FILE_NAME), &first, false).unwrap();
         assert_eq!(open(tree.path(), state.path()).unwrap().pin().id, [9; 16]);
         assert!(read(&state.path().join(FILE_NAME)).unwrap().unwrap().1);
+    }
+
+    #[test]
+    fn a_copy_is_refused_with_the_way_to_adopt_it_and_adopted_only_with_the_marker() {
+        let (tree, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let pin = *open(tree.path(), state.path()).unwrap().pin();
+        let copy = tempfile::tempdir().unwrap();
+        assert!(adopt_copy(copy.path(), state.path()).is_err(), "no marker");
+        fs::create_dir(copy.path().join(".cfs-repl")).unwrap();
+        let id = ".cfs-repl/id";
+        fs::copy(tree.path().join(id), copy.path().join(id)).unwrap();
+        let error = open(copy.path(), state.path()).unwrap_err().to_string();
+        assert!(error.contains("--adopt-copy"), "{error}");
+        let root = adopt_copy(copy.path(), state.path()).unwrap();
+        assert_eq!(root.pin().id, pin.id);
+        assert_ne!(root.pin().root, pin.root);
+        open(copy.path(), state.path()).unwrap();
+        assert!(open(tree.path(), state.path()).is_err(), "no longer ours");
     }
 
     #[test]

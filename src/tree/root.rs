@@ -78,13 +78,16 @@ impl Root {
     pub fn open(path: &Path, pin: &Pin) -> Result<Self> {
         let fd = open_root(path)?;
         let stat = stat_fd(&fd).map_err(|e| no_btime(path, e))?;
-        if stat.id != pin.root {
-            return Err(refused(
-                path,
-                "is another directory than before (inode number or birth time differ)",
-            ));
-        }
         let marker = read_id_at(&fd, path)?;
+        if stat.id != pin.root {
+            let other = "is another directory than before (inode number or birth time differ)";
+            // The marker came along: a restored copy is the likely reason.
+            let copied = ", but has its marker: if it was restored by copy, say so once: \
+                          cfs-repl run --adopt-copy";
+            let is_copy = marker == Some(pin.id);
+            let why = [other, if is_copy { copied } else { "" }].concat();
+            return Err(refused(path, &why));
+        }
         if marker != Some(pin.id) {
             return Err(refused(
                 path,
@@ -92,6 +95,20 @@ impl Root {
             ));
         }
         Self::open_any(path, pin.id)
+    }
+
+    /// Opens a tree at another root directory than before that has the marker `id`.
+    ///
+    /// # Errors
+    /// When it has not; nothing was touched.
+    pub fn open_copy(path: &Path, id: [u8; 16]) -> Result<Self> {
+        if read_id_at(&open_root(path)?, path)? != Some(id) {
+            return Err(refused(
+                path,
+                "is no copy of the pinned tree: .cfs-repl/id is missing or differs; nothing was deleted",
+            ));
+        }
+        Self::open_any(path, id)
     }
 
     fn open_any(path: &Path, id: [u8; 16]) -> Result<Self> {

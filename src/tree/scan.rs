@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::agenda::FileAt;
 use super::diff::{Findings, Rules, diff};
 use super::policy::Policy;
 use super::root::Root;
@@ -41,7 +42,9 @@ pub struct ScanReport {
     pub busy: BTreeSet<PathBuf>,
     /// What is left alone.
     pub notes: BTreeSet<Note>,
-    /// Whether the whole tree was looked at and nothing had to be put off.
+    /// Directories that hold files which were read so soon after their last change that they are to be read again.
+    pub racy: BTreeSet<Vec<Name>>,
+    /// Whether the whole tree was looked at in one state; `busy` and unready files aside, which come again.
     pub complete: bool,
 }
 
@@ -52,6 +55,8 @@ pub struct Memory {
     pub own: BTreeSet<u64>,
     /// Files to be read again although they look the same.
     pub racy: BTreeSet<u64>,
+    /// Files that programs are writing, as of the next round: left as they are.
+    pub unready: BTreeSet<FileAt>,
 }
 
 /// What a round needs beside the tree.
@@ -90,6 +95,7 @@ pub fn scan(
         policy: options.policy,
         own: &memory.own,
         recheck: &memory.racy,
+        unready: &memory.unready,
         now_us: options.now_us,
         back_date: options.back_date,
     };
@@ -103,9 +109,9 @@ pub fn scan(
         report.brake = Some("the root is empty: no removal is journaled".into());
     }
     report.held_unlinks = found.held_unlinks;
-    report.complete =
-        snapshot.full && snapshot.stable && report.brake.is_none() && found.busy.is_empty();
+    report.complete = snapshot.full && snapshot.stable && report.brake.is_none();
     report.busy = std::mem::take(&mut found.busy);
+    report.racy = std::mem::take(&mut found.racy_dirs);
     report.notes = std::mem::take(&mut snapshot.notes);
     report.notes.append(&mut found.notes);
     let changes = found.txns.iter().map(|txn| txn.ops.len() as u64).sum();
@@ -150,6 +156,7 @@ fn publish(
     if snapshot.full {
         memory.racy.clear();
     }
+    memory.racy.retain(|inode| !found.read.contains(inode));
     memory.racy.extend(found.racy);
     Ok(())
 }

@@ -17,7 +17,9 @@ use super::stat::{Stat, stat_at};
 use super::xattr;
 use crate::content::chunk::{Piece, hash_bytes, hash_pieces};
 use crate::content::manifest::{BlobHash, Part, walk};
-use crate::content::{CONTENT_GONE, ContentSource, ContentVersion, Fetch, WAITS_FOR_CONTENT};
+use crate::content::{
+    CONTENT_GONE, ContentSource, ContentVersion, Fetch, WAITS_FOR_CONTENT, WAITS_FOR_NEWER,
+};
 use crate::error::{ReplError, Result};
 use crate::journal::op::{Content, FileTime, ManifestRoot, Name};
 use crate::sync::port::{Image, NodeKind, Versioned};
@@ -192,9 +194,10 @@ impl Stager<'_> {
             &BlobHash(version.root.0),
             size,
             &mut |hash| match source.borrow_mut().fetch(version, hash)? {
-                Fetch::Ready(bytes) => Ok(Some(bytes)),
                 Fetch::Pending => Ok(None),
-                Fetch::Gone => Err(gone()),
+                fetched @ (Fetch::Ready(_) | Fetch::Superseded | Fetch::Gone) => {
+                    ready(fetched).map(Some)
+                }
             },
             &mut |_, part| {
                 if let Some(hash) = &part.hash
@@ -212,6 +215,14 @@ impl Stager<'_> {
             return Ok(());
         }
         missing.truncate(WANT_MAX);
+        if let Some(first) = missing.first() {
+            // Nodes may be here although the rest can no longer come.
+            match self.source.fetch(version, first)? {
+                Fetch::Superseded => return Err(newer()),
+                Fetch::Gone => return Err(gone()),
+                Fetch::Ready(_) | Fetch::Pending => {}
+            }
+        }
         self.source.want(version, &missing)?;
         Err(waits())
     }
@@ -331,7 +342,7 @@ pub(super) fn fault(error: ReplError) -> Result<Staged> {
         | ReplError::Serialization { .. }
         | ReplError::VersionMismatch { .. } => {
             let reason = error.to_string();
-            let known = [WAITS_FOR_CONTENT, CONTENT_GONE];
+            let known = [WAITS_FOR_CONTENT, WAITS_FOR_NEWER, CONTENT_GONE];
             let known = known.iter().find(|known| reason.ends_with(**known));
             Ok(Staged::Parked(
                 known.map_or(reason.clone(), |known| (*known).to_owned()),
@@ -350,12 +361,17 @@ fn ready(fetched: Fetch) -> Result<bytes::Bytes> {
     match fetched {
         Fetch::Ready(bytes) => Ok(bytes),
         Fetch::Pending => Err(waits()),
+        Fetch::Superseded => Err(newer()),
         Fetch::Gone => Err(gone()),
     }
 }
 
 fn waits() -> ReplError {
     ReplError::serialization("content", WAITS_FOR_CONTENT)
+}
+
+fn newer() -> ReplError {
+    ReplError::serialization("content", WAITS_FOR_NEWER)
 }
 
 fn gone() -> ReplError {
@@ -393,7 +409,11 @@ fn read_chunk(older: &OwnedFd, offset: u64, part: &Part, path: &Path) -> Result<
     Ok((part.hash == Some(BlobHash::of(&bytes))).then_some(bytes))
 }
 
-fn write_at(file: impl AsFd, mut offset: u64, mut bytes: &[u8]) -> rustix::io::Result<()> {
+pub(super) fn write_at(
+    file: impl AsFd,
+    mut offset: u64,
+    mut bytes: &[u8],
+) -> rustix::io::Result<()> {
     while !bytes.is_empty() {
         let written = rustix::io::retry_on_intr(|| rustix::io::pwrite(&file, bytes, offset))?;
         bytes = bytes.get(written..).unwrap_or_default();

@@ -6,4 +6,6 @@ mod connector;
 mod fake;
 mod kinds;
 mod recovery;
+mod restored;
 mod rules;
+mod turns;

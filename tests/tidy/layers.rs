@@ -29,6 +29,7 @@ const LAYERS: &[Layer] = &[
             "journal::entry",
             "journal::batch",
             "journal::chain",
+            "journal::device",
             "sync::port",
             "topology",
             "config",
@@ -73,6 +74,8 @@ const LAYERS: &[Layer] = &[
             // Commands that work without a running daemon.
             "conduit::pki",
             "tree::compare",
+            "tree::policy",
+            "tree::populated",
             // `run` and `demo` hand over to it.
             "daemon",
         ],

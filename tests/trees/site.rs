@@ -2,17 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
-use claudefs_repl::clock::SystemClock;
+use claudefs_repl::clock::{Clock, SystemClock};
 use claudefs_repl::content::manifest::BlobHash;
 use claudefs_repl::content::{ContentSource, ContentVersion, Fetch};
 use claudefs_repl::disk::RealDisk;
 use claudefs_repl::error::Result;
 use claudefs_repl::journal::LogOptions;
-use claudefs_repl::sync::engine::{Engine, EngineConfig, Handle, start};
+use claudefs_repl::sync::engine::{Engine, EngineConfig, Handle, Retention, start};
 use claudefs_repl::tree::{Connector, ConnectorOptions};
 
 /// Pieces of content that travel between the sites of one world, and those that are asked for.
@@ -48,6 +50,27 @@ impl ContentSource for Source {
     }
 }
 
+/// The system's time, and pauses that pass at once.
+#[derive(Debug, Default)]
+pub(super) struct PausesPass(AtomicU64);
+
+impl PausesPass {
+    /// Longer than any pause between two attempts.
+    pub(super) fn pass(&self) {
+        self.0.fetch_add(600, Ordering::SeqCst);
+    }
+}
+
+impl Clock for PausesPass {
+    fn now_us(&self) -> u64 {
+        SystemClock.now_us()
+    }
+
+    fn monotonic(&self) -> Duration {
+        SystemClock.monotonic() + Duration::from_secs(self.0.load(Ordering::SeqCst))
+    }
+}
+
 /// What runs of a site, and is gone after a stop.
 struct Running {
     handle: Handle,
@@ -61,6 +84,7 @@ pub(super) struct Site {
     pub(super) tree: PathBuf,
     state: PathBuf,
     pub(super) source: Source,
+    pub(super) clock: Arc<PausesPass>,
     running: Option<Running>,
 }
 
@@ -72,6 +96,7 @@ impl Site {
             tree: home.join("tree"),
             state: home.join("state"),
             source: Source::default(),
+            clock: Arc::default(),
             running: None,
         };
         for dir in [&site.tree, &site.state] {
@@ -81,7 +106,7 @@ impl Site {
     }
 
     fn start(&self) -> Result<Running> {
-        let clock = Arc::new(SystemClock);
+        let clock = Arc::clone(&self.clock);
         let mut log = LogOptions::default();
         log.segment_bytes = 1 << 20;
         let engine = Engine::open(EngineConfig {
@@ -93,6 +118,7 @@ impl Site {
             incarnation: self.id << 48 | 7,
             applies: true,
             sends: true,
+            retention: Retention::default(),
         })?;
         let (handle, thread) = start(engine)?;
         let options = ConnectorOptions::new(&self.tree, &self.state);

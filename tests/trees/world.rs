@@ -282,6 +282,7 @@ impl World {
     /// A site applies; its users may act meanwhile, and it may stop at any point.
     fn apply(&mut self, at: usize) -> Result<()> {
         self.serve(at)?;
+        self.site(at).clock.pass();
         self.site(at).engine(Engine::retry_parked)?;
         let stops_at = self.rng.one_in(4).then(|| self.rng.below(30));
         let is_busy = self.rng.one_in(3);
@@ -335,7 +336,7 @@ impl World {
             let served = self.site(other).connector()?.serve(inode, root, &hashes)?;
             let blobs = match served {
                 Served::Found(blobs) => blobs.into_iter().map(Some).collect(),
-                _ => self.kept(&hashes),
+                Served::Gone | Served::Changed => self.kept(&hashes),
             };
             let mut shelf = self.sites[at].source.0.lock().unwrap();
             for (hash, blob) in hashes.into_iter().zip(blobs) {
@@ -417,6 +418,7 @@ impl World {
         let mut any = false;
         for _ in 0..ROUNDS_MAX {
             let served = self.serve(at)?;
+            self.site(at).clock.pass();
             self.site(at).engine(Engine::retry_parked)?;
             let report = self.site(at).connector()?.apply_once()?;
             any |= report.images > 0;

@@ -4,7 +4,7 @@ use std::os::unix::net::UnixListener as StdListener;
 
 use super::super::client::{Address, Client, ClientError};
 use super::super::view::tests::{conflict, lag, status as status_view};
-use super::super::view::{LagView, RestoredView, ResumedView, StatusView};
+use super::super::view::{AckView, AckedView, LagView, RestoredView, ResumedView, StatusView};
 use super::super::{AdminError, Result as AdminResult};
 use super::*;
 
@@ -58,9 +58,39 @@ impl Source for Fake {
         }
     }
 
-    async fn resume(&self, site: &str) -> AdminResult<ResumedView> {
+    async fn ack(
+        &self,
+        ids: &[String],
+        note: &str,
+        by: &str,
+        dry_run: bool,
+    ) -> AdminResult<Vec<AckedView>> {
+        let known = |id: &str| ["c-bygtc5qnmf", "c-second"].contains(&id);
+        if let Some(id) = ids.iter().find(|id| !known(id)) {
+            return Err(AdminError::ConflictUnknown { id: id.clone() });
+        }
+        let acked = ids.iter().map(|id| AckedView {
+            id: id.clone(),
+            changed: id != "c-bygtc5qnmf",
+            ack: match conflict().ack {
+                Some(ack) if id == "c-bygtc5qnmf" => ack,
+                _ => AckView {
+                    by: by.to_owned(),
+                    note: format!("{note}{}", if dry_run { " (dry)" } else { "" }),
+                    at_us: 7,
+                },
+            },
+        });
+        Ok(acked.collect())
+    }
+
+    async fn resume(&self, site: &str, confirm: bool) -> AdminResult<ResumedView> {
         let name = site.to_owned();
         match site {
+            "iad-2" if !confirm => Err(AdminError::NotPossible {
+                what: "iad-2 is held".to_owned(),
+                hint: "cfs-repl sites resume iad-2 --confirm".to_owned(),
+            }),
             "iad-2" | "sin-1" => Ok(ResumedView {
                 changed: name == "iad-2",
                 site: name,
@@ -107,6 +137,38 @@ impl Served {
 }
 
 #[tokio::test]
+async fn an_acknowledgement_carries_the_name_of_the_user_that_the_kernel_tells() {
+    let served = Served::start(Fake::default());
+    let client = served.client().await;
+    let ids = ["c-second".to_owned(), "c-bygtc5qnmf".to_owned()];
+    let acked = client.ack(&ids, "seen", true).await.unwrap();
+    let told: Vec<_> = acked.iter().map(|a| (a.id.as_str(), a.changed)).collect();
+    assert_eq!(told, [("c-second", true), ("c-bygtc5qnmf", false)]);
+    let me = user_name(rustix::process::geteuid().as_raw());
+    let first = (acked[0].ack.by.as_str(), acked[0].ack.note.as_str());
+    assert_eq!(first, (me.as_str(), "seen (dry)"));
+    let unknown = client.ack(&["c-x".to_owned()], "", false).await;
+    let refused = unknown.unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            ClientError::Refused {
+                code: Code::NotFound,
+                ..
+            }
+        ),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_user_without_a_name_is_told_by_number() {
+    let users = "root:x:0:0:root:/root:/bin/sh\nbroken\n:x:7:\nana:x:1001:1001::/:/bin/sh\n";
+    assert_eq!(name_in(users, 1001).as_deref(), Some("ana"));
+    assert_eq!((name_in(users, 7), name_in(users, 8)), (None, None));
+}
+
+#[tokio::test]
 async fn every_request_brings_back_what_the_source_says() {
     let served = Served::start(Fake::default());
     let client = served.client().await;
@@ -118,9 +180,9 @@ async fn every_request_brings_back_what_the_source_says() {
     assert_eq!(restored.path, b"old\xff");
     let restored = client.restore("c-bygtc5qnmf", Some(b"new")).await.unwrap();
     assert_eq!(restored.path, b"new");
-    let resumed = client.resume("iad-2").await.unwrap();
+    let resumed = client.resume("iad-2", true).await.unwrap();
     assert!(resumed.changed && resumed.site == "iad-2");
-    assert!(!client.resume("sin-1").await.unwrap().changed);
+    assert!(!client.resume("sin-1", false).await.unwrap().changed);
 }
 
 #[tokio::test]
@@ -161,14 +223,14 @@ async fn a_refusal_keeps_its_code_its_causes_and_what_to_do() {
     };
     let cases = [
         (
-            client.resume("nope").await.unwrap_err(),
+            client.resume("nope", false).await.unwrap_err(),
             Code::NotFound,
             "no site \"nope\"",
             "iad-2, sin-1",
             "status",
         ),
         (
-            client.resume("disk").await.unwrap_err(),
+            client.resume("disk", false).await.unwrap_err(),
             Code::ResourceExhausted,
             "write state /state",
             "no storage space",

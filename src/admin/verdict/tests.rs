@@ -269,7 +269,7 @@ fn one_peer_decides_the_verdict_and_names_the_next_step() {
             Verdict::Degraded,
             Some(Severity::Critical),
             "longer than the journal",
-            "copy of this tree",
+            "cfs-repl help join",
         ),
         (
             SiteView {
@@ -370,6 +370,18 @@ fn a_tree_that_was_never_scanned_is_not_ok() {
 }
 
 #[test]
+fn what_waits_for_a_newer_version_is_told_and_is_no_fault() {
+    let tree = TreeView {
+        overtaken: 2,
+        ..tree()
+    };
+    let judgement = judged(&[site("a", SiteState::Idle)], &tree);
+    assert_eq!(judgement.verdict, Verdict::Ok);
+    let summary = "1 peer in step · 2 waiting for a newer version";
+    assert_eq!(judgement.summary, summary);
+}
+
+#[test]
 fn a_site_without_peers_is_ok_and_says_so() {
     let judgement = judged(&[], &tree());
     assert_eq!(judgement.verdict, Verdict::Ok);
@@ -386,7 +398,11 @@ fn troubles_of_this_site_are_causes_too() {
     };
     let tree = TreeView {
         watch: Watch::Scanning,
+        watch_reason: Some("only 7 directories are watched".to_owned()),
         parked: 2,
+        blocked: 3,
+        blocked_reason: Some("no room".to_owned()),
+        brake: Some("the root is empty".to_owned()),
         diverged: 1,
         ..tree()
     };
@@ -406,7 +422,9 @@ fn troubles_of_this_site_are_causes_too() {
         "80 %",
         "2 inodes",
         "1 path differs",
-        "scanning",
+        "3 changes cannot be applied here yet, the first because: no room",
+        "the root is empty",
+        "scanning, later: only 7 directories",
     ];
     assert_eq!(told.len(), expected.len(), "{told:?}");
     for (text, part) in told.iter().zip(expected) {
@@ -419,5 +437,17 @@ fn troubles_of_this_site_are_causes_too() {
         ..JournalView::default()
     };
     let judgement = judge(&[], &self::tree(), &quiet, &ConflictCounts::default());
+    assert!(judgement.causes.is_empty());
+    let kept_in_vain = JournalView {
+        bytes: 99,
+        pinned_bytes: Some(5),
+        ..quiet
+    };
+    let judgement = judge(
+        &[],
+        &self::tree(),
+        &kept_in_vain,
+        &ConflictCounts::default(),
+    );
     assert!(judgement.causes.is_empty());
 }

@@ -174,6 +174,28 @@ impl Drop for Daemon {
     }
 }
 
+/// Fails when the daemon of `site` logged an ERROR: something that a person would have to look at.
+///
+/// # Errors
+/// The first of those lines.
+pub(in crate::cli) fn check_log(site: &Site) -> CliResult {
+    let text = fs::read(&site.log).map_err(|error| ReplError::io("read log", &site.log, error))?;
+    let text = String::from_utf8_lossy(&text);
+    let errors = text
+        .lines()
+        .filter(|line| line.split_whitespace().nth(1) == Some("ERROR"));
+    let errors: Vec<String> = errors.take(TAIL_LINES).map(str::to_owned).collect();
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let name = site.name;
+    let mut failure = Failure::new(Exit::Failure, format!("the daemon of {name} logged errors"));
+    failure.causes = errors;
+    Err(failure
+        .hint(format!("its log: {}", site.log.display()))
+        .into())
+}
+
 /// The last lines of a site's log, each with the site's name.
 pub(in crate::cli) fn tail(site: &Site) -> Vec<String> {
     let text = last_bytes(&site.log).unwrap_or_default();
@@ -229,6 +251,19 @@ mod tests {
         let shown = tail(&site(dir.path()));
         assert_eq!(shown.len(), TAIL_LINES);
         assert_eq!(shown.last().unwrap(), "site-a: line 99");
+    }
+
+    #[test]
+    fn an_error_in_the_log_is_a_failure_and_the_word_in_a_message_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        fs::write(&log, "2026-01-01T00:00:00Z  INFO a: no ERROR here\n").unwrap();
+        check_log(&site(dir.path())).unwrap();
+        fs::write(&log, "2026-01-01T00:00:00Z ERROR a: disk full\n").unwrap();
+        let Err(CliError::Failed(failure)) = check_log(&site(dir.path())) else {
+            panic!("an error was logged");
+        };
+        assert!(failure.causes[0].contains("disk full"), "{failure:?}");
     }
 
     #[test]

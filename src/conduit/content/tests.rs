@@ -5,6 +5,9 @@ use std::time::Duration;
 use super::*;
 use crate::proto::v1;
 
+/// Longest wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Serves the manifest root and every byte pattern; inode 404 is gone, 503 is busy, 13 never ends.
 struct Shelf;
 
@@ -58,10 +61,8 @@ fn transport() -> (ContentTransport, Hand) {
     (ContentTransport { outgoing, incoming }, (sent, heard))
 }
 
-/// Two connected links.
-async fn pair(tasks: &Tasks) -> (ContentLink, ContentLink) {
-    let (a, to_a) = spawn(tasks, 2, Arc::new(Shelf));
-    let (b, to_b) = spawn(tasks, 1, Arc::new(Shelf));
+/// Both ends of one stream.
+fn stream(tasks: &Tasks) -> (ContentTransport, ContentTransport) {
     let ((end_a, (sent_a, heard_a)), (end_b, (sent_b, heard_b))) = (transport(), transport());
     for (mut sent, heard) in [(sent_a, heard_b), (sent_b, heard_a)] {
         tasks.spawn("carry", async move {
@@ -74,6 +75,14 @@ async fn pair(tasks: &Tasks) -> (ContentLink, ContentLink) {
             }
         });
     }
+    (end_a, end_b)
+}
+
+/// Two connected links.
+async fn pair(tasks: &Tasks) -> (ContentLink, ContentLink) {
+    let (a, to_a) = spawn(tasks, 2, Arc::new(Shelf));
+    let (b, to_b) = spawn(tasks, 1, Arc::new(Shelf));
+    let (end_a, end_b) = stream(tasks);
     to_a.send(end_a).await.unwrap();
     to_b.send(end_b).await.unwrap();
     (a, b)
@@ -116,6 +125,65 @@ async fn chunks_come_in_both_directions_and_end_with_done() {
         };
         assert_eq!((hash, bytes.len()), (&chunk(3).0, 10_000));
     }
+}
+
+#[tokio::test]
+async fn when_both_sites_dial_each_is_answered_on_the_stream_that_it_holds_for_the_newest() {
+    let tasks = Tasks::new();
+    let (a, to_a) = spawn(&tasks, 2, Arc::new(Shelf));
+    let (b, to_b) = spawn(&tasks, 1, Arc::new(Shelf));
+    // The streams come up at once, so each end sees them in an order of its own.
+    let ((dialled_by_a, accepted_by_b), (accepted_by_a, dialled_by_b)) =
+        (stream(&tasks), stream(&tasks));
+    for end in [dialled_by_a, accepted_by_a] {
+        to_a.send(end).await.unwrap();
+    }
+    for end in [dialled_by_b, accepted_by_b] {
+        to_b.send(end).await.unwrap();
+    }
+    for link in [&a, &b] {
+        let asked = tokio::time::timeout(PATIENCE, ask(link, want(5, &[1, 2])));
+        let found = asked.await.expect("an answer");
+        assert_eq!(found.last(), Some(&Answer::Done));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_under_way_comes_whole_although_a_newer_stream_takes_over() {
+    let tasks = Tasks::new();
+    let (a, to_a) = spawn(&tasks, 2, Arc::new(Shelf));
+    let (older, (mut sent, heard)) = transport();
+    to_a.send(older).await.unwrap();
+    // Until the loop has taken the stream, a request fails at once.
+    let (mut answers, request) = loop {
+        let mut answers = a.want(want(5, &[1, 2])).await.unwrap();
+        tokio::select! {
+            asked = sent.recv() => break (answers, asked.unwrap().request),
+            failed = answers.next() => assert!(failed.is_err()),
+        }
+    };
+    let (newer, (mut sent_newer, _heard_newer)) = transport();
+    to_a.send(newer).await.unwrap();
+    loop {
+        let _second = a.want(want(5, &[3])).await.unwrap();
+        tokio::select! {
+            _ = sent_newer.recv() => break,
+            _ = sent.recv() => {}
+        }
+    }
+    for (hash, bytes) in [1, 2].map(chunk) {
+        let body = Body::Answer(Answer::Chunk { hash, bytes });
+        let message = ContentMessage { request, body };
+        heard.send(Ok(message)).await.unwrap();
+    }
+    let body = Body::Answer(Answer::Done);
+    let message = ContentMessage { request, body };
+    heard.send(Ok(message)).await.unwrap();
+    let mut count = 0;
+    while let Some(answer) = answers.next().await.unwrap() {
+        count += usize::from(matches!(answer, Answer::Chunk { .. }));
+    }
+    assert_eq!(count, 2);
 }
 
 #[tokio::test]

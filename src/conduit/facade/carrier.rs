@@ -115,6 +115,8 @@ impl Local for Facts {
             remote_name: self.config.remote_name(),
             certificate_site: None,
             remembered: Remembered::default(),
+            fenced: BTreeMap::new(),
+            joined: false,
         }
     }
 
@@ -300,6 +302,9 @@ impl Carrier {
             }
             LinkEvent::Rewind { .. } | LinkEvent::Hold { .. } => self.next = 0,
             LinkEvent::Nak(nak) => self.discard(&nak),
+            LinkEvent::Refused(batch) => {
+                tracing::error!(stream = batch.stream, detail = %batch.detail, "batch breaks a rule");
+            }
             LinkEvent::Heartbeat(_) => {}
             LinkEvent::Disconnected { .. } => self.connection = None,
         }

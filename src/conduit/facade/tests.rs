@@ -200,6 +200,7 @@ async fn a_full_window_holds_the_sender_back_until_the_receiver_takes() {
 
 #[tokio::test]
 async fn a_pair_that_disagrees_never_connects_and_says_why() {
+    let _expected = crate::daemon::tasks::errors::expects("refused site=");
     let mut other = ConduitConfig::new(2, 1);
     other.cluster = "prod".to_owned();
     let (a, b) = Conduit::new_pair(ConduitConfig::new(1, 2), other);

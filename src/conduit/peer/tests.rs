@@ -217,6 +217,7 @@ async fn stopping_tells_the_peer_and_ends_the_events() {
 
 #[tokio::test]
 async fn a_refusal_is_shown_with_its_reason_and_waits_long() {
+    let _expected = crate::daemon::tasks::errors::expects("refused site=");
     let tasks = Tasks::new();
     let (near, mut far) = pair::transports(&tasks);
     let (link, _accept) = spawn(&tasks, config(1, 2, vec![Ok(near)]));

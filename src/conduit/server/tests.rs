@@ -204,6 +204,7 @@ async fn a_certificate_that_expires_under_a_running_site_is_refused_by_the_peer(
 
 #[tokio::test]
 async fn a_wrong_cluster_or_version_is_told_to_both_operators() {
+    let _expected = crate::daemon::tasks::errors::expects("refused site=");
     let (listener, address) = listener().await;
     let mut accepting = config(2, 1, None);
     accepting.cluster = "prod".to_owned();

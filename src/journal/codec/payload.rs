@@ -362,7 +362,8 @@ fn conflict_ack_from_proto(message: v1::ConflictAck) -> Result<Change> {
     })
 }
 
-fn member_state_to_proto(state: MemberState) -> v1::MemberState {
+/// Shared with the encoding of the state store.
+pub(crate) fn member_state_to_proto(state: MemberState) -> v1::MemberState {
     match state {
         MemberState::Active => v1::MemberState::Active,
         MemberState::Fenced => v1::MemberState::Fenced,
@@ -370,18 +371,19 @@ fn member_state_to_proto(state: MemberState) -> v1::MemberState {
     }
 }
 
+/// Shared with the encoding of the state store.
+pub(crate) fn member_state_from_proto(state: v1::MemberState) -> Option<MemberState> {
+    match state {
+        v1::MemberState::Active => Some(MemberState::Active),
+        v1::MemberState::Fenced => Some(MemberState::Fenced),
+        v1::MemberState::Removed => Some(MemberState::Removed),
+        v1::MemberState::Unspecified => None,
+    }
+}
+
 fn member_from_proto(message: v1::Member) -> Result<Change> {
-    let state = match message.state() {
-        v1::MemberState::Active => MemberState::Active,
-        v1::MemberState::Fenced => MemberState::Fenced,
-        v1::MemberState::Removed => MemberState::Removed,
-        v1::MemberState::Unspecified => {
-            return Err(refused(
-                "member",
-                format!("state {} is not known", message.state),
-            ));
-        }
-    };
+    let state = member_state_from_proto(message.state())
+        .ok_or_else(|| refused("member", format!("state {} is not known", message.state)))?;
     let site_id = u64::from(message.site_id);
     if site_id == 0 || site_id > SITE_ID_MAX || message.name.len() > 63 {
         return Err(refused("member", "site id or name is outside its range"));

@@ -13,11 +13,11 @@ use crate::error::{ReplError, Result};
 use crate::journal::batch::{ChainHash, SeenRun};
 use crate::journal::chain::CHAIN_START;
 use crate::journal::codec;
+use crate::journal::device::DeviceImage;
 use crate::journal::dot::{Actor, STREAM_COUNT, Seen};
 use crate::journal::entry::JournalEntry;
 use crate::journal::op::FileTime;
 use crate::proto::state;
-use crate::sync::port::DeviceImage;
 
 /// An entry and the bytes that it is kept and sent as.
 #[derive(Debug, Clone, PartialEq, Eq)]

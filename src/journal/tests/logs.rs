@@ -467,6 +467,36 @@ fn trimming_keeps_what_a_member_needs_and_says_who_needs_it() {
 }
 
 #[test]
+fn the_first_missing_entry_is_found_behind_any_cursor_and_nothing_is_skipped_by_looking() {
+    let script = Script::groups(14, 60);
+    let disk = FaultyDisk::new(1);
+    let mut journal = Journal::create(disk.shared(), dir(), ACTOR, small()).unwrap();
+    let mut starts = Vec::new();
+    for group in &script {
+        starts.push(journal.durable().position);
+        journal.append(std::slice::from_ref(group)).unwrap();
+    }
+    starts.push(journal.durable().position);
+    for at in 0..=script.len() {
+        let streams = model(&script[..at]).into_iter();
+        let cursors: BTreeMap<u32, u64> =
+            streams.map(|(stream, state)| (stream, state.0)).collect();
+        let mut reader = journal.batches(cursors.clone()).unwrap();
+        let position = reader.first_missing().unwrap();
+        // A checkpoint or the start of a segment may lie in between.
+        assert!(position >= starts[at], "{at}");
+        assert!(
+            starts.get(at + 1).is_none_or(|next| position < *next),
+            "{at}"
+        );
+        assert_eq!(reader.first_missing().unwrap(), position);
+        let found = reader.next_frame(1 << 20, 1_000).unwrap();
+        let mut plain = journal.batches(cursors).unwrap();
+        assert_eq!(found, plain.next_frame(1 << 20, 1_000).unwrap());
+    }
+}
+
+#[test]
 fn a_cursor_beyond_the_head_is_refused() {
     let (_, journal) = journal_of(1, &Script::groups(1, 3));
     let error = journal.batches([(7, 1)].into_iter().collect()).unwrap_err();

@@ -11,7 +11,7 @@ use super::super::dot::{Actor, Seen, shard_of};
 use super::super::entry::{JournalEntry, Txn};
 use super::super::op::OpKind;
 use super::super::{AppendGroup, Journal, LogOptions, LoggedUnit};
-use crate::sync::port::DeviceImage;
+use crate::journal::device::DeviceImage;
 
 pub(super) const ACTOR: Actor = Actor::new(1, 0xA1);
 pub(super) const DIR: &str = "/log";

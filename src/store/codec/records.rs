@@ -1,4 +1,4 @@
-//! Pure: conflict records and acknowledgements as values of the state store.
+//! Pure: conflict records, acknowledgements and members as values of the state store.
 
 use std::collections::BTreeSet;
 
@@ -6,10 +6,13 @@ use bytes::Bytes;
 
 use super::{Value, bad, key_from_proto, key_to_proto, seal, unseal};
 use crate::error::Result;
-use crate::journal::codec::{register_dot_from_proto, register_dot_to_proto};
+use crate::journal::codec::{
+    member_state_from_proto, member_state_to_proto, register_dot_from_proto, register_dot_to_proto,
+};
 use crate::journal::entry::RegisterDot;
 use crate::proto::{state as pb, v1};
 use crate::sync::conflict::{Ack, ConflictId, ConflictKind, ConflictRecord, LostValue};
+use crate::sync::member::MemberRecord;
 
 /// The kinds by their number in the store, from 1.
 const KINDS: [ConflictKind; 7] = [
@@ -132,6 +135,28 @@ pub(in crate::store) fn ack_from_bytes(bytes: &[u8]) -> Result<Ack> {
         note: message.note,
         key: key_from_proto(message.key.ok_or_else(|| bad("no order"))?)?,
         acked: message.acked,
+    })
+}
+
+/// Encodes a member.
+pub(in crate::store) fn member_to_bytes(record: &MemberRecord) -> Vec<u8> {
+    seal(&pb::Member {
+        name: record.name.clone(),
+        state: member_state_to_proto(record.state).into(),
+        key: Some(key_to_proto(&record.key)),
+        founder: record.founder,
+    })
+}
+
+/// Decodes a member.
+pub(in crate::store) fn member_from_bytes(bytes: &[u8]) -> Result<MemberRecord> {
+    let message: pb::Member = unseal(bytes)?;
+    let state = member_state_from_proto(message.state());
+    Ok(MemberRecord {
+        state: state.ok_or_else(|| bad("state of a member is not known"))?,
+        name: message.name,
+        key: key_from_proto(message.key.ok_or_else(|| bad("no order"))?)?,
+        founder: message.founder,
     })
 }
 

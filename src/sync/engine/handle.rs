@@ -130,6 +130,14 @@ impl port::Engine for Handle {
         self.call(move |engine| engine.inode_of(ino, btime))
     }
 
+    fn correct(&mut self, inode: u64, shown: Option<Image>) -> Result<()> {
+        self.call(move |engine| engine.correct(inode, shown.as_ref()))
+    }
+
+    fn last_us(&mut self) -> Result<u64> {
+        self.call(Engine::last_us)
+    }
+
     fn observed_through(&mut self, wall_us: u64) -> Result<()> {
         self.call(move |engine| engine.observed_through(wall_us))
     }

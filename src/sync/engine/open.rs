@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::Path;
 
-use super::{EngineConfig, Opened};
+use super::upkeep::Synced;
+use super::{EngineConfig, Opened, members};
 use crate::error::{ReplError, Result};
 use crate::journal::dot::{Actor, Dot};
-use crate::journal::{Journal, ReceivedLog};
+use crate::journal::{Journal, LogOptions, ReceivedLog};
 use crate::store::Store;
 use crate::sync::core::Core;
 use crate::sync::ids::Minter;
@@ -32,10 +33,11 @@ fn received_dir(actor: Actor) -> String {
 }
 
 pub(super) fn open(config: &EngineConfig) -> Result<Opened> {
-    let journal = open_journal(config)?;
-    let actor = journal.actor();
+    // The state is read first: what it was made from was durable, and damage there is no torn tail.
     let store = Store::open(&config.dir.join("state.redb"))?;
-    let received = open_received(config)?;
+    let journal = open_journal(config, store.number(JOURNAL_KEY)?)?;
+    let actor = journal.actor();
+    let received = open_received(config, &store)?;
     let logs = received
         .values()
         .map(ReceivedLog::last_hlc_us)
@@ -48,6 +50,8 @@ pub(super) fn open(config: &EngineConfig) -> Result<Opened> {
     // The tag follows from the incarnation, so it needs no place of its own on disk.
     let tag = (actor.incarnation >> 48) as u16;
     let minter = Minter::new(actor.site_id, tag, store.number(MINTED_KEY)?);
+    check_kept(config, &store, &journal, &received)?;
+    let members = members::load(&store)?;
     let mut opened = Opened {
         core: Core::new(actor, store, last_hlc_us),
         journal,
@@ -57,6 +61,10 @@ pub(super) fn open(config: &EngineConfig) -> Result<Opened> {
         marks: BTreeMap::new(),
         observed_us: 0,
         committed_at_us: config.clock.now_us(),
+        synced: Synced::default(),
+        members,
+        pins: Vec::new(),
+        upkept_at: config.clock.monotonic(),
     };
     opened.replay_journal(config)?;
     opened.replay_received(config)?;
@@ -65,10 +73,38 @@ pub(super) fn open(config: &EngineConfig) -> Result<Opened> {
     Ok(opened)
 }
 
-fn open_journal(config: &EngineConfig) -> Result<Journal> {
+/// What was trimmed cannot be replayed: a state that is older was taken away or put back from a copy.
+fn check_kept(
+    config: &EngineConfig,
+    store: &Store,
+    journal: &Journal,
+    received: &BTreeMap<Actor, ReceivedLog>,
+) -> Result<()> {
+    let logs = received
+        .iter()
+        .map(|(actor, log)| (received_key(*actor), log.start()));
+    for (key, start) in logs.chain([(JOURNAL_KEY.to_owned(), journal.start())]) {
+        let replayed = store.number(&key)?;
+        if replayed < start {
+            return Err(ReplError::WalCorrupted {
+                file: config.dir.join("state.redb"),
+                offset: 0,
+                reason: format!(
+                    "it was made from the log {key} up to {replayed}, and that log is kept from \
+                     {start} on: the file was removed or put back from a copy; put the right one \
+                     back, or join anew: cfs-repl help join"
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn open_journal(config: &EngineConfig, known_durable: u64) -> Result<Journal> {
     let dir = config.dir.join("journal");
     if Journal::exists(&config.disk, &dir)? {
-        let (journal, recovery) = Journal::open(config.disk.clone(), dir, config.log)?;
+        let options = with_known(config, known_durable);
+        let (journal, recovery) = Journal::open(config.disk.clone(), dir, options)?;
         tracing::info!(?recovery, "opened journal");
         let site_id = journal.actor().site_id;
         if site_id != config.site_id {
@@ -85,7 +121,15 @@ fn open_journal(config: &EngineConfig) -> Result<Journal> {
     Journal::create(config.disk.clone(), dir, actor, config.log)
 }
 
-fn open_received(config: &EngineConfig) -> Result<BTreeMap<Actor, ReceivedLog>> {
+/// How logs are laid out, and up to where the state proves that one was durable.
+fn with_known(config: &EngineConfig, known_durable: u64) -> LogOptions {
+    LogOptions {
+        known_durable: known_durable.max(config.log.known_durable),
+        ..config.log
+    }
+}
+
+fn open_received(config: &EngineConfig, store: &Store) -> Result<BTreeMap<Actor, ReceivedLog>> {
     let parent = config.dir.join("received");
     config.disk.create_dir(&parent)?;
     config.disk.sync_dir(&config.dir)?;
@@ -99,7 +143,8 @@ fn open_received(config: &EngineConfig) -> Result<BTreeMap<Actor, ReceivedLog>> 
                 offset: 0,
                 reason: "not a received log of ours; move it away".to_owned(),
             })?;
-        logs.insert(actor, open_log(config, &parent, actor)?);
+        let known_durable = store.number(&received_key(actor))?;
+        logs.insert(actor, open_log(config, &parent, actor, known_durable)?);
     }
     Ok(logs)
 }
@@ -112,9 +157,15 @@ fn parse_dir(name: &str) -> Option<Actor> {
     ))
 }
 
-fn open_log(config: &EngineConfig, parent: &Path, actor: Actor) -> Result<ReceivedLog> {
+fn open_log(
+    config: &EngineConfig,
+    parent: &Path,
+    actor: Actor,
+    known_durable: u64,
+) -> Result<ReceivedLog> {
     let dir = parent.join(received_dir(actor));
-    let (log, recovery) = ReceivedLog::open(config.disk.clone(), dir, actor, config.log)?;
+    let options = with_known(config, known_durable);
+    let (log, recovery) = ReceivedLog::open(config.disk.clone(), dir, actor, options)?;
     tracing::info!(origin = %actor, ?recovery, "opened received log");
     Ok(log)
 }
@@ -129,7 +180,8 @@ impl Opened {
         Ok(match self.received.entry(actor) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
-                new.insert(open_log(config, &config.dir.join("received"), actor)?)
+                // The state knows nothing of a log that was not there when it was opened.
+                new.insert(open_log(config, &config.dir.join("received"), actor, 0)?)
             }
         })
     }
@@ -202,8 +254,8 @@ impl Opened {
     }
 
     fn park_again(&mut self) -> Result<()> {
-        for (inode, _) in self.core.state().all_parked()? {
-            self.waiting.park(inode);
+        for (inode, reason) in self.core.state().all_parked()? {
+            self.set_aside(inode, &reason);
         }
         Ok(())
     }

@@ -246,8 +246,13 @@ impl Opened {
                 .iter()
                 .filter(|e| e.seq > cursor && !e.op.is_control())
             {
-                let dot = Dot::new(actor, batch.stream, entry.first_seq);
-                self.waiting.add(entry.inode, dot);
+                let (inode, dot) = (entry.inode, Dot::new(actor, batch.stream, entry.first_seq));
+                // What kept an older image of it from being shown may not concern the new one.
+                if self.core.state().parked(inode)?.is_some() {
+                    self.core.state_mut().set_parked(inode, None)?;
+                    self.waiting.unpark_one(inode);
+                }
+                self.waiting.add(inode, dot);
             }
         }
         failpoint::pass("received");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Engine, Opened};
+use super::{Engine, Fence, Opened};
 use crate::error::Result;
 use crate::journal::batch::ChainHash;
 use crate::journal::dot::Actor;
@@ -36,6 +36,14 @@ pub struct Standing {
     pub hlc_us: u64,
     /// The tag of the inodes that this site creates.
     pub tag: u16,
+    /// Membership epoch: how many journals were shut out.
+    pub epoch: u32,
+    /// The journal of the site that brought the tree. None: no tree was brought, or it is not known.
+    pub founder: Option<Actor>,
+    /// Every journal that is fenced.
+    pub fences: Vec<Fence>,
+    /// Entries were exchanged with some site.
+    pub joined: bool,
 }
 
 impl Engine {
@@ -93,6 +101,10 @@ impl Opened {
             cursors,
             hlc_us: self.core.clock().last_us(),
             tag: self.minter.tag(),
+            epoch: self.epoch()?,
+            founder: self.founder()?,
+            fences: self.fences()?,
+            joined: self.joined(),
         })
     }
 }

@@ -5,36 +5,53 @@ use std::sync::Arc;
 
 use super::*;
 use crate::clock::ManualClock;
+use crate::content::CONTENT_GONE;
+use crate::daemon::tasks::errors;
 use crate::disk::RealDisk;
+use crate::error::ReplError;
 use crate::journal::op::{Attr, Content, ManifestRoot, Place};
 use crate::journal::{EntryBatch, SeenRun};
 use crate::sync::port::LocalOp;
+
+mod retention;
 
 struct Site {
     folder: tempfile::TempDir,
     clock: Arc<ManualClock>,
     site_id: u64,
+    retention: Retention,
     engine: Engine,
 }
 
 impl Site {
     fn new(site_id: u64) -> Self {
+        Self::keeping(site_id, Retention::default())
+    }
+
+    fn keeping(site_id: u64, retention: Retention) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::at(1_000_000_000);
-        let engine = Engine::open(config(folder.path(), &clock, site_id)).unwrap();
+        let mut config = config(folder.path(), &clock, site_id);
+        config.retention = retention.clone();
         Self {
             folder,
             clock,
             site_id,
-            engine,
+            retention,
+            engine: Engine::open(config).unwrap(),
         }
     }
 
     /// Drops everything that was not committed, as a crash would.
     fn crash(&mut self) {
+        self.engine = self.reopened().unwrap();
+    }
+
+    fn reopened(&mut self) -> Result<Engine> {
         self.engine.open = None;
-        let config = config(self.folder.path(), &self.clock, self.site_id);
-        self.engine = Engine::open(config).unwrap();
+        let mut config = config(self.folder.path(), &self.clock, self.site_id);
+        config.retention = self.retention.clone();
+        Engine::open(config)
     }
 
     fn create(&mut self, name: &str, root: u8) -> u64 {
@@ -81,7 +98,7 @@ impl Site {
     }
 
     fn op(&self, inode: u64, change: Change) -> LocalOp {
-        self.clock.advance(std::time::Duration::from_micros(10));
+        self.clock.advance(Duration::from_micros(10));
         let device = DeviceImage {
             ino: inode & 0xFFFF,
             size: 1,
@@ -105,7 +122,7 @@ impl Site {
             .map(|one| (one.stream, one.received))
             .collect();
         let (mut reader, _) = self.engine.batches(cursors).unwrap();
-        reader.next_frame(1 << 20, 4_096).unwrap()
+        reader.next_frame(1 << 20, 1_000).unwrap()
     }
 
     fn send_to(&mut self, other: &mut Self) {
@@ -151,6 +168,7 @@ fn config(dir: &std::path::Path, clock: &Arc<ManualClock>, site_id: u64) -> Engi
         incarnation: site_id << 48 | 0xABCD,
         applies: true,
         sends: true,
+        retention: Retention::default(),
     }
 }
 
@@ -209,7 +227,7 @@ fn concurrent_writes_get_one_winner_and_one_record_on_both_sites() {
     a.send_to(&mut b);
     b.apply_all();
     a.write(inode, 2);
-    b.clock.advance(std::time::Duration::from_secs(1));
+    b.clock.advance(Duration::from_secs(1));
     b.write(inode, 3);
     a.send_to(&mut b);
     b.send_to(&mut a);
@@ -273,4 +291,239 @@ fn frames_that_break_a_rule_are_refused_and_nothing_of_them_is_kept() {
     forked[0].chain_prev = [9; 32];
     let refusal = b.engine.receive(actor, &forked, 1).unwrap().refusal;
     assert!(matches!(refusal, Some(Refusal::Fork { .. })), "{refusal:?}");
+}
+
+#[test]
+fn an_acknowledgement_shows_at_every_site_and_survives_a_crash() {
+    let (mut a, mut b) = (Site::new(1), Site::new(2));
+    let inode = a.create("f", 1);
+    a.send_to(&mut b);
+    b.apply_all();
+    a.write(inode, 2);
+    b.clock.advance(Duration::from_secs(1));
+    b.write(inode, 3);
+    a.send_to(&mut b);
+    b.send_to(&mut a);
+    let id = b.engine.conflicts().unwrap()[0].0.id;
+    let ack = b
+        .engine
+        .acknowledge(id, "right so".to_owned(), "ana".to_owned())
+        .unwrap();
+    assert_eq!((ack.acked, ack.by.as_str()), (true, "ana"));
+    b.send_to(&mut a);
+    for site in [&mut a, &mut b] {
+        site.crash();
+        assert_eq!(site.engine.ack(id).unwrap().as_ref(), Some(&ack));
+        let status = site.engine.status().unwrap();
+        assert_eq!((status.open_conflicts, status.conflicts), (0, 1));
+        let kept = (inode, ManifestRoot([2; 32]));
+        assert_eq!(site.engine.claims(vec![kept]).unwrap(), [Claim::Settled]);
+    }
+}
+
+/// B takes the image of `inode` and cannot show it for `reason`.
+fn put_off(site: &mut Site, inode: u64, reason: &str) {
+    let images = site.engine.work(10).unwrap();
+    assert_eq!(images.iter().map(|i| i.inode).collect::<Vec<_>>(), [inode]);
+    let reason = reason.to_owned();
+    let outcomes = images
+        .into_iter()
+        .map(|image| {
+            let reason = reason.clone();
+            (image, Outcome::Parked { reason })
+        })
+        .collect();
+    let round = Round {
+        outcomes,
+        ..Round::default()
+    };
+    site.engine.done(round).unwrap();
+}
+
+fn lost_records(site: &mut Site) -> Vec<bool> {
+    let records = site.engine.conflicts().unwrap().into_iter();
+    let lost = records.filter(|(record, _)| record.kind.word() == "content_lost");
+    lost.map(|(record, _)| record.superseded).collect()
+}
+
+#[test]
+fn bytes_on_their_way_are_outstanding_and_no_fault() {
+    let (mut a, mut b) = (Site::new(1), Site::new(2));
+    let inode = a.create("f", 7);
+    a.send_to(&mut b);
+    put_off(&mut b, inode, WAITS_FOR_CONTENT);
+    for _ in 0..2 {
+        let actor = a.engine.actor().unwrap();
+        let progress = b.engine.progress(actor).unwrap();
+        assert_eq!((progress[0].applied, progress[0].parked_count), (0, 0));
+        let status = b.engine.status().unwrap();
+        assert_eq!((status.parked.len(), status.fetching), (0, 1));
+        b.engine.close().unwrap();
+        b.crash();
+    }
+}
+
+#[test]
+fn a_version_replaced_before_it_was_fetched_is_owed_no_more_and_the_newer_one_is_shown() {
+    let (mut a, mut b) = (Site::new(1), Site::new(2));
+    let inode = a.create("f", 7);
+    a.send_to(&mut b);
+    put_off(&mut b, inode, WAITS_FOR_NEWER);
+    let actor = a.engine.actor().unwrap();
+    for _ in 0..2 {
+        let progress = b.engine.progress(actor).unwrap();
+        assert_eq!((progress[0].applied, progress[0].parked_count), (2, 0));
+        let status = b.engine.status().unwrap();
+        assert_eq!((status.parked.len(), status.overtaken), (0, 1));
+        assert_eq!(b.engine.work(10).unwrap(), []);
+        b.engine.close().unwrap();
+        b.crash();
+    }
+    a.write(inode, 8);
+    a.send_to(&mut b);
+    assert_eq!(b.engine.progress(actor).unwrap()[0].applied, 2);
+    assert_eq!(b.apply_all(), [inode], "without a retry in between");
+    assert_eq!(b.root_of(inode), Some(8));
+    let status = b.engine.status().unwrap();
+    assert_eq!((status.overtaken, status.conflicts), (0, 0));
+    assert_eq!(b.engine.progress(actor).unwrap()[0].applied, 3);
+}
+
+#[test]
+fn bytes_that_are_gone_are_recorded_once_and_a_newer_version_settles_that() {
+    let _expected = errors::expects("content of a file is on no site");
+    let (mut a, mut b) = (Site::new(1), Site::new(2));
+    let inode = a.create("f", 7);
+    a.send_to(&mut b);
+    for _ in 0..2 {
+        put_off(&mut b, inode, CONTENT_GONE);
+        assert_eq!(lost_records(&mut b), [false]);
+        assert_eq!(b.engine.status().unwrap().parked.len(), 1);
+        b.engine.retry_parked().unwrap();
+    }
+    a.write(inode, 8);
+    a.send_to(&mut b);
+    assert_eq!(lost_records(&mut b), [true]);
+    assert_eq!(b.apply_all(), [inode]);
+}
+
+#[test]
+fn bytes_that_turn_up_again_settle_the_record_of_their_loss() {
+    let _expected = errors::expects("content of a file is on no site");
+    let (mut a, mut b) = (Site::new(1), Site::new(2));
+    let inode = a.create("f", 7);
+    a.send_to(&mut b);
+    put_off(&mut b, inode, CONTENT_GONE);
+    b.engine.retry_parked().unwrap();
+    assert_eq!(b.apply_all(), [inode]);
+    assert_eq!(lost_records(&mut b), [true]);
+}
+
+#[test]
+fn an_image_that_was_overtaken_while_it_was_staged_is_not_taken_for_lost() {
+    let (mut a, mut b) = (Site::new(1), Site::new(2));
+    let inode = a.create("f", 7);
+    a.send_to(&mut b);
+    let stale = b.engine.work(10).unwrap().remove(0);
+    a.write(inode, 8);
+    a.send_to(&mut b);
+    for reason in [CONTENT_GONE, WAITS_FOR_NEWER, WAITS_FOR_CONTENT] {
+        let reason = reason.to_owned();
+        let outcome = (stale.clone(), Outcome::Parked { reason });
+        let round = Round {
+            outcomes: vec![outcome],
+            ..Round::default()
+        };
+        b.engine.done(round).unwrap();
+        assert_eq!(b.engine.work(10).unwrap().len(), 1);
+    }
+    assert_eq!(b.engine.conflicts().unwrap(), []);
+    b.apply_all();
+    assert_eq!(b.root_of(inode), Some(8));
+}
+
+#[test]
+fn what_took_the_place_of_a_version_is_told_and_a_loser_still_counts() {
+    let (mut a, mut b) = (Site::new(1), Site::new(2));
+    let inode = a.create("f", 7);
+    let dot_of = |site: &mut Site| {
+        let image = site.engine.applied(inode).unwrap().unwrap();
+        image.content.unwrap().dot
+    };
+    let first = dot_of(&mut a);
+    assert_eq!(a.engine.fate(inode, first).unwrap(), Fate::Counts);
+    assert_eq!(b.engine.fate(inode, first).unwrap(), Fate::Unknown);
+    a.send_to(&mut b);
+    b.apply_all();
+    // Both write without having seen the other: the later one wins, and the other one still counts.
+    a.write(inode, 8);
+    let second = dot_of(&mut a);
+    b.clock.advance(Duration::from_secs(1));
+    b.write(inode, 9);
+    let third = dot_of(&mut b);
+    a.send_to(&mut b);
+    let superseded = Fate::Superseded { by: third };
+    assert_eq!(b.engine.fate(inode, first).unwrap(), superseded);
+    assert_eq!(b.engine.fate(inode, second).unwrap(), Fate::Counts);
+    let kept = |root| (inode, ManifestRoot([root; 32]));
+    let claims = b.engine.claims(vec![kept(7), kept(8), kept(9)]).unwrap();
+    assert_eq!(claims, [Claim::Nothing, Claim::Open, Claim::Nothing]);
+    // B's tree has seen both: its next version and its removal supersede all before.
+    b.apply_all();
+    b.write(inode, 10);
+    let fourth = dot_of(&mut b);
+    let superseded = Fate::Superseded { by: fourth };
+    assert_eq!(b.engine.fate(inode, second).unwrap(), superseded);
+    let place = Place {
+        parent: ROOT_INODE,
+        name: Name::new(b"f".to_vec()).unwrap(),
+    };
+    let unlink = b.op(inode, Change::Unlink { place, dir: false });
+    b.engine.submit(&[LocalTxn { ops: vec![unlink] }]).unwrap();
+    let Fate::Superseded { by } = b.engine.fate(inode, fourth).unwrap() else {
+        panic!("a removed version still counts");
+    };
+    assert_eq!((by.actor, by.seq), (fourth.actor, fourth.seq + 1));
+}
+
+#[test]
+fn bytes_that_lost_against_a_removal_are_claimed_before_that_is_on_record() {
+    let (mut a, mut b) = (Site::new(1), Site::new(2));
+    let inode = a.create("f", 7);
+    a.send_to(&mut b);
+    b.apply_all();
+    a.write(inode, 8);
+    b.clock.advance(Duration::from_secs(1));
+    let place = Place {
+        parent: ROOT_INODE,
+        name: Name::new(b"f".to_vec()).unwrap(),
+    };
+    let unlink = b.op(inode, Change::Unlink { place, dir: false });
+    b.engine.submit(&[LocalTxn { ops: vec![unlink] }]).unwrap();
+    b.send_to(&mut a);
+    let kept = (inode, ManifestRoot([8; 32]));
+    assert_eq!(a.engine.claims(vec![kept]).unwrap(), [Claim::Open]);
+}
+
+#[test]
+fn damage_in_what_the_state_was_made_from_is_refused_and_not_cut() {
+    let mut a = Site::new(1);
+    a.create("f", 1);
+    a.engine.close().unwrap();
+    a.engine.open = None;
+    let mut files = std::fs::read_dir(a.folder.path().join("journal")).unwrap();
+    let segment = files.next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&segment).unwrap();
+    // The only commit of the only segment: alone, the log could take it for a torn tail.
+    let last = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    bytes[last] ^= 1;
+    std::fs::write(&segment, &bytes).unwrap();
+    let error = Engine::open(config(a.folder.path(), &a.clock, 1)).unwrap_err();
+    assert!(
+        matches!(&error, ReplError::WalCorrupted { file, .. } if *file == segment),
+        "{error}"
+    );
+    bytes[last] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    Engine::open(config(a.folder.path(), &a.clock, 1)).unwrap();
 }

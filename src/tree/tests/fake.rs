@@ -36,6 +36,7 @@ pub(super) struct State {
     pub(super) device: BTreeMap<u64, DeviceImage>,
     ids: BTreeMap<DevId, u64>,
     parked: BTreeSet<u64>,
+    pub(super) observed_us: u64,
     pub(super) txns: Vec<LocalTxn>,
 }
 
@@ -58,6 +59,25 @@ impl FakeEngine {
             if image.order_us > known {
                 state.merged.insert(inode, image);
             }
+        }
+    }
+
+    /// As if another site had written every file anew.
+    pub(super) fn touch_all(&self) {
+        let mut state = self.0.lock().unwrap();
+        let files = state.merged.values_mut();
+        for image in files.filter(|image| image.kind == NodeKind::File && !image.links.is_empty()) {
+            image.order_us = STAMP.fetch_add(1, Ordering::SeqCst);
+            let dot = Dot::new(Actor::new(99, 1), 0, image.order_us);
+            image.mode = Some(Versioned { dot, value: 0o600 });
+        }
+    }
+
+    /// As if a file had been journaled later than it was.
+    pub(super) fn shift_ctime(&self, inode: u64, seconds: i64) {
+        let mut state = self.0.lock().unwrap();
+        if let Some(device) = state.device.get_mut(&inode) {
+            device.ctime.seconds += seconds;
         }
     }
 
@@ -274,7 +294,28 @@ impl Engine for FakeEngine {
             .copied())
     }
 
-    fn observed_through(&mut self, _wall_us: u64) -> Result<()> {
+    fn correct(&mut self, inode: u64, shown: Option<Image>) -> Result<()> {
+        let mut state = self.0.lock().unwrap();
+        match shown {
+            Some(mut image) => {
+                // Differs from the merged one, as the real engine finds by the values.
+                image.order_us = 0;
+                state.applied.insert(inode, image);
+            }
+            None => {
+                state.applied.remove(&inode);
+            }
+        }
+        Ok(())
+    }
+
+    fn last_us(&mut self) -> Result<u64> {
+        Ok(self.0.lock().unwrap().observed_us)
+    }
+
+    fn observed_through(&mut self, wall_us: u64) -> Result<()> {
+        let mut state = self.0.lock().unwrap();
+        state.observed_us = state.observed_us.max(wall_us);
         Ok(())
     }
 }

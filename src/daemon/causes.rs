@@ -1,0 +1,94 @@
+//! What an operator must know and no counter shows: kept by topic from the moment it is found until it is mended.
+//!
+//! `status` shows them as causes beside those that follow from numbers. The log has the same once, when it happens;
+//! this is for whoever looks later.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::admin::view::{Cause, Severity};
+
+/// What a cause is about; there is one at a time of each.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Topic {
+    /// The certificates on disk are not those in use.
+    Certificates,
+    /// The state folder has no room: nothing is noticed or applied.
+    StateRoom,
+    /// The tree has no room: nothing is applied.
+    TreeRoom,
+    /// Something in the tree cannot be read: it is not sent.
+    Unreadable,
+    /// Entries of this site are not taken here: of one stream, or of all.
+    Refused(String, Option<u32>),
+}
+
+/// The present causes. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Causes(Arc<Mutex<BTreeMap<Topic, Cause>>>);
+
+impl Causes {
+    /// Tells a cause with its next step, in place of an older one on the topic.
+    pub(super) fn set(&self, topic: Topic, text: impl Into<String>, next: impl Into<String>) {
+        let site = match &topic {
+            Topic::Certificates | Topic::StateRoom | Topic::TreeRoom | Topic::Unreadable => None,
+            Topic::Refused(site, _) => Some(site.clone()),
+        };
+        let cause = Cause {
+            site,
+            severity: Severity::Critical,
+            text: text.into(),
+            next: next.into(),
+        };
+        self.with(|causes| causes.insert(topic, cause));
+    }
+
+    /// Whether there is one on the topic.
+    pub(super) fn has(&self, topic: &Topic) -> bool {
+        self.with(|causes| causes.contains_key(topic))
+    }
+
+    /// It is mended. Returns whether there was anything.
+    pub(super) fn clear(&self, topic: Topic) -> bool {
+        self.with(|causes| causes.remove(&topic).is_some())
+    }
+
+    /// Nothing is refused of `site` any more, as far as is known.
+    pub(super) fn clear_refused(&self, site: &str) {
+        self.with(|causes| {
+            causes.retain(|topic, _| !matches!(topic, Topic::Refused(of, _) if of == site));
+        });
+    }
+
+    /// All of them, in the order of the topics.
+    pub(super) fn all(&self) -> Vec<Cause> {
+        self.with(|causes| causes.values().cloned().collect())
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut BTreeMap<Topic, Cause>) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_stays_until_it_is_mended_and_there_is_one_for_a_topic() {
+        let causes = Causes::default();
+        causes.set(Topic::TreeRoom, "full", "make room");
+        let of_b = |stream| Topic::Refused("b".to_owned(), stream);
+        causes.set(of_b(Some(3)), "gap", "look");
+        causes.set(of_b(Some(3)), "fork", "look");
+        let texts: Vec<String> = causes.all().into_iter().map(|cause| cause.text).collect();
+        assert_eq!(texts, ["full", "fork"]);
+        assert_eq!(causes.all()[1].site.as_deref(), Some("b"));
+        assert!(causes.clear(Topic::TreeRoom) && !causes.clear(Topic::TreeRoom));
+        causes.set(of_b(None), "clock", "look");
+        causes.clear_refused("a");
+        assert_eq!(causes.all().len(), 2);
+        causes.clear_refused("b");
+        assert!(causes.all().is_empty());
+    }
+}

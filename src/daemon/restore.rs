@@ -1,0 +1,202 @@
+//! Puts what lost in a conflict back into the tree: from its record, from this site's trash, or from the site that has
+//! it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::content::ask::{Asked, Links, Whole};
+use super::status::join;
+use crate::admin::view::RestoredView;
+use crate::admin::{AdminError, Result};
+use crate::clock::SharedClock;
+use crate::content::ContentVersion;
+use crate::error::ReplError;
+use crate::journal::dot::ROOT_INODE;
+use crate::journal::op::{Content, Name};
+use crate::sync::conflict::{ConflictRecord, LostValue};
+use crate::sync::engine::Handle;
+use crate::sync::port::Engine as _;
+use crate::topology::SiteId;
+use crate::tree::restore::{Draft, Present, Refusal};
+use crate::tree::root::Root;
+use crate::tree::serve::Server;
+
+/// Puts losers back.
+pub(super) struct Restorer {
+    pub(super) root: Arc<Root>,
+    pub(super) engine: Handle,
+    pub(super) links: Links,
+    pub(super) clock: SharedClock,
+    /// Names of the other sites.
+    pub(super) names: Vec<(SiteId, String)>,
+    pub(super) count: AtomicU64,
+}
+
+impl Restorer {
+    /// Puts the loser of `record` back, where it was or at `as_path`.
+    pub(super) async fn restore(
+        &self,
+        record: &ConflictRecord,
+        as_path: Option<&[u8]>,
+    ) -> Result<RestoredView> {
+        let LostValue::Content(content) = &record.lost else {
+            return Err(refused(
+                format!("{} lost no bytes, there is nothing to put back", record.id),
+                "cfs-repl conflicts list shows what it lost",
+            ));
+        };
+        let names = match as_path {
+            Some(path) => split(path)?,
+            None => self.place(record).await?,
+        };
+        let unique = self.count.fetch_add(1, Ordering::Relaxed);
+        let draft = Draft::new(&self.root, "restore", unique)?;
+        self.fill(&draft, record, content).await?;
+        let put = match as_path {
+            Some(_) => draft.place_new(&names)?,
+            None => {
+                let mut engine = self.engine.clone();
+                let inode = record.inode;
+                let present = tokio::task::spawn_blocking(move || {
+                    Ok::<_, ReplError>((engine.applied(inode)?, engine.device(inode)?))
+                });
+                let (image, device) = present.await.map_err(|_| ReplError::Shutdown)??;
+                match image.zip(device) {
+                    Some((image, device)) => {
+                        let present = Present { image, device };
+                        draft.replace(&names, &present, self.clock.now_us())?
+                    }
+                    None => draft.place_new(&names)?,
+                }
+            }
+        };
+        put.map_err(|refusal| explain(refusal, &self.root, &names))?;
+        Ok(RestoredView {
+            id: record.id.to_string(),
+            path: join(names),
+        })
+    }
+
+    /// Where the file is that the conflict is about.
+    async fn place(&self, record: &ConflictRecord) -> Result<Vec<Name>> {
+        let inode = record.inode;
+        let path = self.engine.ask(move |e| e.path_of(inode)).await?;
+        path.filter(|_| inode != ROOT_INODE).ok_or_else(|| {
+            refused(
+                format!("the file of {} is not in the tree any more", record.id),
+                "say where to put the bytes: --as PATH",
+            )
+        })
+    }
+
+    /// Writes the bytes that lost.
+    async fn fill(&self, draft: &Draft, record: &ConflictRecord, content: &Content) -> Result<()> {
+        if let Some(bytes) = &content.inline {
+            return Ok(draft.write(0, bytes)?);
+        }
+        let (size, version) = (content.size, content.manifest_root);
+        if size == 0 {
+            return Ok(());
+        }
+        let (root, inode) = (Arc::clone(&self.root), record.inode);
+        let mut engine = self.engine.clone();
+        let here = tokio::task::spawn_blocking(move || {
+            Server::new().open_version(&mut engine, &root, inode, version)
+        });
+        if let Some(file) = here.await.map_err(|_| ReplError::Shutdown)??
+            && tokio::task::block_in_place(|| draft.copy(&file, size, version))?
+        {
+            return Ok(());
+        }
+        if record.loser.seq == 0 {
+            return Err(refused(
+                format!(
+                    "the bytes of {} are not in the trash here any more",
+                    record.id
+                ),
+                "no other site has them: they were never journaled",
+            ));
+        }
+        let whole = Whole {
+            engine: &self.engine,
+            links: &self.links,
+            version: ContentVersion {
+                inode,
+                dot: record.loser.dot(),
+                root: version,
+            },
+            size,
+        };
+        match whole.fetch(draft).await? {
+            Asked::All => Ok(()),
+            Asked::Unreached { sites } => Err(refused(
+                format!(
+                    "the bytes of {} are not here, and {} cannot be asked",
+                    record.id,
+                    self.named(&sites)
+                ),
+                "connect it and try again, or run the command there",
+            )),
+            Asked::Busy { .. } => Err(refused(
+                format!("the site that has the bytes of {} is busy", record.id),
+                "try again in a minute",
+            )),
+            Asked::Gone | Asked::Superseded => Err(refused(
+                format!("no site has the bytes of {} any more", record.id),
+                "conflicts.retention says how long losers stay; look in your backups",
+            )),
+        }
+    }
+
+    fn named(&self, sites: &[SiteId]) -> String {
+        let name = |id: &SiteId| {
+            let known = self.names.iter().find(|(known, _)| known == id);
+            known.map_or_else(|| format!("site {id}"), |(_, name)| name.clone())
+        };
+        let names: Vec<String> = sites.iter().map(name).collect();
+        names.join(", ")
+    }
+}
+
+fn explain(refusal: Refusal, root: &Root, names: &[Name]) -> AdminError {
+    let path = match names.split_last() {
+        Some((name, dir)) => root.shown(dir, Some(name)),
+        None => root.path().to_owned(),
+    };
+    let path = path.display();
+    match refusal {
+        Refusal::NoDirectory => refused(
+            format!("the directory of {path} does not exist"),
+            "make it first, or name another path",
+        ),
+        Refusal::Taken => refused(format!("{path} exists"), "name a path that is free"),
+        Refusal::NoFile => refused(
+            format!("{path} is no regular file"),
+            "say where to put the bytes: --as PATH",
+        ),
+        Refusal::SeveralNames => refused(
+            format!("{path} has several names, which would no longer be one file"),
+            "put the bytes elsewhere with --as PATH, and copy them over it",
+        ),
+        Refusal::JustChanged => refused(
+            format!("{path} was changed a moment ago"),
+            "look at it, and try again in some seconds",
+        ),
+    }
+}
+
+fn refused(what: String, hint: &str) -> AdminError {
+    AdminError::NotPossible {
+        what,
+        hint: hint.to_owned(),
+    }
+}
+
+fn split(path: &[u8]) -> Result<Vec<Name>> {
+    let parts = path
+        .split(|byte| *byte == b'/')
+        .filter(|part| !part.is_empty());
+    Ok(parts
+        .map(|part| Name::new(part.to_vec()))
+        .collect::<std::result::Result<_, _>>()?)
+}

@@ -1,0 +1,147 @@
+//! The thread of the tree: runs its connector, opens it again when there was no room, and shows what is in the way.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::causes::{Causes, Topic};
+use super::status::{TreeFacts, note};
+use crate::clock::SharedClock;
+use crate::error::Result;
+use crate::tree::scan::ScanReport;
+use crate::tree::walk::{Note, NoteKind};
+use crate::tree::{Connector, ConnectorEvent};
+
+/// How long a tree whose state folder is full rests before it is tried again.
+const ROOM_PAUSE: Duration = Duration::from_secs(1);
+
+/// Runs the connector on its thread, and opens it again when the state folder had no room and has some.
+pub(super) struct TreeWorker {
+    pub(super) stop: Arc<AtomicBool>,
+    pub(super) clock: SharedClock,
+    pub(super) facts: Arc<Mutex<TreeFacts>>,
+    pub(super) causes: Causes,
+}
+
+impl TreeWorker {
+    pub(super) fn run(
+        &self,
+        mut connector: Connector,
+        open: &dyn Fn() -> Result<Connector>,
+    ) -> Result<()> {
+        loop {
+            let mut result = connector.run(&self.stop, &mut |event| self.note(&event));
+            while let Err(error) = &result
+                && error.is_disk_full()
+                && !self.is_stopped()
+            {
+                let known = self.no_room(
+                    Topic::StateRoom,
+                    "the disk of the state folder is full: nothing is noticed or applied",
+                );
+                if !known {
+                    tracing::error!(%error, "no room for state, the tree rests until there is");
+                }
+                std::thread::sleep(ROOM_PAUSE);
+                // What failed is taken back by opening it again, as after a crash.
+                result = open().map(|opened| connector = opened);
+            }
+            if result.is_err() || self.is_stopped() {
+                return result.or_else(|error| {
+                    if error.is_disk_full() {
+                        Ok(())
+                    } else {
+                        Err(error)
+                    }
+                });
+            }
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    /// Shows that room is missing; whether that was known.
+    fn no_room(&self, topic: Topic, text: &str) -> bool {
+        let known = self.causes.has(&topic);
+        let next = "make room on that disk; it goes on by itself, and nothing is lost";
+        self.causes.set(topic, text, next);
+        known
+    }
+
+    /// Shows what could not be read; only a look at everything takes that back.
+    fn unreadable(&self, scanned: &ScanReport) {
+        let reason = |note: &Note| match &note.kind {
+            NoteKind::Unreadable { reason } => Some(reason.clone()),
+            NoteKind::Special | NoteKind::Mount | NoteKind::Reserved => None,
+        };
+        let mut found = scanned
+            .notes
+            .iter()
+            .filter_map(|note| Some((note, reason(note)?)));
+        let Some((first, reason)) = found.next() else {
+            if scanned.complete {
+                self.causes.clear(Topic::Unreadable);
+            }
+            return;
+        };
+        let others = found.count();
+        let path = first.path.as_os_str().as_encoded_bytes().escape_ascii();
+        if !self.causes.has(&Topic::Unreadable) {
+            tracing::warn!(
+                count = others + 1,
+                reason,
+                "something in the tree cannot be read"
+            );
+        }
+        self.causes.set(
+            Topic::Unreadable,
+            format!("{path} and {others} others cannot be read and are not sent: {reason}"),
+            "let the user of cfs-repl read it, or exclude it; the rest goes on",
+        );
+    }
+
+    fn note(&self, event: &ConnectorEvent) {
+        note(&self.facts, event, self.clock.now_us());
+        match event {
+            ConnectorEvent::Applied(report) if report.no_space => {
+                let text = "the disk of the tree is full: what others changed is not applied";
+                if !self.no_room(Topic::TreeRoom, text) {
+                    tracing::error!("no room for the tree, applying rests until there is");
+                }
+            }
+            ConnectorEvent::Applied(report) if report.applied > 0 => {
+                if self.causes.clear(Topic::TreeRoom) {
+                    tracing::info!("there is room for the tree again");
+                }
+            }
+            ConnectorEvent::Scanned(scanned) => {
+                if self.causes.clear(Topic::StateRoom) {
+                    tracing::info!("there is room for state again");
+                }
+                self.unreadable(scanned);
+            }
+            ConnectorEvent::Applied(_)
+            | ConnectorEvent::Blind(_)
+            | ConnectorEvent::Sighted
+            | ConnectorEvent::Standing(_) => {}
+        }
+        report(event);
+    }
+}
+
+fn report(event: &ConnectorEvent) {
+    match event {
+        ConnectorEvent::Blind(reason) => {
+            tracing::warn!(
+                reason,
+                "the tree is not watched as a whole, scanning instead"
+            );
+        }
+        ConnectorEvent::Sighted => tracing::info!("the whole tree is watched again"),
+        ConnectorEvent::Standing(standing) => tracing::debug!(?standing, "tree"),
+        ConnectorEvent::Scanned(report) => tracing::debug!(?report, "scanned"),
+        ConnectorEvent::Applied(report) => tracing::debug!(?report, "applied"),
+    }
+}

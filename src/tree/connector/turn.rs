@@ -1,0 +1,250 @@
+//! One turn of the connector's loop after the other: notice what is due, apply what there is, and say how long to rest.
+//!
+//! A turn does not wait. What it leaves for later stands in the agenda and among the stuck images, with its time; the
+//! rest ends earlier when the tree or somebody else calls.
+
+use std::collections::BTreeSet;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::{Connector, ConnectorEvent, Standing};
+use crate::error::Result;
+use crate::journal::op::Name;
+use crate::tree::scan::Scope;
+use crate::tree::watch::{FileHint, Hints, Watch};
+
+/// Longest rest: so often others learn that nothing happened here. Half of a heartbeat, so that no beat says what the
+/// one before it said.
+const REST_MAX: Duration = Duration::from_millis(500);
+/// Shortest time from one full scan to the next when events are lost again and again.
+const LOST_PAUSE: Duration = Duration::from_secs(1);
+/// When directories are looked at again that did not rest during a scan.
+const UNSTABLE_PAUSE: Duration = Duration::from_millis(200);
+
+type Tell<'a> = &'a mut dyn FnMut(ConnectorEvent);
+
+/// What the loop keeps from turn to turn.
+#[derive(Debug)]
+pub(in crate::tree) struct Turns {
+    watch: Watch,
+    blind: Option<String>,
+    brake: Option<String>,
+    /// End of the last full scan.
+    scanned: Duration,
+    full_due: Duration,
+    /// The last full scan saw what it could not journal: nothing may be said to be noticed until the next one.
+    is_incomplete: bool,
+    retried: Duration,
+    told: Standing,
+}
+
+impl Turns {
+    pub(super) fn events(&self) -> Option<BorrowedFd<'_>> {
+        self.watch.events()
+    }
+}
+
+impl Connector {
+    /// Watches the tree, applies what waits, and looks at everything once.
+    pub(in crate::tree) fn begin(
+        &mut self,
+        stop: &Arc<AtomicBool>,
+        tell: Tell<'_>,
+    ) -> Result<Turns> {
+        let mut watch = if self.options.watches {
+            Watch::of_at_most(self.options.watched_dirs_max)?
+        } else {
+            Watch::off()
+        };
+        watch.cover_tree(&self.root, &self.options.policy)?;
+        let mut turns = Turns {
+            watch,
+            blind: None,
+            brake: None,
+            scanned: Duration::ZERO,
+            full_due: Duration::ZERO,
+            is_incomplete: true,
+            retried: self.clock.monotonic(),
+            told: Standing::default(),
+        };
+        self.see(&mut turns, None, tell);
+        self.look_back()?;
+        self.apply_all(stop, tell)?;
+        self.full(&mut turns, tell)?;
+        self.tell_standing(&mut turns, tell);
+        Ok(turns)
+    }
+
+    /// Everything that is due now; returns how long to rest.
+    pub(in crate::tree) fn turn(
+        &mut self,
+        turns: &mut Turns,
+        stop: &Arc<AtomicBool>,
+        tell: Tell<'_>,
+    ) -> Result<Duration> {
+        let watched_us = self.clock.now_us();
+        let hints = turns.watch.drain(&self.root, &self.options.policy)?;
+        self.see(turns, hints.blind.clone(), tell);
+        let more = hints.more;
+        let mut dirs = self.take(hints, watched_us);
+        let now = self.clock.monotonic();
+        if now >= turns.full_due {
+            self.full(turns, tell)?;
+        } else {
+            dirs.append(&mut self.agenda.due(now));
+            if !dirs.is_empty() {
+                self.look(turns, dirs, watched_us, tell)?;
+            }
+        }
+        if let Some(report) = self.look_at_asked()? {
+            tell(ConnectorEvent::Scanned(report));
+        }
+        if !more && turns.blind.is_none() && !turns.is_incomplete {
+            let open = self.agenda.noticed_us();
+            let through = open.map_or(watched_us, |us| watched_us.min(us.saturating_sub(1)));
+            self.engine.observed_through(through)?;
+        }
+        let now = self.clock.monotonic();
+        // Asked between two batches: what a batch waits for may arrive before the batch has parked it.
+        if self.source.has_news() || now.saturating_sub(turns.retried) >= self.options.retry_every {
+            self.engine.retry_parked()?;
+            turns.retried = now;
+        }
+        let any = self.apply_all(stop, tell)?;
+        self.tell_standing(turns, tell);
+        if any || more {
+            return Ok(Duration::ZERO);
+        }
+        Ok(self.rest(turns))
+    }
+
+    fn rest(&self, turns: &Turns) -> Duration {
+        let retry = turns.retried + self.options.retry_every;
+        let due = [self.agenda.next(), self.stuck.next()];
+        let due = due.into_iter().flatten().chain([retry, turns.full_due]);
+        let next = due.min().unwrap_or(Duration::MAX);
+        next.saturating_sub(self.clock.monotonic()).min(REST_MAX)
+    }
+
+    /// Takes note of whether the watch sees everything.
+    fn see(&self, turns: &mut Turns, lost: Option<String>, tell: Tell<'_>) {
+        let blind = lost.or_else(|| turns.watch.limit().map(str::to_owned));
+        if let Some(reason) = &blind {
+            let now = self.clock.monotonic();
+            let is_limit = turns.watch.limit() == Some(reason);
+            if turns.blind != blind {
+                tell(ConnectorEvent::Blind(reason.clone()));
+            }
+            // A missing watch is known since the last full scan; lost events are news each time.
+            if turns.blind != blind || !is_limit {
+                turns.full_due = turns.full_due.min(now.max(turns.scanned + LOST_PAUSE));
+            }
+            turns.blind = blind;
+        }
+    }
+
+    /// Puts hints on the agenda; returns the directories to look at now.
+    fn take(&mut self, hints: Hints, now_us: u64) -> BTreeSet<Vec<Name>> {
+        let mut dirs = hints.dirty;
+        let now = self.clock.monotonic();
+        for (file, hint) in hints.files {
+            match hint {
+                FileHint::Written => {
+                    if !self.agenda.written(file.clone(), now, now_us) {
+                        dirs.insert(file.0);
+                    }
+                }
+                FileHint::Closed => self.agenda.closed(&file),
+                FileHint::Gone => self.agenda.gone(&file),
+            }
+        }
+        dirs
+    }
+
+    /// Looks at some directories.
+    fn look(
+        &mut self,
+        turns: &mut Turns,
+        dirs: BTreeSet<Vec<Name>>,
+        watched_us: u64,
+        tell: Tell<'_>,
+    ) -> Result<()> {
+        let scope = Scope::Dirs(dirs);
+        let report = self.scan(&scope)?;
+        let now = self.clock.monotonic();
+        if report.brake.is_some() {
+            turns.is_incomplete = true;
+            turns.full_due = turns.full_due.min(now + self.options.blind_rescan_every);
+        } else if report.held_unlinks > 0
+            && let Scope::Dirs(dirs) = scope
+        {
+            for dir in dirs {
+                self.agenda
+                    .look_at(dir, now + UNSTABLE_PAUSE, Some(watched_us));
+            }
+        }
+        turns.brake.clone_from(&report.brake);
+        tell(ConnectorEvent::Scanned(report));
+        Ok(())
+    }
+
+    /// Looks at everything, after another attempt to watch everything.
+    fn full(&mut self, turns: &mut Turns, tell: Tell<'_>) -> Result<()> {
+        if turns.blind.take().is_some() {
+            turns.watch.cover_tree(&self.root, &self.options.policy)?;
+            turns.blind = turns.watch.limit().map(str::to_owned);
+            if turns.blind.is_none() {
+                tell(ConnectorEvent::Sighted);
+            }
+        }
+        // Everything that was due is looked at with the rest.
+        self.agenda.due(self.clock.monotonic());
+        let report = self.scan_once()?;
+        turns.is_incomplete = !report.complete;
+        turns.brake.clone_from(&report.brake);
+        let often = turns.blind.is_some() || turns.is_incomplete;
+        turns.scanned = self.clock.monotonic();
+        turns.full_due = turns.scanned
+            + if often {
+                self.options.blind_rescan_every
+            } else {
+                self.options.rescan_every
+            };
+        tell(ConnectorEvent::Scanned(report));
+        Ok(())
+    }
+
+    /// Applies until nothing is left that can be applied now; true when there was something.
+    fn apply_all(&mut self, stop: &Arc<AtomicBool>, tell: Tell<'_>) -> Result<bool> {
+        let mut any = false;
+        while !stop.load(Ordering::SeqCst) {
+            let report = self.apply_once()?;
+            let more = report.applied > 0 && !report.no_space;
+            any |= more;
+            if report.images > 0 {
+                tell(ConnectorEvent::Applied(report));
+            }
+            if !more {
+                break;
+            }
+        }
+        Ok(any)
+    }
+
+    fn tell_standing(&self, turns: &mut Turns, tell: Tell<'_>) {
+        let (blocked, reason) = self.stuck.told();
+        let standing = Standing {
+            busy: self.agenda.waiting() as u64,
+            blocked,
+            blocked_reason: reason.map(str::to_owned),
+            blind: turns.blind.clone(),
+            brake: turns.brake.clone(),
+        };
+        if standing != turns.told {
+            turns.told = standing.clone();
+            tell(ConnectorEvent::Standing(standing));
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Trees that the daemon may not read or write everywhere, or not watch: one file waits and is shown, the rest goes on.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::Path;
+use std::process::Command;
+
+use claudefs_repl::journal::codec::encode_change;
+use claudefs_repl::journal::dot::ROOT_INODE;
+use claudefs_repl::journal::op::{Attr, Name, Place};
+use claudefs_repl::journal::{Change, JournalEntry, OpKind};
+
+use super::hostile::{Hostile, batch, create, entry, hello_at};
+use super::site::{Lab, Site, wait_until};
+
+/// The user that nothing belongs to.
+const NOBODY: u32 = 65_534;
+
+/// Hands everything below `path` to nobody.
+fn hand_over(path: &Path) {
+    chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    if path.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            hand_over(&entry.unwrap().path());
+        }
+    }
+}
+
+/// Site A for an ordinary user, and the command that runs it as one; None when this process cannot change users.
+fn as_nobody(lab: &Lab) -> Option<(Site, Command)> {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: running a daemon as another user needs root");
+        return None;
+    }
+    let site = lab.site_a();
+    lab.issue("site-b");
+    fs::set_permissions(lab.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    hand_over(lab.path());
+    let own = site.command();
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(own.get_program())
+        .args(own.get_args())
+        .env_clear();
+    let can = Command::new("setpriv")
+        .args(["--reuid=65534", "test", "-x"])
+        .arg(own.get_program())
+        .status();
+    if !can.is_ok_and(|status| status.success()) {
+        println!(
+            "skipped: nobody may not run {}",
+            own.get_program().display()
+        );
+        return None;
+    }
+    Some((site, command))
+}
+
+fn mkdir(seq: u64, name: &str) -> JournalEntry {
+    let change = Change::MkDir {
+        place: place(ROOT_INODE, name),
+        attr: Attr {
+            mode: Some(0o755),
+            ..Attr::default()
+        },
+    };
+    entry(seq, OpKind::MkDir, encode_change(&change).to_vec())
+}
+
+fn place(parent: u64, name: &str) -> Place {
+    Place {
+        parent,
+        name: Name::new(name.as_bytes().to_vec()).unwrap(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_ordinary_user_may_not_write_is_parked_shown_and_applied_when_it_may() {
+    let lab = Lab::new();
+    let Some((mut site, mut command)) = as_nobody(&lab) else {
+        return;
+    };
+    site.start_as(&mut command);
+    let mut peer = Hostile::connect(&lab.tls("site-b"), &site.address(), hello_at(4)).await;
+    let dir = mkdir(1, "closed");
+    let inode = dir.inode;
+    peer.send(batch(vec![dir])).await;
+    peer.applied(1).await;
+    chown(site.tree.join("closed"), Some(0), Some(0)).unwrap();
+    let mut inside = create(2, "inside");
+    inside.payload = encode_change(&Change::Create {
+        place: place(inode, "inside"),
+        attr: Attr::default(),
+    });
+    inside.crc32 = inside.compute_crc();
+    peer.send(batch(vec![inside])).await;
+    peer.send(batch(vec![create(3, "beside")])).await;
+    wait_until("the other file", || site.tree.join("beside").exists());
+    site.wait_for_cause("cannot be applied here");
+    let status = site.status().to_string();
+    assert!(status.contains("ermission denied"), "{status}");
+    assert!(!site.tree.join("closed/inside").exists());
+    chown(site.tree.join("closed"), Some(NOBODY), Some(NOBODY)).unwrap();
+    wait_until("the parked file", || {
+        site.tree.join("closed/inside").exists()
+    });
+    wait_until("the cause to go", || {
+        !site.causes().contains("cannot be applied")
+    });
+    peer.hang_up().await;
+    site.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_ordinary_user_may_not_read_is_shown_and_the_rest_is_sent() {
+    let lab = Lab::new();
+    let Some((mut site, mut command)) = as_nobody(&lab) else {
+        return;
+    };
+    let secret = site.tree.join("secret");
+    for (name, bytes) in [("open", "x"), ("secret", "y")] {
+        fs::write(site.tree.join(name), bytes).unwrap();
+    }
+    hand_over(&site.tree);
+    chown(&secret, Some(0), Some(0)).unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    site.start_as(&mut command);
+    site.wait_for_cause("secret and 0 others cannot be read and are not sent");
+    assert!(
+        site.causes().contains("ermission denied"),
+        "{}",
+        site.causes()
+    );
+    let mut peer = Hostile::connect(&lab.tls("site-b"), &site.address(), hello_at(0)).await;
+    assert_eq!(created(&mut peer).await, "open");
+    // Its owner lets it be read: that is a change like any other.
+    chown(&secret, Some(NOBODY), Some(NOBODY)).unwrap();
+    assert_eq!(created(&mut peer).await, "secret");
+    peer.hang_up().await;
+    site.stop();
+}
+
+/// The name of the next file that the daemon tells of.
+async fn created(peer: &mut Hostile) -> String {
+    loop {
+        for entry in peer.entries().await {
+            let change = claudefs_repl::journal::codec::decode_change(&entry).unwrap();
+            if let Change::Create { place, .. } = change {
+                return String::from_utf8_lossy(place.name.as_bytes()).into_owned();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_watch_limit_that_is_reached_is_said_and_the_tree_is_scanned_instead() {
+    let lab = Lab::new();
+    let mut site = lab.site_a();
+    for nth in 0..10 {
+        fs::create_dir(site.tree.join(format!("d{nth}"))).unwrap();
+        fs::write(site.tree.join(format!("d{nth}/f")), "x").unwrap();
+    }
+    let limited = "echo 4 > /proc/sys/user/max_inotify_watches && exec \"$0\" \"$@\"";
+    let namespace = ["--user", "--map-root-user"];
+    let tried = Command::new("unshare")
+        .args(namespace)
+        .args(["sh", "-c", limited, "true"])
+        .status();
+    if !tried.is_ok_and(|status| status.success()) {
+        println!("skipped: no user namespace with a limit of its own can be made here");
+        return;
+    }
+    let own = site.command();
+    let mut command = Command::new("unshare");
+    command
+        .args(namespace)
+        .args(["sh", "-c", limited])
+        .arg(own.get_program())
+        .args(own.get_args())
+        .env("PATH", "/usr/bin:/bin");
+    site.start_as(&mut command);
+    site.wait_for_cause("max_user_watches");
+    site.wait_for_log("scanning instead");
+    assert_eq!(site.status()["tree"]["watch"], "scanning");
+    // Ten directories, ten files and their contents.
+    wait_until("the scan", || site.journaled() >= 30);
+    site.stop();
+}
