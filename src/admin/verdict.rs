@@ -429,12 +429,6 @@ fn causes_here(sites: &[SiteView], tree: &TreeView, journal: &JournalView) -> Ve
             "make room, or look for a program that keeps changing the files; cfs-repl tries again",
         );
     }
-    if let Some(reason) = &tree.brake {
-        warn(
-            format!("what goes away in the tree here is not believed: {reason}"),
-            "look whether the right filesystem is mounted at the root of the tree",
-        );
-    }
     if tree.watch == Watch::Scanning {
         let why = tree.watch_reason.as_deref().unwrap_or("not told");
         warn(

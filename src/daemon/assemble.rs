@@ -43,7 +43,7 @@ use crate::sync::brake::BrakeRules;
 use crate::sync::engine::{Engine, EngineConfig, Handle, Retention, start};
 use crate::topology::SiteId;
 use crate::tree::agenda::Pace;
-use crate::tree::look::{Looks, looks};
+use crate::tree::look::{Looker, Looks, looks};
 use crate::tree::policy::Policy;
 use crate::tree::populated::first_file;
 use crate::tree::root::Root;
@@ -158,7 +158,11 @@ impl Daemon {
         let tree = start_tree(config, &tree_state, &engine, inlets, &clock, shown)?;
         // The connector has pinned the tree by then; this is another look at the same one.
         let root = Arc::new(pin::open(&config.tree.root, &tree_state)?);
-        let server = Arc::new(TreeContent::new(Arc::clone(&root), engine.clone(), looker));
+        let server = Arc::new(TreeContent::new(
+            Arc::clone(&root),
+            engine.clone(),
+            looker.clone(),
+        ));
         let (unrelated, told_unrelated) = mpsc::channel(1);
         let parts = Parts {
             unrelated,
@@ -168,6 +172,7 @@ impl Daemon {
             engine: &engine,
             tls: certificates.tls(),
             causes: &causes,
+            looker: looker.clone(),
         };
         let (peers, links, admissions) = parts.start_peers(&server)?;
         if let Some(listener) = listener {
@@ -267,6 +272,7 @@ struct Parts<'a> {
     engine: &'a Handle,
     tls: Option<&'a Arc<Tls>>,
     causes: &'a Causes,
+    looker: Looker,
 }
 
 impl Parts<'_> {
@@ -285,6 +291,7 @@ impl Parts<'_> {
             peers: Arc::clone(peers),
             tree,
             causes: self.causes.clone(),
+            looker: self.looker.clone(),
             root: config.tree.root.clone(),
             restorer,
             fetcher: fetcher.clone(),
@@ -469,6 +476,7 @@ fn start_tree(
         clock: Arc::clone(clock),
         facts: Arc::clone(facts),
         causes: causes.clone(),
+        site: config.site.name.clone(),
     };
     let run = move || {
         if let Err(error) = worker.run(connector, &open) {

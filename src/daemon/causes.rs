@@ -19,6 +19,8 @@ pub(super) enum Topic {
     TreeRoom,
     /// Something in the tree cannot be read: it is not sent.
     Unreadable,
+    /// What goes away in the tree is not believed.
+    Disbelief,
     /// Entries of this site are not taken here: of one stream, or of all.
     Refused(String, Option<u32>),
 }
@@ -31,7 +33,11 @@ impl Causes {
     /// Tells a cause with its next step, in place of an older one on the topic.
     pub(super) fn set(&self, topic: Topic, text: impl Into<String>, next: impl Into<String>) {
         let site = match &topic {
-            Topic::Certificates | Topic::StateRoom | Topic::TreeRoom | Topic::Unreadable => None,
+            Topic::Certificates
+            | Topic::StateRoom
+            | Topic::TreeRoom
+            | Topic::Unreadable
+            | Topic::Disbelief => None,
             Topic::Refused(site, _) => Some(site.clone()),
         };
         let cause = Cause {

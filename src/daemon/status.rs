@@ -28,6 +28,8 @@ use crate::sync::engine::{Engine, EngineStatus, Handle};
 use crate::topology::SiteId;
 use crate::tree::ConnectorEvent;
 use crate::tree::connector::Standing;
+use crate::tree::look::Looker;
+use crate::tree::scan::Disbelief;
 
 /// What the connector told last.
 #[derive(Debug, Clone, Default)]
@@ -59,6 +61,7 @@ pub(super) struct Reporter {
     pub(super) peers: Arc<BTreeMap<SiteId, PeerHandle>>,
     pub(super) tree: Arc<Mutex<TreeFacts>>,
     pub(super) causes: Causes,
+    pub(super) looker: Looker,
     pub(super) root: PathBuf,
     pub(super) restorer: Restorer,
     /// Where bytes of other sites arrive.
@@ -293,7 +296,7 @@ impl Source for Reporter {
             busy: facts.standing.busy,
             blocked: facts.standing.blocked,
             blocked_reason: facts.standing.blocked_reason,
-            brake: facts.standing.brake,
+            brake: facts.standing.brake.map(|why| why.to_string()),
             diverged: facts.diverged,
         };
         let journal = JournalView {
@@ -436,10 +439,52 @@ impl Source for Reporter {
                 changed,
             });
         }
+        if site == self.site.1 {
+            return self.resume_here(confirm);
+        }
         let known = self.peers.values().map(|peer| peer.name.clone()).collect();
         Err(AdminError::SiteUnknown {
             name: site.to_owned(),
             known,
+        })
+    }
+}
+
+impl Reporter {
+    /// An operator says that this site's own tree was emptied on purpose.
+    fn resume_here(&self, confirm: bool) -> Result<ResumedView> {
+        let site = self.site.1.clone();
+        let facts = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
+        let brake = facts.standing.brake;
+        drop(facts);
+        let refuse = |what: String, hint: String| Err(AdminError::NotPossible { what, hint });
+        match brake {
+            None => {}
+            Some(Disbelief::Marker) => {
+                return refuse(
+                    format!(
+                        "the tree of {site} is not the one that it was: {}",
+                        Disbelief::Marker
+                    ),
+                    "mount the right filesystem, or put .cfs-repl/id back; a copy that shall take \
+                     the place of the tree is adopted by: cfs-repl run --adopt-copy"
+                        .to_owned(),
+                );
+            }
+            Some(Disbelief::EmptyRoot) if !confirm => {
+                return refuse(
+                    format!("the tree of {site} is empty, and that may not be meant"),
+                    format!(
+                        "look at what is mounted there; when all of its files shall go at every \
+                         site: cfs-repl sites resume {site} --confirm"
+                    ),
+                );
+            }
+            Some(Disbelief::EmptyRoot) => self.looker.mean_empty(),
+        }
+        Ok(ResumedView {
+            site,
+            changed: brake.is_some(),
         })
     }
 }

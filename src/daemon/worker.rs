@@ -8,7 +8,7 @@ use super::causes::{Causes, Topic};
 use super::status::{TreeFacts, note};
 use crate::clock::SharedClock;
 use crate::error::Result;
-use crate::tree::scan::ScanReport;
+use crate::tree::scan::{Disbelief, ScanReport};
 use crate::tree::walk::{Note, NoteKind};
 use crate::tree::{Connector, ConnectorEvent};
 
@@ -21,6 +21,8 @@ pub(super) struct TreeWorker {
     pub(super) clock: SharedClock,
     pub(super) facts: Arc<Mutex<TreeFacts>>,
     pub(super) causes: Causes,
+    /// Name of this site.
+    pub(super) site: String,
 }
 
 impl TreeWorker {
@@ -102,6 +104,31 @@ impl TreeWorker {
         );
     }
 
+    /// Shows that removals are not believed, and what an operator can do.
+    fn disbelieve(&self, why: Option<Disbelief>) {
+        let Some(why) = why else {
+            if self.causes.clear(Topic::Disbelief) {
+                tracing::info!("what goes away in the tree is believed again");
+            }
+            return;
+        };
+        let next = match why {
+            Disbelief::Marker => {
+                "look whether the right filesystem is mounted at the root of the tree".to_owned()
+            }
+            Disbelief::EmptyRoot => format!(
+                "look whether the right filesystem is mounted there; if its files were meant to go: \
+                 cfs-repl sites resume {} --confirm",
+                self.site
+            ),
+        };
+        if !self.causes.has(&Topic::Disbelief) {
+            tracing::error!(reason = %why, "what goes away in the tree is not believed");
+        }
+        let text = format!("what goes away in the tree here is not believed: {why}");
+        self.causes.set(Topic::Disbelief, text, next);
+    }
+
     fn note(&self, event: &ConnectorEvent) {
         note(&self.facts, event, self.clock.now_us());
         match event {
@@ -122,10 +149,8 @@ impl TreeWorker {
                 }
                 self.unreadable(scanned);
             }
-            ConnectorEvent::Applied(_)
-            | ConnectorEvent::Blind(_)
-            | ConnectorEvent::Sighted
-            | ConnectorEvent::Standing(_) => {}
+            ConnectorEvent::Standing(standing) => self.disbelieve(standing.brake),
+            ConnectorEvent::Applied(_) | ConnectorEvent::Blind(_) | ConnectorEvent::Sighted => {}
         }
         report(event);
     }

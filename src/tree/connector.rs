@@ -22,7 +22,7 @@ use super::policy::Policy;
 use super::recover::{Recovery, recover};
 use super::rollback::{Rollback, roll_back};
 use super::root::Root;
-use super::scan::{Memory, ScanOptions, ScanReport, Scope, scan};
+use super::scan::{Disbelief, Memory, ScanOptions, ScanReport, Scope, scan};
 use super::serve::{Served, Server};
 use super::stuck::{self, Stuck};
 use super::wake::Waker;
@@ -118,7 +118,7 @@ pub struct Standing {
     /// Why the tree is scanned because it is not watched, if so.
     pub blind: Option<String>,
     /// Why nothing that goes away is believed until a human looked, if so.
-    pub brake: Option<String>,
+    pub brake: Option<Disbelief>,
 }
 
 /// One tree under replication.

@@ -35,6 +35,8 @@ pub struct Rules<'a> {
     pub recheck: &'a BTreeSet<u64>,
     /// Files that programs are writing: neither read nor taken as removed.
     pub unready: &'a BTreeSet<FileAt>,
+    /// An empty root was emptied on purpose.
+    pub empty_is_meant: bool,
     /// Wall clock at the start of the scan.
     pub now_us: u64,
     /// Changes happened while nobody watched: stamp them with their ctime.
@@ -504,7 +506,7 @@ impl Diff<'_> {
 
     /// What is still in `was` is nowhere any more.
     fn remove_gone(&mut self) -> Result<()> {
-        let hold = !self.snapshot.stable || self.found.root_empty;
+        let hold = !self.snapshot.stable || (self.found.root_empty && !self.rules.empty_is_meant);
         let left_alone = self.left_alone();
         for ((parent, name), known) in std::mem::take(&mut self.was) {
             if left_alone.contains(&known.inode) {

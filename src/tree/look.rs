@@ -1,5 +1,7 @@
-//! Requests to look at single files at once, from whoever found that one does not hold what was journaled.
+//! What others say to the connector of a tree: to look at single files at once, from whoever found that one does not
+//! hold what was journaled, and that an empty tree is meant.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,12 +15,16 @@ const LOOKS_MAX: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Looker {
     ask: SyncSender<Asked>,
+    empty_is_meant: Arc<AtomicBool>,
     waker: Waker,
 }
 
 /// Requests to look at files, for the connector: it may be opened again.
 #[derive(Debug, Clone)]
-pub struct Looks(Option<Arc<Mutex<Receiver<Asked>>>>);
+pub struct Looks {
+    asked: Option<Arc<Mutex<Receiver<Asked>>>>,
+    empty_is_meant: Arc<AtomicBool>,
+}
 
 /// A request to look at a file.
 #[derive(Debug)]
@@ -31,13 +37,26 @@ pub struct Asked {
 #[must_use]
 pub fn looks(waker: Waker) -> (Looker, Looks) {
     let (ask, asked) = sync_channel(LOOKS_MAX);
-    (
-        Looker { ask, waker },
-        Looks(Some(Arc::new(Mutex::new(asked)))),
-    )
+    let empty_is_meant = Arc::new(AtomicBool::new(false));
+    let looks = Looks {
+        asked: Some(Arc::new(Mutex::new(asked))),
+        empty_is_meant: Arc::clone(&empty_is_meant),
+    };
+    let looker = Looker {
+        ask,
+        empty_is_meant,
+        waker,
+    };
+    (looker, looks)
 }
 
 impl Looker {
+    /// The tree was emptied on purpose: the next look believes that its files were removed.
+    pub fn mean_empty(&self) {
+        self.empty_is_meant.store(true, Ordering::SeqCst);
+        self.waker.wake();
+    }
+
     /// Has the file behind `inode` read, and waits until what changed is journaled, at most `patience`. For threads,
     /// not for async tasks. False: it was not looked at.
     #[must_use]
@@ -56,14 +75,23 @@ impl Looker {
 impl Looks {
     /// Nobody asks.
     #[must_use]
-    pub const fn none() -> Self {
-        Self(None)
+    pub fn none() -> Self {
+        Self {
+            asked: None,
+            empty_is_meant: Arc::default(),
+        }
+    }
+
+    /// Whether somebody said since the last call that an empty tree is meant.
+    #[must_use]
+    pub fn take_empty_is_meant(&self) -> bool {
+        self.empty_is_meant.swap(false, Ordering::SeqCst)
     }
 
     /// What was asked since the last call.
     #[must_use]
     pub fn take(&self) -> Vec<Asked> {
-        let Some(asked) = &self.0 else {
+        let Some(asked) = &self.asked else {
             return Vec::new();
         };
         let asked = asked.lock().unwrap_or_else(PoisonError::into_inner);

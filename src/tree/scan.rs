@@ -4,6 +4,7 @@
 //! an old file into a newer version that wins everywhere.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::PathBuf;
 
 use super::agenda::FileAt;
@@ -25,6 +26,24 @@ pub enum Scope {
     Dirs(BTreeSet<Vec<Name>>),
 }
 
+/// Why what goes away in a tree is not believed: it looks as if the filesystem were gone, and not its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disbelief {
+    /// The root has no marker, or that of another tree: nothing is journaled.
+    Marker,
+    /// The root is empty: no removal is journaled until an operator says that it is meant.
+    EmptyRoot,
+}
+
+impl fmt::Display for Disbelief {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Marker => ".cfs-repl/id is missing or another one: nothing is journaled",
+            Self::EmptyRoot => "the root is empty: no removal is journaled",
+        })
+    }
+}
+
 /// What a round did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScanReport {
@@ -37,7 +56,7 @@ pub struct ScanReport {
     /// Removals that were not believed in this round.
     pub held_unlinks: u64,
     /// Why removals are not believed until a human looked, if so.
-    pub brake: Option<String>,
+    pub brake: Option<Disbelief>,
     /// Files that keep changing; they come again.
     pub busy: BTreeSet<PathBuf>,
     /// What is left alone.
@@ -57,6 +76,8 @@ pub struct Memory {
     pub racy: BTreeSet<u64>,
     /// Files that programs are writing, as of the next round: left as they are.
     pub unready: BTreeSet<FileAt>,
+    /// An operator said that the tree was emptied on purpose: believed in the next look at everything, and only then.
+    pub empty_is_meant: bool,
 }
 
 /// What a round needs beside the tree.
@@ -88,7 +109,7 @@ pub fn scan(
 ) -> Result<ScanReport> {
     let mut report = ScanReport::default();
     if !root.marker_is_ours()? {
-        report.brake = Some(".cfs-repl/id is missing or another one: nothing is journaled".into());
+        report.brake = Some(Disbelief::Marker);
         return Ok(report);
     }
     let rules = Rules {
@@ -96,6 +117,7 @@ pub fn scan(
         own: &memory.own,
         recheck: &memory.racy,
         unready: &memory.unready,
+        empty_is_meant: memory.empty_is_meant,
         now_us: options.now_us,
         back_date: options.back_date,
     };
@@ -106,7 +128,7 @@ pub fn scan(
         found = diff(engine, root, &snapshot, &rules)?;
     }
     if found.root_empty && found.held_unlinks > 0 {
-        report.brake = Some("the root is empty: no removal is journaled".into());
+        report.brake = Some(Disbelief::EmptyRoot);
     }
     report.held_unlinks = found.held_unlinks;
     report.complete = snapshot.full && snapshot.stable && report.brake.is_none();
@@ -155,6 +177,7 @@ fn publish(
     }
     if snapshot.full {
         memory.racy.clear();
+        memory.empty_is_meant = false;
     }
     memory.racy.retain(|inode| !found.read.contains(inode));
     memory.racy.extend(found.racy);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::{Connector, ConnectorEvent, Standing};
 use crate::error::Result;
 use crate::journal::op::Name;
-use crate::tree::scan::Scope;
+use crate::tree::scan::{Disbelief, Scope};
 use crate::tree::watch::{FileHint, Hints, Watch};
 
 /// Longest rest: so often others learn that nothing happened here. Half of a heartbeat, so that no beat says what the
@@ -30,7 +30,7 @@ type Tell<'a> = &'a mut dyn FnMut(ConnectorEvent);
 pub(in crate::tree) struct Turns {
     watch: Watch,
     blind: Option<String>,
-    brake: Option<String>,
+    brake: Option<Disbelief>,
     /// End of the last full scan.
     scanned: Duration,
     full_due: Duration,
@@ -90,6 +90,10 @@ impl Connector {
         let more = hints.more;
         let mut dirs = self.take(hints, watched_us);
         let now = self.clock.monotonic();
+        if self.looks.take_empty_is_meant() {
+            self.memory.empty_is_meant = true;
+            turns.full_due = now;
+        }
         if now >= turns.full_due {
             self.full(turns, tell)?;
         } else {
@@ -185,7 +189,7 @@ impl Connector {
                     .look_at(dir, now + UNSTABLE_PAUSE, Some(watched_us));
             }
         }
-        turns.brake.clone_from(&report.brake);
+        turns.brake = report.brake;
         tell(ConnectorEvent::Scanned(report));
         Ok(())
     }
@@ -203,7 +207,7 @@ impl Connector {
         self.agenda.due(self.clock.monotonic());
         let report = self.scan_once()?;
         turns.is_incomplete = !report.complete;
-        turns.brake.clone_from(&report.brake);
+        turns.brake = report.brake;
         let often = turns.blind.is_some() || turns.is_incomplete;
         turns.scanned = self.clock.monotonic();
         turns.full_due = turns.scanned
@@ -240,7 +244,7 @@ impl Connector {
             blocked,
             blocked_reason: reason.map(str::to_owned),
             blind: turns.blind.clone(),
-            brake: turns.brake.clone(),
+            brake: turns.brake,
         };
         if standing != turns.told {
             turns.told = standing.clone();

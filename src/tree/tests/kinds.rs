@@ -9,6 +9,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use super::fake::Pair;
 use crate::journal::op::OpKind;
 use crate::sync::port::LocalOp;
+use crate::tree::scan::Disbelief;
 
 fn kinds(ops: &[LocalOp]) -> Vec<OpKind> {
     ops.iter().map(|op| op.change.kind()).collect()
@@ -319,11 +320,19 @@ fn an_empty_root_and_a_missing_marker_delete_nothing() {
         fs::remove_dir_all(moved).unwrap();
     }
     let report = pair.a.scan();
-    assert!(report.brake.unwrap().contains("empty"));
+    assert_eq!(report.brake, Some(Disbelief::EmptyRoot));
     assert!(report.held_unlinks > 3);
     assert_eq!(pair.a.engine.take_ops(), []);
+    let id = fs::read(pair.a.path(".cfs-repl/id")).unwrap();
     fs::remove_file(pair.a.path(".cfs-repl/id")).unwrap();
-    assert!(pair.a.scan().brake.unwrap().contains("id is missing"));
+    assert_eq!(pair.a.scan().brake, Some(Disbelief::Marker));
+    fs::write(pair.a.path(".cfs-repl/id"), id).unwrap();
+    // An operator says that it is meant: for one look.
+    pair.a.memory.empty_is_meant = true;
+    let report = pair.a.scan();
+    assert_eq!((report.brake, report.held_unlinks), (None, 0));
+    assert!(!pair.a.engine.take_ops().is_empty());
+    assert!(!pair.a.memory.empty_is_meant);
 }
 
 #[test]
