@@ -210,11 +210,13 @@ impl Engine {
         self.count_removals(&round.outcomes)?;
         self.with(|opened, config| {
             let now_us = config.clock.now_us();
+            let mut without_bytes = Vec::new();
             for (image, outcome) in &mut round.outcomes {
                 let (judged, lost) = opened.core.judge_content(image, outcome.clone(), now_us)?;
                 if let Some(conflict) = lost {
                     let inode = image.inode;
-                    tracing::error!(%conflict, inode, "content of a file is on no site any more");
+                    tracing::warn!(%conflict, inode, "bytes of a file are on no site any more; it stays as it was before");
+                    without_bytes.push(inode);
                 }
                 match &judged {
                     Outcome::Parked { reason } => opened.set_aside(image.inode, reason),
@@ -224,6 +226,9 @@ impl Engine {
                 *outcome = judged;
             }
             opened.core.take_round(round)?;
+            if config.sends {
+                opened.keep_shown(&without_bytes, now_us)?;
+            }
             opened.take_settled();
             opened.commit(config)
         })?;
@@ -524,6 +529,21 @@ impl Opened {
             self.core.state_mut().set_device(inode, Some(device))?;
         }
         Ok(())
+    }
+
+    /// Versions whose bytes are on no site give way to what this site shows of the files.
+    fn keep_shown(&mut self, inodes: &[u64], now_us: u64) -> Result<()> {
+        let mut authored = Vec::new();
+        for inode in inodes {
+            if let Some(txn) = self.core.keep_shown(*inode)? {
+                authored.push(self.core.author(&txn, now_us, false)?);
+                self.core.state_mut().set_parked(*inode, None)?;
+            }
+        }
+        if authored.is_empty() {
+            return Ok(());
+        }
+        self.journal_all(authored)
     }
 
     /// An image is put off: what waits for its bytes still counts as outstanding, what was replaced at its origin as

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use super::conflict::{ConflictId, ConflictKind, ConflictRecord, LostValue};
 use super::core::Core;
 use super::node::{LinkPlace, Node};
-use super::port::{Image, Outcome};
+use super::port::{Image, LocalOp, LocalTxn, NodeKind, Outcome};
 use super::register::Version;
 use super::state::State;
 use crate::clock::TimestampUs;
@@ -18,7 +18,7 @@ use crate::content::{CONTENT_GONE, Claim, ContentVersion, WAITS_FOR_CONTENT, WAI
 use crate::error::Result;
 use crate::journal::dot::{Dot, LwwKey, shard_of};
 use crate::journal::entry::RegisterId;
-use crate::journal::op::{Content, ManifestRoot};
+use crate::journal::op::{Change, Content, ManifestRoot};
 
 /// What the merged state says of one version of a file's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +108,42 @@ impl<S: State> Core<S> {
             superseded: false,
         })?;
         Ok((outcome, Some(id)))
+    }
+
+    /// What to journal when the bytes of the version that counts are on no site: that the file stays as it is shown
+    /// here, so that all sites show one thing again. None: it is not shown here, and a site that shows it will say so.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn keep_shown(&self, inode: u64) -> Result<Option<LocalTxn>> {
+        let Some(shown) = self.state.applied(inode)? else {
+            return Ok(None);
+        };
+        let wanted = self.image(inode)?.content.map(|content| content.dot);
+        let is_older = wanted != shown.content.as_ref().map(|content| content.dot);
+        if shown.kind != NodeKind::File || shown.links.is_empty() || !is_older {
+            return Ok(None);
+        }
+        let mut content = shown.content.map_or_else(Content::empty, |one| one.value);
+        let Some(device) = self.state.device(inode)? else {
+            return Ok(None);
+        };
+        if device.size != content.size {
+            // Something else is on the disk, which will be noticed.
+            return Ok(None);
+        }
+        content.mtime = shown.mtime.map_or(device.mtime, |mtime| mtime.value);
+        let op = LocalOp {
+            inode,
+            link: inode,
+            change: Change::Write {
+                content,
+                mode: None,
+            },
+            back_date_us: None,
+            device: None,
+        };
+        Ok(Some(LocalTxn { ops: vec![op] }))
     }
 
     /// The bytes of `image` are on the disk: if they were taken for lost, they no longer are.

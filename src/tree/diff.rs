@@ -446,16 +446,20 @@ impl Diff<'_> {
             if inode == ROOT_INODE || self.fresh.contains(&id) || self.skipped.contains(&inode) {
                 continue;
             }
-            let same = self.engine.device(inode)? == Some(stat.image());
+            let image = self.engine.applied(inode)?;
+            let same = image.is_some() && self.engine.device(inode)? == Some(stat.image());
             if same && !self.rules.recheck.contains(&inode) {
                 continue;
             }
-            let image = self.engine.applied(inode)?;
-            let (Some(image), Some(details)) = (image, self.read(&id)?) else {
+            let Some(details) = self.read(&id)? else {
                 self.skipped.insert(inode);
                 continue;
             };
-            self.compare(inode, &image, &details);
+            // What was removed and is there again is told as a whole: nobody knows what became of it meanwhile.
+            let image = image.or_else(|| Some(Image::absent(inode, details.stat.kind?)));
+            if let Some(image) = image {
+                self.compare(inode, &image, &details);
+            }
         }
         Ok(())
     }

@@ -22,6 +22,8 @@ use claudefs_repl::tree::{Connector, ConnectorOptions};
 pub(super) struct Shelf {
     pub(super) here: BTreeMap<BlobHash, Bytes>,
     pub(super) wanted: BTreeMap<ContentVersion, BTreeSet<BlobHash>>,
+    /// Versions that cannot be had, and why.
+    pub(super) gone: BTreeMap<ContentVersion, Fetch>,
 }
 
 /// What the connector fetches from: the shelf that the world fills.
@@ -29,10 +31,11 @@ pub(super) struct Shelf {
 pub(super) struct Source(pub(super) Arc<Mutex<Shelf>>);
 
 impl ContentSource for Source {
-    fn fetch(&mut self, _version: &ContentVersion, hash: &BlobHash) -> Result<Fetch> {
+    fn fetch(&mut self, version: &ContentVersion, hash: &BlobHash) -> Result<Fetch> {
         let shelf = self.0.lock().unwrap();
-        let there = shelf.here.get(hash).cloned();
-        Ok(there.map_or(Fetch::Pending, Fetch::Ready))
+        let there = shelf.here.get(hash).cloned().map(Fetch::Ready);
+        let gone = || shelf.gone.get(version).cloned();
+        Ok(there.or_else(gone).unwrap_or(Fetch::Pending))
     }
 
     fn has(&mut self, _version: &ContentVersion, hash: &BlobHash) -> Result<bool> {
@@ -72,8 +75,8 @@ impl Clock for PausesPass {
 }
 
 /// What runs of a site, and is gone after a stop.
-struct Running {
-    handle: Handle,
+pub(super) struct Running {
+    pub(super) handle: Handle,
     thread: Option<JoinHandle<()>>,
     connector: Connector,
 }
@@ -85,7 +88,7 @@ pub(super) struct Site {
     state: PathBuf,
     pub(super) source: Source,
     pub(super) clock: Arc<PausesPass>,
-    running: Option<Running>,
+    pub(super) running: Option<Running>,
 }
 
 impl Site {

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use claudefs_repl::content::chunk::{Piece, hash_pieces};
 use claudefs_repl::content::manifest::BlobHash;
+use claudefs_repl::content::{ContentVersion, Fetch};
 use claudefs_repl::error::{ReplError, Result};
 use claudefs_repl::journal::op::Name;
 use claudefs_repl::sync::conflict::{ConflictId, LostValue};
 use claudefs_repl::sync::engine::Engine;
+use claudefs_repl::sync::fate::Fate;
 use claudefs_repl::tree::compare::compare;
 use claudefs_repl::tree::scan::Scope;
 use claudefs_repl::tree::serve::Served;
@@ -31,14 +33,25 @@ pub(super) struct World {
     ledger: Ledger,
     /// Inodes that any site was seen to know.
     known: BTreeSet<u64>,
-    /// Pieces of all files that a site has noticed: none is ever gone.
+    /// Pieces of all files that a site has noticed: none is ever gone, unless this is a world that forgets.
     pieces: BTreeMap<BlobHash, Bytes>,
+    /// Bytes are only where a site has them, as with real sites: what its user removed before others fetched it is
+    /// gone.
+    forgets: bool,
     rng: Rng,
     steps: u64,
     story: Vec<String>,
     ops: u64,
     /// The story is long enough.
     quiet: bool,
+}
+
+/// What a site that wants bytes is told.
+#[derive(Debug)]
+enum Answer {
+    Blobs(Vec<Option<Bytes>>),
+    Refused(Fetch),
+    Later,
 }
 
 type Judged = std::result::Result<(), String>;
@@ -58,6 +71,7 @@ impl World {
             ledger: Ledger::default(),
             known: BTreeSet::new(),
             pieces: BTreeMap::new(),
+            forgets: seed % 3 == 2,
             rng,
             steps,
             story: Vec::new(),
@@ -222,6 +236,9 @@ impl World {
 
     /// Keeps the pieces of everything that a site may have noticed.
     fn keep_pieces(&mut self, at: usize) {
+        if self.forgets {
+            return;
+        }
         let tree = self.sites[at].tree.clone();
         let pieces = &mut self.pieces;
         collect(&tree, &mut |path, bytes| {
@@ -325,26 +342,72 @@ impl World {
         Ok(())
     }
 
-    /// Answers what a site asked for, now and then from another site's tree.
+    /// Answers what a site asked for, now and then from another site's tree. Returns whether anything can go on.
     fn serve(&mut self, at: usize) -> Result<bool> {
-        let wanted = std::mem::take(&mut self.sites[at].source.0.lock().unwrap().wanted);
+        let wanted = {
+            let mut shelf = self.sites[at].source.0.lock().unwrap();
+            shelf.gone.clear();
+            std::mem::take(&mut shelf.wanted)
+        };
         let mut any = false;
         for (version, hashes) in wanted {
             let hashes: Vec<BlobHash> = hashes.into_iter().collect();
-            let other = self.rng.index(self.sites.len());
-            let (inode, root) = (version.inode, version.root);
-            let served = self.site(other).connector()?.serve(inode, root, &hashes)?;
-            let blobs = match served {
-                Served::Found(blobs) => blobs.into_iter().map(Some).collect(),
-                Served::Gone | Served::Changed => self.kept(&hashes),
+            let answer = if self.forgets {
+                self.ask_all(at, version, &hashes)?
+            } else {
+                let other = self.rng.index(self.sites.len());
+                let (inode, root) = (version.inode, version.root);
+                match self.site(other).connector()?.serve(inode, root, &hashes)? {
+                    Served::Found(blobs) => Answer::Blobs(blobs.into_iter().map(Some).collect()),
+                    Served::Gone | Served::Changed => Answer::Blobs(self.kept(&hashes)),
+                }
             };
             let mut shelf = self.sites[at].source.0.lock().unwrap();
-            for (hash, blob) in hashes.into_iter().zip(blobs) {
-                any |= blob.is_some();
-                shelf.here.extend(blob.map(|blob| (hash, blob)));
+            match answer {
+                Answer::Blobs(blobs) => {
+                    for (hash, blob) in hashes.into_iter().zip(blobs) {
+                        any |= blob.is_some();
+                        shelf.here.extend(blob.map(|blob| (hash, blob)));
+                    }
+                }
+                Answer::Refused(why) => {
+                    shelf.gone.insert(version, why);
+                }
+                Answer::Later => {}
             }
         }
         Ok(any)
+    }
+
+    /// Asks the site that wrote a version, then all others, as a daemon does.
+    fn ask_all(
+        &mut self,
+        at: usize,
+        version: ContentVersion,
+        hashes: &[BlobHash],
+    ) -> Result<Answer> {
+        let ContentVersion { inode, dot, root } = version;
+        let mut others: Vec<usize> = (0..self.sites.len()).filter(|one| *one != at).collect();
+        others.sort_by_key(|one| self.sites[*one].id != dot.actor.site_id);
+        let mut answer = Answer::Refused(Fetch::Gone);
+        for other in others {
+            let served = self.site(other).connector()?.serve(inode, root, hashes)?;
+            if let Served::Found(blobs) = served {
+                return Ok(Answer::Blobs(blobs.into_iter().map(Some).collect()));
+            }
+            if served == Served::Changed {
+                self.site(other).connector()?.scan_once()?;
+            }
+            let fate = self.site(other).engine(move |e| e.fate(inode, dot))?;
+            if let Fate::Superseded { by } = fate {
+                if !self.site(at).engine(move |e| e.is_merged(by))? {
+                    return Ok(Answer::Refused(Fetch::Superseded));
+                }
+            } else if served == Served::Changed {
+                answer = Answer::Later;
+            }
+        }
+        Ok(answer)
     }
 
     fn kept(&self, hashes: &[BlobHash]) -> Vec<Option<Bytes>> {
@@ -444,6 +507,25 @@ impl World {
         for site in &self.sites[1..] {
             let found = compare(&first, &site.tree, 8).map_err(failed)?;
             if !found.is_equal() {
+                for at in 0..2 {
+                    for inode in [562958543355919u64, 562958543355906] {
+                        let a = self.sites[at]
+                            .running
+                            .as_ref()
+                            .unwrap()
+                            .handle
+                            .call(move |e| {
+                                Ok((e.applied(inode)?, e.device(inode)?, e.conflicts()?))
+                            })
+                            .unwrap();
+                        eprintln!("XX {at} {inode} {:?} {:?}", a.0, a.1);
+                        for c in a.2 {
+                            if c.0.inode == inode {
+                                eprintln!("XX    {c:?}");
+                            }
+                        }
+                    }
+                }
                 return Err(format!("trees of 1 and {} differ:\n{found}", site.id));
             }
         }

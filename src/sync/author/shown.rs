@@ -81,12 +81,24 @@ impl<S: State> Core<S> {
         self.state.set_applied(op.inode, shown)
     }
 
+    /// The directory that shows what is in `directory`, which is not shown itself.
+    fn representative(&self, directory: u64) -> Result<u64> {
+        for member in self.group(directory)?.unwrap_or_default() {
+            let shown = self.state.applied(member)?;
+            if shown.is_some_and(|image| image.merged_into.is_none()) {
+                return Ok(member);
+            }
+        }
+        Ok(directory)
+    }
+
     /// A place by the directory that shows it.
     fn shown_place(&self, place: &Place) -> Result<Place> {
-        let shown = self.state.applied(place.parent)?;
-        let parent = shown
-            .and_then(|image| image.merged_into)
-            .unwrap_or(place.parent);
+        let parent = match self.state.applied(place.parent)? {
+            Some(image) => image.merged_into.unwrap_or(place.parent),
+            // Part of a group whose representative took its place on the disk, and not shown as that yet.
+            None => self.representative(place.parent)?,
+        };
         Ok(Place {
             parent,
             name: place.name.clone(),
