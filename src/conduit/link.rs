@@ -33,9 +33,11 @@ pub type ConnectionNo = u64;
 /// What the owner of a link knows at the moment of connecting and of each heartbeat. Called from the loop of the
 /// peer: it must be quick and must not block on the link.
 pub trait Local: Send + Sync {
+    /// The journal of this site.
+    fn actor(&self) -> Actor;
     /// What this site says of itself and expects of the peer. `connection_id`, versions and `certificate_site` are
-    /// filled in.
-    fn opening(&self) -> Opening;
+    /// filled in. None: it cannot tell now, and the connection is tried again later.
+    fn opening(&self) -> Option<Opening>;
     /// Clocks and backlog.
     fn beat(&self) -> Beat;
 }

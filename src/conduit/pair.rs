@@ -44,18 +44,22 @@ impl Conduit {
 /// # Panics
 /// Outside a Tokio runtime.
 pub fn connect(tasks: &Tasks, a: PeerConfig, b: PeerConfig) -> (Link, Link) {
-    let (mut session_a, mut session_b) = (session(&a), session(&b));
-    exchange(&mut session_a, &mut session_b, a.clock.monotonic());
+    let mut sessions = (session(&a), session(&b));
+    if let (Some(session_a), Some(session_b)) = &mut sessions {
+        exchange(session_a, session_b, a.clock.monotonic());
+    }
     let (transport_a, transport_b) = transports(tasks);
-    let start = |config: PeerConfig, session, transport, origin| {
+    let start = |config: PeerConfig, session: Option<Session>, transport, origin| {
         let (mut peer, link, _) = Peer::new(config, tasks);
-        peer.adopt(session, transport, origin);
+        if let Some(session) = session {
+            peer.adopt(session, transport, origin);
+        }
         tasks.spawn(format!("peer {}", link.remote_site_id()), peer.run());
         link
     };
     (
-        start(a, session_a, transport_a, Origin::Dialled),
-        start(b, session_b, transport_b, Origin::Accepted),
+        start(a, sessions.0, transport_a, Origin::Dialled),
+        start(b, sessions.1, transport_b, Origin::Accepted),
     )
 }
 
@@ -91,12 +95,13 @@ fn carry(tasks: &Tasks) -> (mpsc::Sender<Message>, Inbound) {
     (outgoing, incoming)
 }
 
-fn session(config: &PeerConfig) -> Session {
-    let mut opening = config.local.opening();
+fn session(config: &PeerConfig) -> Option<Session> {
+    let mut opening = config.local.opening()?;
     let hello = &mut opening.hello;
     (hello.protocol_min, hello.protocol_max) = (PROTOCOL_MIN, PROTOCOL_MAX);
     hello.shard_function = SHARD_FUNCTION;
-    Session::new(opening, config.limits, config.clock.monotonic())
+    let now = config.clock.monotonic();
+    Some(Session::new(opening, config.limits, now))
 }
 
 /// Lets the sessions say hello, so that a pair is connected from the start.

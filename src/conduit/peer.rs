@@ -162,7 +162,7 @@ impl Peer {
         let (status, status_out) = watch::channel(LinkStatus::starting());
         let counters = Arc::new(Counters::default());
         let stop = tasks.token().child_token();
-        let local = config.local.opening().hello.actor;
+        let local = config.local.actor();
         let link = Link {
             remote_site_id: config.remote_site_id,
             local,
@@ -445,7 +445,11 @@ impl Peer {
             }
             Some(Verdict::Replace) => self.replace(),
         }
-        let mut opening = self.config.local.opening();
+        let Some(mut opening) = self.config.local.opening() else {
+            self.counters.failed();
+            self.plan(Some(NOT_READY.to_owned()), now);
+            return;
+        };
         self.connections += 1;
         opening
             .certificate_site
@@ -622,6 +626,8 @@ impl Peer {
     }
 }
 
+/// Why a connection is given up before it said anything.
+const NOT_READY: &str = "this site cannot tell how far it is, see its log";
 const DUPLICATE: &str = "the site is connected already; of two connections the one that the lower \
                          site id dialled stays";
 

@@ -39,6 +39,7 @@ use crate::config::{Config, Role};
 use crate::disk::RealDisk;
 use crate::error::{ReplError, Result};
 use crate::journal::LogOptions;
+use crate::journal::dot::Actor;
 use crate::sync::brake::BrakeRules;
 use crate::sync::engine::{Engine, EngineConfig, Handle, Retention, start};
 use crate::topology::SiteId;
@@ -140,7 +141,8 @@ impl Daemon {
         let listener = listen(config).await?;
         let tasks = Tasks::new();
         let engine = Engine::open(engine_config(config, disk, &clock)?)?;
-        let engine = found(config, engine.with_brake(brake_rules(config)))?;
+        let mut engine = found(config, engine.with_brake(brake_rules(config)))?;
+        let actor = engine.actor()?;
         let (engine, engine_thread) = start(engine)?;
         let waker = Waker::new()?;
         let content = config.state.dir.join("content");
@@ -173,6 +175,7 @@ impl Daemon {
             tls: certificates.tls(),
             causes: &causes,
             looker: looker.clone(),
+            actor,
         };
         let (peers, links, admissions) = parts.start_peers(&server)?;
         if let Some(listener) = listener {
@@ -273,6 +276,7 @@ struct Parts<'a> {
     tls: Option<&'a Arc<Tls>>,
     causes: &'a Causes,
     looker: Looker,
+    actor: Actor,
 }
 
 impl Parts<'_> {
@@ -354,6 +358,7 @@ impl Parts<'_> {
                 cluster: site.cluster.clone(),
                 role,
             },
+            actor: self.actor,
             remote: (id, name.to_owned()),
             engine: self.engine.clone(),
             clock: Arc::clone(self.clock),

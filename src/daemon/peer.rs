@@ -46,6 +46,7 @@ pub(super) struct Identity {
 #[derive(Debug)]
 pub(super) struct LocalSite {
     pub(super) identity: Identity,
+    pub(super) actor: Actor,
     pub(super) remote: (SiteId, String),
     pub(super) engine: Handle,
     pub(super) clock: SharedClock,
@@ -87,28 +88,32 @@ impl PeerView {
 }
 
 impl Local for LocalSite {
-    fn opening(&self) -> Opening {
+    fn actor(&self) -> Actor {
+        self.actor
+    }
+
+    fn opening(&self) -> Option<Opening> {
         let (remote_site_id, remote_name) = self.remote.clone();
         let standing =
             tokio::task::block_in_place(|| self.engine.call(move |e| e.standing(remote_site_id)));
-        let hello = match &standing {
-            Ok(standing) => hello(standing, &self.identity, clock_pair(&*self.clock, standing)),
-            Err(error) => {
-                tracing::warn!(%error, "engine does not answer, this connection will fail");
-                Hello::default()
-            }
-        };
-        let standing = standing.ok();
-        let fences = standing.iter().flat_map(|standing| &standing.fences);
-        Opening {
-            hello,
+        let standing = standing.inspect_err(|error| {
+            tracing::warn!(%error, site = remote_name, "not connected: the engine does not answer");
+        });
+        let standing = standing.ok()?;
+        let fences = standing.fences.iter();
+        Some(Opening {
+            hello: hello(
+                &standing,
+                &self.identity,
+                clock_pair(&*self.clock, &standing),
+            ),
             remote_site_id,
             remote_name,
             certificate_site: None,
-            remembered: standing.as_ref().map(remembered).unwrap_or_default(),
+            remembered: remembered(&standing),
             fenced: fences.map(|fence| (fence.actor, reason(fence))).collect(),
-            joined: standing.as_ref().is_some_and(|standing| standing.joined),
-        }
+            joined: standing.joined,
+        })
     }
 
     fn beat(&self) -> Beat {

@@ -83,7 +83,11 @@ impl Facts {
 }
 
 impl Local for Facts {
-    fn opening(&self) -> Opening {
+    fn actor(&self) -> Actor {
+        Actor::new(self.config.local_site_id, self.config.incarnation)
+    }
+
+    fn opening(&self) -> Option<Opening> {
         let (peer_incarnation, cursors) = self.with(|cursors| cursors.clone());
         let cursor = |(stream, received)| StreamCursor {
             stream,
@@ -100,10 +104,10 @@ impl Local for Facts {
             head: *head,
             ..StreamState::default()
         };
-        Opening {
+        Some(Opening {
             hello: Hello {
                 streams: heads.iter().map(state).collect(),
-                actor: Actor::new(self.config.local_site_id, self.config.incarnation),
+                actor: self.actor(),
                 site_name: self.config.local_name(),
                 cluster: self.config.cluster.clone(),
                 cursors: cursors.into_iter().map(cursor).collect(),
@@ -117,7 +121,7 @@ impl Local for Facts {
             remembered: Remembered::default(),
             fenced: BTreeMap::new(),
             joined: false,
-        }
+        })
     }
 
     fn beat(&self) -> Beat {

@@ -7,17 +7,22 @@ use super::super::message::{Beat, Hold};
 use super::super::pair;
 use super::*;
 use crate::clock::{Clock, SystemClock};
+use crate::journal::dot::Actor;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
 struct Site(u64, u64);
 
 impl Local for Site {
-    fn opening(&self) -> Opening {
-        Opening {
+    fn actor(&self) -> Actor {
+        opening(self.0, self.1).hello.actor
+    }
+
+    fn opening(&self) -> Option<Opening> {
+        Some(Opening {
             certificate_site: None,
             ..opening(self.0, self.1)
-        }
+        })
     }
 
     fn beat(&self) -> Beat {
@@ -250,4 +255,41 @@ async fn receipts_during_the_hellos_are_sent_behind_them() {
         .await
         .unwrap();
     assert_eq!(hear(&mut far).await, Some(Message::Receipts(receipts)));
+}
+
+/// Cannot tell anything the first time.
+struct Late(Site, std::sync::atomic::AtomicBool);
+
+impl Local for Late {
+    fn actor(&self) -> Actor {
+        self.0.actor()
+    }
+
+    fn opening(&self) -> Option<Opening> {
+        let asked_before = self.1.swap(true, std::sync::atomic::Ordering::SeqCst);
+        asked_before.then(|| self.0.opening()).flatten()
+    }
+
+    fn beat(&self) -> Beat {
+        self.0.beat()
+    }
+}
+
+#[tokio::test]
+async fn a_site_that_cannot_tell_how_far_it_is_says_no_hello_and_tries_again() {
+    let tasks = Tasks::new();
+    let (first, mut first_far) = pair::transports(&tasks);
+    let (second, mut second_far) = pair::transports(&tasks);
+    let local = Arc::new(Late(Site(1, 2), false.into()));
+    let script = vec![Ok(first), Ok(second)];
+    let (link, _accept) = spawn(
+        &tasks,
+        PeerConfig {
+            local,
+            ..config(1, 2, script)
+        },
+    );
+    assert!(hear(&mut first_far).await.is_none(), "not a word");
+    greet(&mut second_far, 2).await;
+    assert!(matches!(event(&link).await, LinkEvent::Connected { .. }));
 }
