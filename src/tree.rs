@@ -13,6 +13,7 @@ pub mod compare;
 pub mod connector;
 pub mod diff;
 pub mod exec;
+pub mod hold;
 pub mod intent;
 pub mod job;
 pub mod look;

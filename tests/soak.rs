@@ -103,7 +103,11 @@ fn random_work_and_kills_end_in_equal_trees_without_scans() {
 
 fn options(scan_interval: &str, inotify: &str) -> LabOptions {
     LabOptions {
-        settings: vec![("scan_interval", format!("\"{scan_interval}\""))],
+        // Users who remove half of a tree within a minute mean it here.
+        settings: vec![
+            ("scan_interval", format!("\"{scan_interval}\"")),
+            ("brake_percent", "\"100%\"".to_owned()),
+        ],
         env: vec![("CFS_REPL_INOTIFY", inotify.to_owned())],
         ..LabOptions::default()
     }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use super::agenda::FileAt;
 use super::change::{attribute_changes, birth_changes};
+use super::hold::hold;
 use super::observe::{Details, Observed, observe};
 use super::order::{Step, order};
 use super::policy::Policy;
@@ -66,6 +67,8 @@ pub struct Findings {
     pub unlinks: u64,
     /// Removals that were held back because the snapshot was unstable or the root is empty.
     pub held_unlinks: u64,
+    /// Other changes that wait with them, because something is still shown where they would be.
+    pub held_steps: u64,
     /// The root is empty although it should not be: no removal was believed.
     pub root_empty: bool,
     /// The snapshot does not suffice to tell a move from a removal: scan everything.
@@ -512,17 +515,20 @@ impl Diff<'_> {
     fn remove_gone(&mut self) -> Result<()> {
         let hold = !self.snapshot.stable || (self.found.root_empty && !self.rules.empty_is_meant);
         let left_alone = self.left_alone();
+        let mut kept = BTreeSet::new();
         for ((parent, name), known) in std::mem::take(&mut self.was) {
+            let place = Place { parent, name };
             if left_alone.contains(&known.inode) {
+                kept.insert(place);
                 continue;
             }
             if hold {
+                kept.insert(place);
                 self.found.held_unlinks += 1;
                 continue;
             }
             let image = self.engine.applied(known.inode)?;
             let dir = image.is_some_and(|image| image.kind == NodeKind::Dir);
-            let place = Place { parent, name };
             self.found.unlinks += 1;
             self.structural.push(Structural {
                 ops: vec![unlink(known.inode, known.link, &place, dir)],
@@ -534,6 +540,31 @@ impl Diff<'_> {
                 },
             });
         }
+        self.hold_back(kept)
+    }
+
+    /// What would stand where something is still shown, or in what that keeps from being told, waits.
+    fn hold_back(&mut self, kept: BTreeSet<Place>) -> Result<()> {
+        let steps: Vec<Step> = self.structural.iter().map(|s| s.step.clone()).collect();
+        let mut shown = BTreeSet::new();
+        for step in steps.iter().filter(|_| !kept.is_empty()) {
+            if self.engine.applied(step.inode)?.is_some() {
+                shown.insert(step.inode);
+            }
+        }
+        let held = hold(&steps, kept, &shown);
+        self.found.held_steps = held.steps.len() as u64;
+        let mut nth = 0..;
+        self.structural
+            .retain(|_| nth.next().is_none_or(|nth| !held.steps.contains(&nth)));
+        for ops in &mut self.attributes {
+            ops.retain(|op| !held.unborn.contains(&op.inode));
+        }
+        let found = &mut self.found;
+        found
+            .quiet
+            .retain(|(inode, _)| !held.unborn.contains(inode));
+        found.created.retain(|inode| !held.unborn.contains(inode));
         Ok(())
     }
 

@@ -53,8 +53,8 @@ pub struct ScanReport {
     pub ops: u64,
     /// Local changes that were not journaled because this site only receives.
     pub diverged: u64,
-    /// Removals that were not believed in this round.
-    pub held_unlinks: u64,
+    /// Removals that were not believed in this round, and what has to wait with them.
+    pub held: u64,
     /// Why removals are not believed until a human looked, if so.
     pub brake: Option<Disbelief>,
     /// Files that keep changing; they come again.
@@ -130,8 +130,9 @@ pub fn scan(
     if found.root_empty && found.held_unlinks > 0 {
         report.brake = Some(Disbelief::EmptyRoot);
     }
-    report.held_unlinks = found.held_unlinks;
-    report.complete = snapshot.full && snapshot.stable && report.brake.is_none();
+    report.held = found.held_unlinks + found.held_steps;
+    report.complete =
+        snapshot.full && snapshot.stable && report.held == 0 && report.brake.is_none();
     report.busy = std::mem::take(&mut found.busy);
     report.racy = std::mem::take(&mut found.racy_dirs);
     report.notes = std::mem::take(&mut snapshot.notes);

@@ -181,7 +181,7 @@ impl Connector {
         if report.brake.is_some() {
             turns.is_incomplete = true;
             turns.full_due = turns.full_due.min(now + self.options.blind_rescan_every);
-        } else if report.held_unlinks > 0
+        } else if report.held > 0
             && let Scope::Dirs(dirs) = scope
         {
             for dir in dirs {

@@ -11,7 +11,9 @@ use crate::content::WAITS_FOR_CONTENT;
 use crate::journal::dot::Dot;
 use crate::journal::op::{Change, Name, OpKind};
 use crate::sync::port::{LocalOp, Versioned};
+use crate::tree::diff::{Rules, diff};
 use crate::tree::scan::Scope;
+use crate::tree::walk::Snapshot;
 
 fn dirs(paths: &[&[&str]]) -> Scope {
     let name = |text: &&str| Name::new(text.as_bytes().to_vec()).unwrap();
@@ -191,4 +193,44 @@ fn a_file_that_came_from_outside_the_tree_and_back_is_the_same_file() {
     fs::rename(outside.path().join("f"), site.path("h")).unwrap();
     site.scan();
     assert_eq!(kinds(&site.engine.take_ops()), [OpKind::Rename]);
+}
+
+#[test]
+fn what_stands_in_the_place_of_something_whose_removal_is_not_believed_waits_with_it() {
+    let mut site = Site::new(1);
+    fs::create_dir(site.path("d")).unwrap();
+    fs::write(site.path("d/old"), b"old").unwrap();
+    site.scan();
+    site.engine.take_ops();
+    fs::remove_dir_all(site.path("d")).unwrap();
+    fs::create_dir(site.path("d")).unwrap();
+    fs::write(site.path("d/new"), b"new").unwrap();
+    fs::write(site.path("other"), b"other").unwrap();
+    let mut snapshot = Snapshot::of_tree(&site.root, &site.policy).unwrap();
+    snapshot.stable = false;
+    let rules = Rules {
+        policy: &site.policy,
+        own: &BTreeSet::new(),
+        recheck: &BTreeSet::new(),
+        unready: &BTreeSet::new(),
+        empty_is_meant: false,
+        now_us: u64::MAX / 2,
+        back_date: false,
+    };
+    let found = diff(&mut site.engine, &site.root, &snapshot, &rules).unwrap();
+    let told = found.txns.iter().flat_map(|txn| &txn.ops);
+    let told: BTreeSet<u64> = told.map(|op| op.inode).collect();
+    assert_eq!(
+        (told.len(), found.created.len()),
+        (1, 1),
+        "only the other file"
+    );
+    assert_eq!((found.held_unlinks, found.held_steps), (2, 2));
+    let report = site.scan();
+    assert!(report.held == 0 && report.complete);
+    let ops = site.engine.take_ops();
+    let unlinks = ops
+        .iter()
+        .filter(|op| matches!(op.change, Change::Unlink { .. }));
+    assert_eq!(unlinks.count(), 2);
 }
