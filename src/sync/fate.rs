@@ -157,6 +157,14 @@ impl<S: State> Core<S> {
         self.end_lost(image.inode, content.dot)
     }
 
+    /// A file is shown nowhere any more: nothing waits for its bytes.
+    pub(super) fn end_owed(&mut self, inode: u64, node: &Node) -> Result<()> {
+        match node.content.winner() {
+            Some(winner) => self.end_lost(inode, winner.dot()),
+            None => Ok(()),
+        }
+    }
+
     /// Settles the record that says that a version is lost, if there is one.
     pub(super) fn end_lost(&mut self, inode: u64, dot: Dot) -> Result<()> {
         let kind = ConflictKind::ContentLost;

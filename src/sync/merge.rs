@@ -322,6 +322,10 @@ impl<S: State> Core<S> {
         superseded: bool,
     ) -> Result<()> {
         let inode = incoming.entry.inode;
+        if *register == RegisterId::Content {
+            // It counts no longer, so nothing waits for its bytes; this record says from here on that it lost.
+            self.end_lost(inode, loser.dot())?;
+        }
         let id = ConflictId::new(ConflictKind::Register, inode, register, loser.dot());
         let record = match self.state.conflict(id)? {
             Some(known) => ConflictRecord {

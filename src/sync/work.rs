@@ -171,6 +171,9 @@ impl<S: State> Core<S> {
                 if differs(&self.image(image.inode)?, shown) {
                     return Ok(());
                 }
+                if shown.is_none() {
+                    self.end_owed(image.inode, &node)?;
+                }
                 self.settled.push(image.inode);
                 self.state.set_dirty(image.inode, None)
             }
@@ -197,6 +200,9 @@ impl<S: State> Core<S> {
         if !node.unapplied.is_empty() {
             node.applied_through(image.merge_gen);
             self.state.set_node(inode, &node)?;
+        }
+        if image.links.is_empty() {
+            self.end_owed(inode, &node)?;
         }
         if applied.is_some_and(|applied| *applied != image) {
             self.state.set_applied(inode, Some(&image))?;

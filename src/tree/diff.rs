@@ -543,16 +543,23 @@ impl Diff<'_> {
         self.hold_back(kept)
     }
 
-    /// What would stand where something is still shown, or in what that keeps from being told, waits.
+    /// What would stand where something is still shown, or in a directory that cannot be told of, waits.
     fn hold_back(&mut self, kept: BTreeSet<Place>) -> Result<()> {
         let steps: Vec<Step> = self.structural.iter().map(|s| s.step.clone()).collect();
         let mut shown = BTreeSet::new();
-        for step in steps.iter().filter(|_| !kept.is_empty()) {
+        let told: BTreeSet<u64> = steps.iter().map(|step| step.inode).collect();
+        let fresh = self.fresh.iter().filter_map(|id| self.bound.get(id));
+        let unborn: BTreeSet<u64> = fresh
+            .copied()
+            .filter(|inode| !told.contains(inode))
+            .collect();
+        let any = !kept.is_empty() || !unborn.is_empty();
+        for step in steps.iter().filter(|_| any) {
             if self.engine.applied(step.inode)?.is_some() {
                 shown.insert(step.inode);
             }
         }
-        let held = hold(&steps, kept, &shown);
+        let held = hold(&steps, kept, unborn, &shown);
         self.found.held_steps = held.steps.len() as u64;
         let mut nth = 0..;
         self.structural

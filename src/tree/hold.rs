@@ -18,11 +18,20 @@ pub struct Held {
     pub unborn: BTreeSet<u64>,
 }
 
-/// Which of `steps` have to wait when `places` stay taken. `shown`: inodes that are shown now.
+/// Which of `steps` have to wait when `places` stay taken and `unborn` are not told of. `shown`: inodes that are shown
+/// now.
 #[must_use]
-pub fn hold(steps: &[Step], places: BTreeSet<Place>, shown: &BTreeSet<u64>) -> Held {
-    let mut held = Held::default();
-    if places.is_empty() {
+pub fn hold(
+    steps: &[Step],
+    places: BTreeSet<Place>,
+    unborn: BTreeSet<u64>,
+    shown: &BTreeSet<u64>,
+) -> Held {
+    let mut held = Held {
+        steps: BTreeSet::new(),
+        unborn,
+    };
+    if places.is_empty() && held.unborn.is_empty() {
         return held;
     }
     let mut parents: BTreeSet<u64> = places.iter().map(|place| place.parent).collect();
@@ -77,7 +86,8 @@ mod tests {
 
     fn held(steps: &[Step], places: &[Place], shown: &[u64]) -> (Vec<usize>, Vec<u64>) {
         let places = places.iter().cloned().collect();
-        let held = hold(steps, places, &shown.iter().copied().collect());
+        let shown = shown.iter().copied().collect();
+        let held = hold(steps, places, BTreeSet::new(), &shown);
         (
             held.steps.into_iter().collect(),
             held.unborn.into_iter().collect(),
@@ -105,6 +115,24 @@ mod tests {
             held(&steps, &[at(1, "a")], &[]),
             (vec![0, 1, 2, 4], vec![2, 3, 4])
         );
+    }
+
+    #[test]
+    fn what_stands_in_a_directory_that_is_not_told_of_waits() {
+        let steps = [
+            step(4, false, None, Some(at(3, "f"))),
+            step(5, false, Some(at(1, "g")), Some(at(3, "g"))),
+            step(6, false, None, Some(at(1, "g"))),
+            step(7, false, None, Some(at(1, "h"))),
+        ];
+        let held = hold(
+            &steps,
+            BTreeSet::new(),
+            BTreeSet::from([3]),
+            &BTreeSet::from([5]),
+        );
+        assert_eq!(held.steps, BTreeSet::from([0, 1, 2]));
+        assert_eq!(held.unborn, BTreeSet::from([3, 4, 6]));
     }
 
     #[test]

@@ -530,7 +530,7 @@ impl World {
             }
         }
         let mut kept = BTreeSet::new();
-        let mut open: Vec<BTreeSet<ConflictId>> = Vec::new();
+        let mut open: Vec<BTreeMap<ConflictId, String>> = Vec::new();
         for at in 0..self.sites.len() {
             let status = self.site(at).engine(Engine::status).map_err(failed)?;
             if status.waiting > 0 || !status.parked.is_empty() {
@@ -539,7 +539,11 @@ impl World {
             }
             let records = self.site(at).engine(Engine::conflicts).map_err(failed)?;
             let unsuperseded = records.iter().filter(|(record, _)| !record.superseded);
-            open.push(unsuperseded.map(|(record, _)| record.id).collect());
+            open.push(
+                unsuperseded
+                    .map(|(record, _)| (record.id, format!("{record:?}")))
+                    .collect(),
+            );
             for (record, _) in records {
                 if let LostValue::Content(content) = record.lost {
                     kept.extend(content.inline.map(|bytes| bytes.to_vec()));
@@ -557,8 +561,14 @@ impl World {
                 ));
             }
         }
-        if open.iter().any(|ids| *ids != open[0]) {
-            return Err(format!("open conflicts differ: {open:?}"));
+        for (at, here) in open.iter().enumerate() {
+            let elsewhere = open.iter().find_map(|there| {
+                let missing = here.iter().find(|(id, _)| !there.contains_key(id));
+                missing.map(|(_, record)| record)
+            });
+            if let Some(record) = elsewhere {
+                return Err(format!("open at {} and not everywhere: {record}", at + 1));
+            }
         }
         let lost = self.ledger.lost(&kept);
         if !lost.is_empty() {

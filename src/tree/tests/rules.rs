@@ -11,7 +11,7 @@ use crate::content::WAITS_FOR_CONTENT;
 use crate::journal::dot::Dot;
 use crate::journal::op::{Change, Name, OpKind};
 use crate::sync::port::{LocalOp, Versioned};
-use crate::tree::diff::{Rules, diff};
+use crate::tree::diff::{Findings, Rules, diff};
 use crate::tree::scan::Scope;
 use crate::tree::walk::Snapshot;
 
@@ -19,6 +19,21 @@ fn dirs(paths: &[&[&str]]) -> Scope {
     let name = |text: &&str| Name::new(text.as_bytes().to_vec()).unwrap();
     let path = |path: &&[&str]| path.iter().map(name).collect::<Vec<_>>();
     Scope::Dirs(paths.iter().map(path).collect::<BTreeSet<_>>())
+}
+
+/// What a look finds that saw just this.
+fn found_in(site: &mut Site, snapshot: &Snapshot) -> Findings {
+    let none = BTreeSet::new();
+    let rules = Rules {
+        policy: &site.policy,
+        own: &none,
+        recheck: &none,
+        unready: &BTreeSet::new(),
+        empty_is_meant: false,
+        now_us: u64::MAX / 2,
+        back_date: false,
+    };
+    diff(&mut site.engine, &site.root, snapshot, &rules).unwrap()
 }
 
 fn kinds(ops: &[LocalOp]) -> Vec<OpKind> {
@@ -208,16 +223,7 @@ fn what_stands_in_the_place_of_something_whose_removal_is_not_believed_waits_wit
     fs::write(site.path("other"), b"other").unwrap();
     let mut snapshot = Snapshot::of_tree(&site.root, &site.policy).unwrap();
     snapshot.stable = false;
-    let rules = Rules {
-        policy: &site.policy,
-        own: &BTreeSet::new(),
-        recheck: &BTreeSet::new(),
-        unready: &BTreeSet::new(),
-        empty_is_meant: false,
-        now_us: u64::MAX / 2,
-        back_date: false,
-    };
-    let found = diff(&mut site.engine, &site.root, &snapshot, &rules).unwrap();
+    let found = found_in(&mut site, &snapshot);
     let told = found.txns.iter().flat_map(|txn| &txn.ops);
     let told: BTreeSet<u64> = told.map(|op| op.inode).collect();
     assert_eq!(
@@ -233,4 +239,21 @@ fn what_stands_in_the_place_of_something_whose_removal_is_not_believed_waits_wit
         .iter()
         .filter(|op| matches!(op.change, Change::Unlink { .. }));
     assert_eq!(unlinks.count(), 2);
+}
+
+#[test]
+fn what_is_in_a_directory_that_vanished_before_it_was_read_waits() {
+    let mut site = Site::new(1);
+    fs::write(site.path("f"), b"f").unwrap();
+    site.scan();
+    site.engine.take_ops();
+    fs::create_dir(site.path("copy")).unwrap();
+    fs::hard_link(site.path("f"), site.path("copy/f")).unwrap();
+    fs::write(site.path("copy/new"), b"new").unwrap();
+    let snapshot = Snapshot::of_tree(&site.root, &site.policy).unwrap();
+    fs::remove_dir_all(site.path("copy")).unwrap();
+    let found = found_in(&mut site, &snapshot);
+    assert_eq!(found.txns, []);
+    site.scan();
+    assert_eq!(site.engine.take_ops(), []);
 }
