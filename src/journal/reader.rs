@@ -424,39 +424,62 @@ pub(crate) fn start_at(shared: Arc<LogShared>, position: u64) -> Result<Scanner>
     Scanner::start(shared, start)
 }
 
-/// The chain hash of `stream` at `seq`, which is kept.
-pub(crate) fn chain_at(shared: Arc<LogShared>, stream: u32, seq: u64) -> Result<Option<ChainHash>> {
-    let fits = |head: Option<&u64>| head.copied().unwrap_or(0) <= seq;
-    let Some(start) = shared.start_for(|point| fits(point.heads.get(&stream))) else {
-        return Ok(None);
+/// The chain hashes of streams at these seqs, in one pass; a stream whose seq is not found is left out.
+pub(crate) fn chains_at(
+    shared: Arc<LogShared>,
+    cursors: &BTreeMap<u32, u64>,
+) -> Result<BTreeMap<u32, ChainHash>> {
+    let mut found = BTreeMap::new();
+    let start_of = |(stream, seq): (&u32, &u64)| {
+        let position =
+            shared.start_for(|point| point.heads.get(stream).copied().unwrap_or(0) <= *seq)?;
+        Some((position, *stream, *seq))
+    };
+    let starts: Vec<(u64, u32, u64)> = cursors.iter().filter_map(start_of).collect();
+    let Some(start) = starts.iter().map(|(position, ..)| *position).min() else {
+        return Ok(found);
+    };
+    let mut wanted: BTreeMap<u32, u64> = starts
+        .into_iter()
+        .map(|(_, stream, seq)| (stream, seq))
+        .collect();
+    let mut take = |wanted: &mut BTreeMap<u32, u64>, stream: u32, point: Option<&StreamPoint>| {
+        if let Some(point) = point
+            && wanted.get(&stream) == Some(&point.seq)
+        {
+            wanted.remove(&stream);
+            found.insert(stream, point.chain);
+        }
     };
     let mut scanner = Scanner::start(shared, start)?;
-    loop {
-        if let Some(point) = scanner.streams.point(stream)
-            && point.seq == seq
-        {
-            return Ok(Some(point.chain));
-        }
+    let streams: Vec<u32> = wanted.keys().copied().collect();
+    for stream in streams {
+        take(&mut wanted, stream, scanner.streams.point(stream));
+    }
+    while !wanted.is_empty() {
         let Some(unit) = scanner.next_raw()? else {
-            return Ok(None);
+            break;
         };
         for record in &unit.records {
             match record {
                 Record::Txn(entries) => {
                     for stored in entries {
                         scanner.apply_entry(unit.position, stored)?;
-                        let reached = scanner.streams.point(stream);
-                        if let Some(point) = reached.filter(|point| point.seq == seq) {
-                            return Ok(Some(point.chain));
-                        }
+                        let stream = stored.entry.shard_id;
+                        take(&mut wanted, stream, scanner.streams.point(stream));
                     }
                 }
-                Record::Entry(_)
-                | Record::Seen { .. }
+                Record::Entry(stored) => {
+                    scanner.apply(unit.position, record)?;
+                    let stream = stored.entry.shard_id;
+                    take(&mut wanted, stream, scanner.streams.point(stream));
+                }
+                Record::Seen { .. }
                 | Record::Trailer { .. }
                 | Record::Snapshot(_)
                 | Record::Range(_) => scanner.apply(unit.position, record)?,
             }
         }
     }
+    Ok(found)
 }

@@ -260,14 +260,31 @@ impl Journal {
     /// # Errors
     /// When the log cannot be read.
     pub fn chain_at(&self, stream: u32, seq: u64) -> Result<Option<ChainHash>> {
-        let (head, chain) = self.head(stream);
-        if seq == 0 {
-            return Ok(Some(CHAIN_START));
+        let found = self.chains_at(&BTreeMap::from([(stream, seq)]))?;
+        Ok(found.get(&stream).copied())
+    }
+
+    /// The chain hashes of streams at these seqs, read in one pass; a stream that was trimmed there, or not written
+    /// yet, is left out.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn chains_at(&self, cursors: &BTreeMap<u32, u64>) -> Result<BTreeMap<u32, ChainHash>> {
+        let (mut found, mut to_read) = (BTreeMap::new(), BTreeMap::new());
+        for (stream, seq) in cursors {
+            let (head, chain) = self.head(*stream);
+            if *seq == 0 {
+                found.insert(*stream, CHAIN_START);
+            } else if *seq == head {
+                found.insert(*stream, chain);
+            } else if *seq < head && seq + 1 >= self.tail(*stream) {
+                to_read.insert(*stream, *seq);
+            }
         }
-        if seq >= head || seq + 1 < self.tail(stream) {
-            return Ok((seq == head).then_some(chain));
+        if !to_read.is_empty() {
+            found.extend(super::reader::chains_at(self.log.shared.clone(), &to_read)?);
         }
-        super::reader::chain_at(self.log.shared.clone(), stream, seq)
+        Ok(found)
     }
 
     /// Reads everything and checks it.

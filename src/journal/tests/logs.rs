@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
-use super::super::batch::EntryBatch;
+use super::super::batch::{ChainHash, EntryBatch};
 use super::super::codec::{batch_from_proto, batch_to_proto};
 use super::super::dot::{Actor, Seen, shard_of};
 use super::super::{AppendGroup, Journal, LogOptions};
@@ -400,6 +400,19 @@ fn one_stream_and_its_chain_can_be_read_from_any_seq() {
             continue;
         };
         assert_eq!(journal.chain_at(stream, seq).unwrap(), Some(chain));
+        // All streams in one pass, with one that is not written yet.
+        let at: BTreeMap<u32, (u64, ChainHash)> = model(&script[..count])
+            .into_iter()
+            .map(|(stream, (seq, chain, _))| (stream, (seq, chain)))
+            .collect();
+        let mut cursors: BTreeMap<u32, u64> = at.iter().map(|(s, (seq, _))| (*s, *seq)).collect();
+        cursors.entry(0).or_insert(1_000_000);
+        let found = journal.chains_at(&cursors).unwrap();
+        assert!(
+            at.iter()
+                .all(|(stream, (_, chain))| found.get(stream) == Some(chain))
+        );
+        assert_eq!(found.len(), at.len());
     }
     let (head, _) = journal.head(stream);
     assert_eq!(journal.chain_at(stream, head + 1).unwrap(), None);

@@ -229,17 +229,10 @@ impl Opened {
         self.log_of(config, actor)?.append(batches)?;
         failpoint::pass("merge");
         let now_us = config.clock.now_us();
+        let mut again = 0;
         for batch in batches {
             let cursor = self.core.state().cursor(actor, batch.stream)?;
-            let again = batch.entries.iter().filter(|e| e.seq <= cursor).count();
-            if again > 0 {
-                tracing::info!(
-                    site = actor.site_id,
-                    stream = batch.stream,
-                    entries = again,
-                    "entries came again"
-                );
-            }
+            again += batch.entries.iter().filter(|e| e.seq <= cursor).count();
             self.core.merge_batch(batch, now_us)?;
             for entry in batch
                 .entries
@@ -254,6 +247,9 @@ impl Opened {
                 }
                 self.waiting.add(inode, dot);
             }
+        }
+        if again > 0 {
+            tracing::info!(site = actor.site_id, entries = again, "entries came again");
         }
         failpoint::pass("received");
         Ok(())

@@ -62,13 +62,15 @@ impl Engine {
     /// When the journal cannot be read.
     pub fn first_fork(&mut self, cursors: &BTreeMap<u32, (u64, ChainHash)>) -> Result<Option<u32>> {
         self.with(|opened, _| {
-            for (stream, (seq, chain)) in cursors {
-                let ours = opened.journal.chain_at(*stream, *seq)?;
-                if *chain != ChainHash::default() && ours.is_some_and(|ours| ours != *chain) {
-                    return Ok(Some(*stream));
-                }
-            }
-            Ok(None)
+            let told = cursors
+                .iter()
+                .filter(|(_, (_, chain))| *chain != ChainHash::default());
+            let at = told.map(|(stream, (seq, _))| (*stream, *seq)).collect();
+            let ours = opened.journal.chains_at(&at)?;
+            let mut forks = ours.iter().filter(|(stream, ours)| {
+                cursors.get(stream).is_some_and(|(_, chain)| chain != *ours)
+            });
+            Ok(forks.next().map(|(stream, _)| *stream))
         })
     }
 }
