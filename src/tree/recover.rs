@@ -14,6 +14,7 @@ use super::intent::{Fingerprint, Intent, IntentLog};
 use super::plan::{Action, Base, Spot};
 use super::root::Root;
 use super::stat::{DevId, stat_at};
+use super::trash::RESCUED;
 use crate::error::{ReplError, Result};
 use crate::failpoint;
 use crate::journal::op::{FileTime, Name};
@@ -21,6 +22,8 @@ use crate::sync::port::{Engine, NodeKind, Round, ShownLink};
 
 /// Names in staging that only a staged object has.
 pub(super) const STAGED_PREFIX: &[u8] = b"s-";
+/// Prefix of copies of losers that were being fetched for the trash: other sites have them.
+pub(super) const COPY_PREFIX: &[u8] = b"s-keep-";
 
 /// What recovery did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -185,8 +188,10 @@ fn empty_staging(root: &Root, intents: &[Intent], done: &mut Recovery) -> Result
     }
     for name in names {
         let stat = stat_at(root.staging(), name.as_bytes()).map_err(fail)?;
-        let unseen = name.as_bytes().starts_with(STAGED_PREFIX)
-            && (intents.is_empty() || ours.contains(&stat.id));
+        let is_copy = name.as_bytes().starts_with(COPY_PREFIX);
+        let unseen = is_copy
+            || name.as_bytes().starts_with(STAGED_PREFIX)
+                && (intents.is_empty() || ours.contains(&stat.id));
         let dir = stat.kind == Some(NodeKind::Dir);
         let flags = if dir {
             AtFlags::REMOVEDIR
@@ -203,16 +208,29 @@ fn empty_staging(root: &Root, intents: &[Intent], done: &mut Recovery) -> Result
                 Err(e) => return Err(fail(e)),
             }
         }
-        let rescue = [b"rescued-", name.as_bytes()].concat();
-        rustix::fs::renameat_with(
-            root.staging(),
-            name.as_bytes(),
-            root.trash(),
-            &rescue[..],
-            RenameFlags::NOREPLACE,
-        )
-        .map_err(fail)?;
+        rescue(root, &name).map_err(fail)?;
         done.rescued += 1;
     }
     Ok(())
+}
+
+/// Moves something from staging to the trash, to a name that is free: the same one may have been rescued before.
+fn rescue(root: &Root, name: &Name) -> rustix::io::Result<()> {
+    let mut to = [RESCUED, name.as_bytes()].concat();
+    for nth in 1.. {
+        let (staging, trash) = (root.staging(), root.trash());
+        match rustix::fs::renameat_with(
+            staging,
+            name.as_bytes(),
+            trash,
+            &to[..],
+            RenameFlags::NOREPLACE,
+        ) {
+            Err(Errno::EXIST) => {
+                to = [RESCUED, format!("again{nth}-").as_bytes(), name.as_bytes()].concat();
+            }
+            result => return result,
+        }
+    }
+    Err(Errno::EXIST)
 }

@@ -21,7 +21,7 @@ pub mod keep;
 pub mod late;
 
 /// Prefix of what recovery found in staging.
-const RESCUED: &[u8] = b"rescued-";
+pub(super) const RESCUED: &[u8] = b"rescued-";
 /// Last part of the name of a file that was written to in the trash.
 const LATE: &str = "late";
 

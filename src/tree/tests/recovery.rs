@@ -75,6 +75,26 @@ fn a_stop_after_any_step_is_recovered_without_echo() {
 }
 
 #[test]
+fn what_is_left_in_staging_is_rescued_however_often_and_copies_of_losers_are_dropped() {
+    let mut pair = prepared();
+    let staging = pair.b.path(".cfs-repl/staging");
+    let mut log = pair.b.log();
+    for round in 0..3 {
+        for name in ["restore-1", "s-keep-1"] {
+            fs::write(staging.join(name), format!("{name} {round}")).unwrap();
+        }
+        recover(&pair.b.root, &mut pair.b.engine, &mut log).unwrap();
+        assert_eq!(fs::read_dir(&staging).unwrap().count(), 0);
+    }
+    let trash = fs::read_dir(pair.b.path(".cfs-repl/trash")).unwrap();
+    let mut kept: Vec<String> = trash
+        .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
+        .collect();
+    kept.sort();
+    assert_eq!(kept, ["restore-1 0", "restore-1 1", "restore-1 2"]);
+}
+
+#[test]
 fn a_file_written_between_stop_and_recovery_is_kept() {
     let mut nth = 1;
     loop {
