@@ -10,6 +10,7 @@ use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
 use crate::clock::{self, TimestampUs};
+use crate::sync::conflict::ConflictKind;
 
 /// Most parked inodes that are listed for a site; `tree.parked` counts all.
 pub const PARKED_SHOWN_MAX: usize = 100;
@@ -408,10 +409,10 @@ pub struct ConflictView {
 }
 
 impl ConflictView {
-    /// Still matters, and nobody acknowledged it.
+    /// Something was lost, it still matters, and nobody acknowledged it.
     #[must_use]
-    pub const fn is_open(&self) -> bool {
-        !self.superseded && self.ack.is_none()
+    pub fn is_open(&self) -> bool {
+        !self.superseded && self.ack.is_none() && self.kind != ConflictKind::Merged.word()
     }
 }
 

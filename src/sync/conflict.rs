@@ -36,6 +36,9 @@ pub enum ConflictKind {
     SuidDropped,
     /// The bytes of a current version are on no disk any more.
     ContentLost,
+    /// Different registers of an inode were written concurrently, such as its mode and its bytes: both versions are
+    /// shown, and nothing was lost. For information.
+    Merged,
 }
 
 impl ConflictKind {
@@ -50,6 +53,7 @@ impl ConflictKind {
             Self::MoveCycle => "move_cycle",
             Self::SuidDropped => "suid_dropped",
             Self::ContentLost => "content_lost",
+            Self::Merged => "merged",
         }
     }
 }
@@ -203,7 +207,7 @@ impl ConflictRecord {
     /// Counts in lists, alerts and status; `ack` is the latest acknowledgement of it.
     #[must_use]
     pub fn is_open(&self, ack: Option<&Ack>) -> bool {
-        !self.superseded && !ack.is_some_and(|ack| ack.acked)
+        !self.superseded && self.kind != ConflictKind::Merged && !ack.is_some_and(|ack| ack.acked)
     }
 }
 

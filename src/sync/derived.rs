@@ -1,5 +1,5 @@
 //! Pure: conflicts that follow from the state as a whole: name clashes, removed directories kept for what is in them,
-//! skipped moves, removals against writes, dropped set-uid bits.
+//! skipped moves, removals against writes, dropped set-uid bits, and what was merged without a loss.
 //!
 //! They are a function of the registers, so all sites agree on them once they know the same. While entries of other
 //! streams are still on their way such a state may be transient: a record is written only when every origin's mark
@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::conflict::{ConflictId, ConflictKind, ConflictRecord, LostValue};
 use super::core::Core;
 use super::node::{LinkPlace, Node};
-use super::register::Version;
+use super::register::{Register, Version};
 use super::state::State;
 use super::view::drops_suid;
 use crate::clock::TimestampUs;
@@ -106,6 +106,7 @@ impl<S: State> Core<S> {
         }
         found.extend(write_against_unlink(&node));
         found.extend(dropped_suid(&node));
+        found.extend(merged(&node));
         found.extend(self.dir_conflicts(&node)?);
         let record = |found: Found| {
             let id = ConflictId::new(found.kind, inode, &found.register, found.loser.dot());
@@ -208,6 +209,53 @@ fn dropped_suid(node: &Node) -> Option<Found> {
         winner: Some(content.key),
         lost: LostValue::Mode(mode.value),
     })
+}
+
+/// Registers that were written concurrently with another one of the same inode, and are both shown: each with the
+/// latest such version of another register. No site had shown these values together before.
+fn merged(node: &Node) -> Vec<Found> {
+    /// What tells a version from others, and what its author had seen.
+    fn bare<T>(register: &Register<T>) -> Option<Version<()>> {
+        let winner = register.winner()?;
+        Some(Version {
+            key: winner.key,
+            hlc_us: winner.hlc_us,
+            value: (),
+            seen: winner.seen.clone(),
+        })
+    }
+    let mut shown = vec![
+        (RegisterId::Content, bare(&node.content)),
+        (RegisterId::Owner, bare(&node.owner)),
+        (RegisterId::Times, bare(&node.times)),
+        (RegisterId::Flags, bare(&node.flags)),
+    ];
+    if !drops_suid(node) {
+        shown.push((RegisterId::Mode, bare(&node.mode)));
+    }
+    let xattrs = node.xattrs.iter();
+    shown.extend(xattrs.map(|(name, register)| (RegisterId::Xattr(name.clone()), bare(register))));
+    let shown: Vec<(RegisterId, Version<()>)> = shown
+        .into_iter()
+        .filter_map(|(register, version)| Some((register, version?)))
+        .collect();
+    let mut found = Vec::new();
+    for (register, version) in &shown {
+        let later = shown
+            .iter()
+            .map(|(_, other)| other)
+            .filter(|other| other.key > version.key && other.concurrent_with(version));
+        if let Some(winner) = later.map(|other| other.key).max() {
+            found.push(Found {
+                kind: ConflictKind::Merged,
+                register: register.clone(),
+                loser: version.key,
+                winner: Some(winner),
+                lost: LostValue::Unknown,
+            });
+        }
+    }
+    found
 }
 
 /// The last link went while another site, not knowing, wrote the content: whichever came later is shown, the other

@@ -15,7 +15,7 @@ use crate::sync::conflict::{Ack, ConflictId, ConflictKind, ConflictRecord, LostV
 use crate::sync::member::MemberRecord;
 
 /// The kinds by their number in the store, from 1.
-const KINDS: [ConflictKind; 7] = [
+const KINDS: [ConflictKind; 8] = [
     ConflictKind::Register,
     ConflictKind::WriteUnlink,
     ConflictKind::NameClash,
@@ -23,6 +23,7 @@ const KINDS: [ConflictKind; 7] = [
     ConflictKind::MoveCycle,
     ConflictKind::SuidDropped,
     ConflictKind::ContentLost,
+    ConflictKind::Merged,
 ];
 
 /// Encodes a conflict record.

@@ -12,6 +12,8 @@ use crate::sync::core::Core;
 use crate::sync::port::{LocalOp, LocalTxn, Outcome};
 use crate::sync::state::{MemState, State};
 
+mod attributes;
+
 /// A site: its core and what it wrote, in order.
 struct Site {
     core: Core<MemState>,
@@ -514,26 +516,6 @@ fn bytes_written_after_a_removal_elsewhere_bring_the_file_back() {
     assert_eq!(b.core.work(usize::MAX).unwrap(), []);
     let [mut a, _] = exchange([a, b]);
     assert_eq!(a.conflicts(), BTreeSet::new());
-}
-
-#[test]
-fn a_mode_with_set_uid_and_bytes_from_different_sites_drop_the_bits() {
-    let file = 1 << 48;
-    let [mut a, mut b] = sites();
-    a.does(
-        10,
-        &[create(file, ROOT, "f"), chmod(file, 0o755), write(file, 1)],
-    );
-    b.takes_all(&a);
-    b.applies();
-    a.does(20, &[write(file, 2)]);
-    b.does(30, &[chmod(file, 0o6755)]);
-    let [mut a, _] = exchange([a, b]);
-    assert_eq!((a.mode(file), a.bytes(file)), (Some(0o755), Some(2)));
-    assert_eq!(
-        a.conflicts(),
-        BTreeSet::from([(ConflictKind::SuidDropped, file, 2)])
-    );
 }
 
 #[test]
