@@ -373,7 +373,8 @@ impl Diff<'_> {
                 link,
                 change,
                 back_date_us: None,
-                device: Some(stat.image()),
+                // The name is all that is told by it; what else changed is not known before the file was read.
+                device: None,
             };
             self.structural.push(Structural {
                 step: Step {

@@ -257,3 +257,23 @@ fn what_is_in_a_directory_that_vanished_before_it_was_read_waits() {
     site.scan();
     assert_eq!(site.engine.take_ops(), []);
 }
+
+#[test]
+fn what_changed_in_a_file_that_moved_is_told_when_it_can_be_read() {
+    let mut site = Site::new(1);
+    fs::write(site.path("f"), b"old").unwrap();
+    site.scan();
+    site.engine.take_ops();
+    site.memory.own.clear();
+    fs::write(site.path("f"), b"other bytes").unwrap();
+    fs::rename(site.path("f"), site.path("g")).unwrap();
+    // A program still has it open for writing.
+    let name = Name::new(b"g".to_vec()).unwrap();
+    site.memory.unready.insert((Vec::new(), name));
+    site.scan();
+    assert_eq!(kinds(&site.engine.take_ops()), [OpKind::Rename]);
+    site.memory.unready.clear();
+    site.memory.racy.clear();
+    site.scan();
+    assert_eq!(kinds(&site.engine.take_ops()), [OpKind::Write]);
+}
