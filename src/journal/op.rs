@@ -257,19 +257,6 @@ pub struct Content {
     pub inline: Option<Bytes>,
 }
 
-impl Content {
-    /// No bytes.
-    #[must_use]
-    pub fn empty() -> Self {
-        Self {
-            size: 0,
-            manifest_root: ManifestRoot::default(),
-            mtime: FileTime::default(),
-            inline: Some(Bytes::new()),
-        }
-    }
-}
-
 /// What a site is in the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MemberState {

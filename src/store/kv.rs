@@ -4,6 +4,7 @@
 //! not committed costs a replay and nothing else. Dropping the overlay undoes everything since the last commit.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
@@ -27,13 +28,35 @@ pub(super) struct Kv {
 }
 
 impl Kv {
-    /// Opens or creates the file.
+    /// Opens the file, or makes it. A new one gets its name when it is whole: half of one could not be opened.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let failed = |e: redb::Error| store_error("open state store", path, e);
+        let failed = |e: std::io::Error| ReplError::io("make state store", path, e);
+        if !path.try_exists().map_err(failed)? {
+            let new = path.with_extension("new");
+            match std::fs::remove_file(&new) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
+                Ok(()) | Err(_) => {}
+            }
+            drop(Self::at(&new)?);
+            std::fs::rename(&new, path).map_err(failed)?;
+            if let Some(folder) = path.parent() {
+                let folder = std::fs::File::open(folder).map_err(failed)?;
+                folder.sync_all().map_err(failed)?;
+            }
+        }
+        Self::at(path)
+    }
+
+    fn at(path: &Path) -> Result<Self> {
         let db = Database::builder()
             .set_cache_size(CACHE_BYTES)
             .create(path)
-            .map_err(|e| failed(e.into()))?;
+            .map_err(|e| store_error("open state store", path, e.into()))?;
+        Self::over(db, path)
+    }
+
+    fn over(db: Database, path: &Path) -> Result<Self> {
+        let failed = |e: redb::Error| store_error("open state store", path, e);
         let write = db.begin_write().map_err(|e| failed(e.into()))?;
         write.open_table(TABLE).map_err(|e| failed(e.into()))?;
         write.commit().map_err(|e| failed(e.into()))?;
@@ -176,6 +199,9 @@ fn store_error(action: &'static str, path: &Path, error: redb::Error) -> ReplErr
 }
 
 #[cfg(test)]
+mod faults;
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
@@ -193,6 +219,17 @@ mod tests {
         let kv = Kv::open(&path).unwrap();
         assert_eq!(kv.get(b"a").unwrap(), Some(b"1".to_vec()));
         assert_eq!(kv.get(b"b").unwrap(), None);
+    }
+
+    #[test]
+    fn a_store_that_was_made_by_half_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("state.new"), [0; 8_192]).unwrap();
+        let path = folder.path().join("state.redb");
+        let mut kv = Kv::open(&path).unwrap();
+        kv.put(b"a".to_vec(), Some(b"1".to_vec()));
+        kv.commit().unwrap();
+        assert!(!folder.path().join("state.new").exists());
     }
 
     proptest! {

@@ -124,7 +124,7 @@ impl<S: State> Core<S> {
         if shown.kind != NodeKind::File || shown.links.is_empty() || !is_older {
             return Ok(None);
         }
-        let mut content = shown.content.map_or_else(Content::empty, |one| one.value);
+        let mut content = shown.content.map_or_else(Content::default, |one| one.value);
         let Some(device) = self.state.device(inode)? else {
             return Ok(None);
         };
