@@ -5,10 +5,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::lab::{Lab, LabOptions, cfs_repl, read_all, run};
+use crate::lab::{Lab, LabOptions, cfs_repl, comes, read_all, run};
 
 /// How a program puts new bytes under a name.
 type Manner = fn(&Path, &[u8]);
@@ -96,6 +97,26 @@ fn assert_resolved(lab: &mut Lab, about: &str) {
         lab.assert_settles(about);
     }
     assert!(stands(lab), "{about}: the loser did not come back");
+    assert_acknowledged_at_both(lab, about);
+}
+
+/// What is acknowledged at one site is so at the other one.
+fn assert_acknowledged_at_both(lab: &mut Lab, about: &str) {
+    let ids = open_conflicts(&lab.b.ask(&["conflicts", "list"]));
+    let ids = ids.iter().map(|(id, _)| id.as_str());
+    let server = format!("unix:{}", lab.b.state.join("admin.sock").display());
+    let mut ack = cfs_repl();
+    ack.args(["conflicts", "ack"]).args(ids);
+    run(ack.args(["--note", "looked at", "--server", &server]));
+    let is_known = comes(Duration::from_secs(30), || {
+        let listed = lab.a.ask(&["conflicts", "list"]);
+        let items = listed["items"].as_array().unwrap();
+        let mut open = items.iter().filter(|item| item["superseded"] == false);
+        open.all(|item| item["ack"]["note"] == "looked at")
+    });
+    if !is_known {
+        lab.fail(about, "site-a does not know of the acknowledgement");
+    }
 }
 
 /// Ids and kinds of what is open, in order.

@@ -24,28 +24,6 @@ use crate::rng::Rng;
 use ledger::{Ledger, Writer};
 use work::{Counts, Programs, Worker};
 
-/// Kinds of work in `cargo test`; empty means all, and that is the aim. Left out are those that run into known defects:
-/// untar, mirror, "cp -al", "mv dir", "rm -rf", "rm -rf and the same again", hard links, and removals and moves in one
-/// folder by both sides leave images that are never taken as applied, and end a daemon whose users move what it is about
-/// to move; large contents and moves of the ledger's folders make content that is there count as gone.
-const KINDS_IN_CI: &[&str] = &[
-    "create",
-    "overwrite in place",
-    "append",
-    "truncate",
-    "atomic save",
-    "sed -i",
-    "chmod",
-    "xattr",
-    "mkdir",
-    "rmdir",
-    "rm",
-    "mv file",
-    "mv file over",
-    "symlink",
-    "same name at both",
-];
-
 /// What a run is made of.
 #[derive(Debug, Clone)]
 struct Plan {
@@ -66,13 +44,12 @@ impl Plan {
             text.map_or(default, |text| text.parse().unwrap())
         };
         let only = match std::env::var("CFS_REPL_SOAK_KINDS") {
-            Ok(text) if text == "all" => Vec::new(),
             Ok(text) => text
                 .split(',')
                 .filter(|k| !k.is_empty())
                 .map(str::to_owned)
                 .collect(),
-            Err(_) => KINDS_IN_CI.iter().map(|kind| (*kind).to_owned()).collect(),
+            Err(_) => Vec::new(),
         };
         let plan = Self {
             seed: number("CFS_REPL_SOAK_SEED", SystemClock.now_us()),
