@@ -78,7 +78,7 @@ fn join() -> String {
      Nothing below deletes a file; what ends in .before is yours to look through.\n\n\
      A further site\n\n\
      starts with an empty tree and a new state folder, and gets everything from the others. That\n\
-     works as long as their journals are whole: up to state.journal_keep. Later it is refused\n\
+     works as long as their journals are whole, up to state.journal_keep, and no site was fenced. Later it is refused\n\
      (\"not_kept\"), and the way is that of a fenced site.\n\n\
      Refused because both trees had files (\"populated\", exit code 6)\n\n\
      At the site that is to take the other's tree, with cfs-repl stopped:\n\n    \
@@ -88,6 +88,11 @@ fn join() -> String {
      the old one has:\n\n    \
          cfs-repl compare ROOT.before ROOT\n    \
          rsync -a --ignore-existing --exclude=/.cfs-repl ROOT.before/ ROOT/\n\n\
+     Its state folder was lost, or an older one was put back (\"not_kept\", \"rolled_back\")\n\n\
+     What a site wrote comes from that site alone: without its journal it would never get back\n\
+     what it had written itself, and a journal that was rolled back would write other entries under\n\
+     numbers that are taken. If the newest state folder and the tree that belongs to it are still\n\
+     there, put them back. If not, the way is the one below.\n\n\
      Fenced, or refused because what it lacks is no longer kept (\"fenced\", \"not_kept\")\n\n\
      The site had been away longer than state.max_absence, or state.journal_budget was not enough\n\
      for what it lacked. Its journal stays refused for ever. There are no snapshots yet, so the\n\

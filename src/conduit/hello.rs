@@ -56,6 +56,7 @@ pub fn check(opening: &Opening, theirs: &Hello) -> Result<u32, Close> {
     check_shape(theirs)?;
     check_fences(opening, theirs)?;
     check_rollback(&opening.remembered, theirs)?;
+    check_newcomer(opening, theirs)?;
     check_cursors(&opening.hello, theirs)?;
     check_trees(opening, theirs)?;
     check_kept(&opening.hello, theirs)?;
@@ -158,8 +159,21 @@ fn check_shape(theirs: &Hello) -> Result<(), Close> {
 /// A journal that is behind what was seen of it was rolled back, restored or cloned: its new entries would reuse
 /// seqs that others know with different content.
 fn check_rollback(remembered: &Remembered, theirs: &Hello) -> Result<(), Close> {
-    if remembered.incarnation == 0 || remembered.incarnation != theirs.actor.incarnation {
+    let is_known = remembered.streams.values().any(|(seq, _)| *seq > 0);
+    if remembered.incarnation == 0 || !is_known {
         return Ok(());
+    }
+    if remembered.incarnation != theirs.actor.incarnation {
+        let old = Actor::new(theirs.actor.site_id, remembered.incarnation);
+        return Err(Close::new(
+            CloseReason::NotKept,
+            format!(
+                "your journal {} is new, and we have entries of your earlier one, {old}: you lack what was written \
+                 at your own site, and no site sends the entries of another; put the state folder and the tree of \
+                 that journal back; without them, {HOW_TO_JOIN}",
+                theirs.actor
+            ),
+        ));
     }
     for (stream, (seq, chain)) in &remembered.streams {
         let state = theirs.streams.iter().find(|state| state.stream == *stream);
@@ -217,6 +231,25 @@ pub fn fenced(actor: Actor, is_theirs: bool, why: &str) -> Close {
              lacks is not kept for it; {HOW_TO_JOIN}"
         ),
     )
+}
+
+/// A site that has nothing yet would never get what a journal that was shut out wrote: its site sends nothing more.
+fn check_newcomer(opening: &Opening, theirs: &Hello) -> Result<(), Close> {
+    let has_nothing = theirs.streams.is_empty() && theirs.cursors.is_empty();
+    let out = opening
+        .fenced
+        .keys()
+        .find(|actor| **actor != opening.hello.actor);
+    match out {
+        Some(actor) if has_nothing && theirs.role != Role::Primary => Err(Close::new(
+            CloseReason::NotKept,
+            format!(
+                "you have nothing yet, and nobody sends you the entries of journal {actor}, which was fenced; \
+                 {HOW_TO_JOIN}"
+            ),
+        )),
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn check_fences(opening: &Opening, theirs: &Hello) -> Result<(), Close> {
@@ -284,9 +317,12 @@ fn check_kept(ours: &Hello, theirs: &Hello) -> Result<(), Close> {
 }
 
 fn rolled_back(found: String) -> Close {
-    let what = "the journal was rolled back, restored or copied; \
-                run `cfs-repl site reincarnate` on the site that owns it";
-    Close::new(CloseReason::RolledBack, format!("{found}: {what}"))
+    let what = "the journal was rolled back, restored or copied; put the newer state folder back at the site that \
+                owns it; without it, ";
+    Close::new(
+        CloseReason::RolledBack,
+        format!("{found}: {what}{HOW_TO_JOIN}"),
+    )
 }
 
 #[cfg(test)]
@@ -419,11 +455,25 @@ pub(super) mod tests {
         for streams in [vec![], vec![state(7, 49, 1)], vec![state(7, 50, 2)]] {
             let close = check(&opening, &with(streams)).unwrap_err();
             assert_eq!(close.reason, CloseReason::RolledBack);
-            assert!(close.detail.contains("site reincarnate"), "{close}");
+            assert!(close.detail.contains("cfs-repl help join"), "{close}");
         }
-        let mut reincarnated = with(vec![]);
-        reincarnated.actor.incarnation = 999;
-        check(&opening, &reincarnated).unwrap();
+    }
+
+    #[test]
+    fn a_new_journal_of_a_site_whose_entries_are_known_is_refused_for_it_would_never_get_those() {
+        let mut opening = opening(1, 2);
+        let mut anew = hello(2);
+        anew.actor.incarnation = 999;
+        opening.remembered.incarnation = 102;
+        check(&opening, &anew).expect("of the earlier one nothing is known");
+        opening.remembered.streams = [(7, (0, [0; 32]))].into_iter().collect();
+        check(&opening, &anew).expect("of the earlier one nothing is known");
+        opening.remembered.streams = [(7, (1, [1; 32]))].into_iter().collect();
+        let close = check(&opening, &anew).unwrap_err();
+        assert_eq!(close.reason, CloseReason::NotKept);
+        for words in ["earlier one", "put the state folder", "cfs-repl help join"] {
+            assert!(close.detail.contains(words), "{close}");
+        }
     }
 
     #[test]
@@ -455,7 +505,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_fenced_journal_is_refused_in_both_directions_and_a_new_one_of_its_site_is_not() {
+    fn a_fenced_journal_is_refused_in_both_directions_and_so_is_who_would_lack_it() {
         let why = "by site 1 on 2026-11-25";
         for (actor, whose) in [(hello(2).actor, "your"), (hello(1).actor, "our")] {
             let mut opening = opening(1, 2);
@@ -468,9 +518,12 @@ pub(super) mod tests {
         }
         let mut opening = opening(1, 2);
         opening.fenced = [(hello(2).actor, why.to_owned())].into_iter().collect();
-        let mut anew = hello(2);
-        anew.actor.incarnation += 1;
-        check(&opening, &anew).unwrap();
+        let mut newcomer = hello(2);
+        newcomer.actor.incarnation += 1;
+        let close = check(&opening, &newcomer).unwrap_err();
+        assert_eq!(close.reason, CloseReason::NotKept, "{close}");
+        newcomer.streams = vec![state(1, 1, 1)];
+        check(&opening, &newcomer).expect("a member that has what it wrote");
     }
 
     #[test]

@@ -371,7 +371,7 @@ impl Parts<'_> {
 
 /// A site that has files before anything is journaled brings the tree of its cluster, and says so in its journal.
 fn found(config: &Config, mut engine: Engine) -> Result<Engine> {
-    let is_new = engine.heads()?.is_empty() && !engine.joined()?;
+    let is_new = engine.heads()?.is_empty() && !engine.joined()? && !engine.has_met_empty()?;
     if is_new && config.site.role != Role::Replica {
         let policy = Policy::excluding(&config.tree.exclude)?;
         if first_file(&config.tree.root, &policy)?.is_some() {

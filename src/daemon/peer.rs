@@ -250,6 +250,7 @@ pub(super) fn spawn(tasks: &Tasks, link: Link, local: &Arc<LocalSite>) {
         link,
         engine: local.engine.clone(),
         site: site.clone(),
+        connection: ConnectionNo::default(),
         work: None,
         sent: BTreeMap::new(),
     };
@@ -434,6 +435,10 @@ impl Receiver {
                 .link
                 .close(connection, Close::new(CloseReason::RolledBack, detail))
                 .await;
+        }
+        let has_nothing = hello.streams.iter().all(|state| state.head == 0);
+        if has_nothing && self.local.engine.ask(Engine::heads).await?.is_empty() {
+            self.local.engine.ask(Engine::meet_empty).await?;
         }
         (self.peer, self.connection) = (Some(hello.actor), connection);
         (self.told, self.told_mark_us) = (BTreeMap::new(), 0);

@@ -385,7 +385,7 @@ async fn a_journal_that_was_rolled_back_on_either_side_is_refused_until_a_person
         let (reason, detail) = rolled_back.closed().await;
         assert_eq!(reason, CloseReason::RolledBack, "{detail}");
         assert!(
-            detail.contains(words) && detail.contains("site reincarnate"),
+            detail.contains(words) && detail.contains("cfs-repl help join"),
             "{detail}"
         );
         rolled_back.hang_up().await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use crate::conduit::link::{ConnectionNo, Link};
-use crate::conduit::message::Frame;
+use crate::conduit::message::{Close, CloseReason, Frame};
 use crate::daemon::tasks::Tasks;
 use crate::error::Result;
 use crate::journal::{BatchReader, Durable};
@@ -35,6 +35,8 @@ pub(super) struct Sender {
     pub(super) link: Link,
     pub(super) engine: Handle,
     pub(super) site: String,
+    /// The last connection that was to be sent on.
+    pub(super) connection: ConnectionNo,
     pub(super) work: Option<Sending>,
     /// Last seq that was handed to the last connection, by stream.
     pub(super) sent: BTreeMap<u32, u64>,
@@ -65,6 +67,12 @@ impl Sender {
             if let Err(error) = result {
                 tracing::warn!(site = self.site, %error, "sending stopped until the next connection");
                 self.work = None;
+                // Else it would stand, with heartbeats and without entries.
+                let detail = "the journal cannot be sent now; connect again later";
+                let close = Close::new(CloseReason::Shutdown, detail);
+                if self.link.close(self.connection, close).await.is_err() {
+                    return;
+                }
             }
         }
     }
@@ -73,6 +81,7 @@ impl Sender {
         match order {
             Order::Stop => self.work = None,
             Order::Start(connection, cursors) => {
+                self.connection = connection;
                 let again = sent_beyond(&self.sent, &cursors);
                 if again > 0 {
                     tracing::info!(site = self.site, entries = again, "sending again");

@@ -17,6 +17,8 @@ use crate::store::Store;
 use crate::sync::member::{self, Member};
 use crate::sync::state::State;
 
+/// Set once another site was met when both had nothing.
+const MET_EMPTY: &str = "met_empty";
 /// Numbers about a member: `member/SITE/incarnation`, `…/takes_nothing`, `…/unheard_us`, `…/received/STREAM`.
 const MEMBER_KEYS: &str = "member/";
 /// The tree's founder: `founder/site` and `founder/incarnation`.
@@ -158,6 +160,28 @@ impl Engine {
     /// As [`Engine::heard`].
     pub fn epoch(&mut self) -> Result<u32> {
         self.with(|opened, _| opened.epoch())
+    }
+
+    /// Two sites met that both have nothing: an empty tree is their common history, so neither brings one later.
+    ///
+    /// # Errors
+    /// As [`Engine::heard`].
+    pub fn meet_empty(&mut self) -> Result<()> {
+        self.with(|opened, config| {
+            if opened.core.state().number(MET_EMPTY)? == 0 {
+                opened.core.state_mut().set_number(MET_EMPTY, 1);
+                opened.commit(config)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Whether another site was met when both had nothing.
+    ///
+    /// # Errors
+    /// As [`Engine::heard`].
+    pub fn has_met_empty(&mut self) -> Result<bool> {
+        self.with(|opened, _| Ok(opened.core.state().number(MET_EMPTY)? != 0))
     }
 
     /// Whether entries were ever exchanged with another site.
