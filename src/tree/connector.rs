@@ -172,6 +172,10 @@ impl Connector {
         let mut log = IntentLog::open(&options.state)?;
         // Before anything is heard of other sites, whose clocks would move it.
         let ended_us = engine.last_us()?;
+        let memory = Memory {
+            doubts: pin::has_doubt(&options.state)?,
+            ..Memory::default()
+        };
         let recovery = recover(&root, &mut *engine, &mut log)?;
         Ok(Self {
             agenda: Agenda::new(options.pace),
@@ -185,7 +189,7 @@ impl Connector {
             source,
             clock,
             log,
-            memory: Memory::default(),
+            memory,
             server: Server::new(),
             recovery,
             looks: Looks::none(),
@@ -277,6 +281,7 @@ impl Connector {
             back_date: !self.started,
             receive_only: self.options.receive_only,
         };
+        let doubted = self.memory.doubts;
         let report = scan(
             &mut *self.engine,
             &self.root,
@@ -284,6 +289,9 @@ impl Connector {
             scope,
             &options,
         )?;
+        if self.memory.doubts != doubted {
+            pin::keep_doubt(&self.options.state, self.memory.doubts)?;
+        }
         let dirs = match scope {
             Scope::Tree => None,
             Scope::Dirs(dirs) => Some(dirs),

@@ -38,6 +38,8 @@ pub struct Rules<'a> {
     pub unready: &'a BTreeSet<FileAt>,
     /// An empty root was emptied on purpose.
     pub empty_is_meant: bool,
+    /// The root was found empty before: no removal is believed.
+    pub doubts: bool,
     /// Wall clock at the start of the scan.
     pub now_us: u64,
     /// Changes happened while nobody watched: stamp them with their ctime.
@@ -514,7 +516,8 @@ impl Diff<'_> {
 
     /// What is still in `was` is nowhere any more.
     fn remove_gone(&mut self) -> Result<()> {
-        let hold = !self.snapshot.stable || (self.found.root_empty && !self.rules.empty_is_meant);
+        let doubts = self.found.root_empty || self.rules.doubts;
+        let hold = !self.snapshot.stable || (doubts && !self.rules.empty_is_meant);
         let left_alone = self.left_alone();
         let mut kept = BTreeSet::new();
         for ((parent, name), known) in std::mem::take(&mut self.was) {

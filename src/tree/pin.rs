@@ -16,6 +16,8 @@ use crate::journal::op::FileTime;
 
 /// Name in the state folder.
 const FILE_NAME: &str = "tree-pin";
+/// A file of this name in the state folder: the tree was found empty.
+const DOUBT_NAME: &str = "tree-emptied";
 /// Format of the file.
 const VERSION: u32 = 1;
 
@@ -138,6 +140,24 @@ pub(super) fn replace(state: &Path, file: &Path, bytes: &[u8]) -> std::io::Resul
     out.sync_all()?;
     fs::rename(&temporary, file)?;
     File::open(state)?.sync_all()
+}
+
+/// Whether the tree was found empty and nothing that went away is believed since.
+pub(super) fn has_doubt(state: &Path) -> Result<bool> {
+    let file = state.join(DOUBT_NAME);
+    file.try_exists()
+        .map_err(|e| ReplError::io("look for", file, e))
+}
+
+/// Keeps, or forgets, that the tree was found empty.
+pub(super) fn keep_doubt(state: &Path, doubt: bool) -> Result<()> {
+    let file = state.join(DOUBT_NAME);
+    let kept = if doubt {
+        replace(state, &file, b"the root of the tree was found empty\n")
+    } else {
+        fs::remove_file(&file).and_then(|()| File::open(state)?.sync_all())
+    };
+    kept.map_err(|e| ReplError::io("keep in mind", file, e))
 }
 
 #[cfg(test)]

@@ -31,7 +31,8 @@ pub enum Scope {
 pub enum Disbelief {
     /// The root has no marker, or that of another tree: nothing is journaled.
     Marker,
-    /// The root is empty: no removal is journaled until an operator says that it is meant.
+    /// The root was found empty: no removal is journaled until everything is back, or an operator says that it is
+    /// meant. Something new in the root proves nothing.
     EmptyRoot,
 }
 
@@ -39,7 +40,7 @@ impl fmt::Display for Disbelief {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Marker => ".cfs-repl/id is missing or another one: nothing is journaled",
-            Self::EmptyRoot => "the root is empty: no removal is journaled",
+            Self::EmptyRoot => "the root was empty: no removal is journaled",
         })
     }
 }
@@ -78,6 +79,8 @@ pub struct Memory {
     pub unready: BTreeSet<FileAt>,
     /// An operator said that the tree was emptied on purpose: believed in the next look at everything, and only then.
     pub empty_is_meant: bool,
+    /// The root was found empty, and what went away is not believed since.
+    pub doubts: bool,
 }
 
 /// What a round needs beside the tree.
@@ -118,6 +121,7 @@ pub fn scan(
         recheck: &memory.racy,
         unready: &memory.unready,
         empty_is_meant: memory.empty_is_meant,
+        doubts: memory.doubts,
         now_us: options.now_us,
         back_date: options.back_date,
     };
@@ -127,7 +131,12 @@ pub fn scan(
         snapshot = take(engine, root, &Scope::Tree, options.policy)?;
         found = diff(engine, root, &snapshot, &rules)?;
     }
-    if found.root_empty && found.held_unlinks > 0 {
+    memory.doubts |= found.root_empty && found.held_unlinks > 0;
+    let is_all_back = snapshot.full && snapshot.stable && found.held_unlinks == 0;
+    if is_all_back || memory.empty_is_meant {
+        memory.doubts = false;
+    }
+    if memory.doubts {
         report.brake = Some(Disbelief::EmptyRoot);
     }
     report.held = found.held_unlinks + found.held_steps;

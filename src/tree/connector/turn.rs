@@ -189,7 +189,12 @@ impl Connector {
                     .look_at(dir, now + UNSTABLE_PAUSE, Some(watched_us));
             }
         }
-        turns.brake = report.brake;
+        if report.brake.is_some() {
+            turns.brake = report.brake;
+        } else if turns.brake.is_some() {
+            // A part of the tree proves nothing about the rest.
+            turns.full_due = now;
+        }
         tell(ConnectorEvent::Scanned(report));
         Ok(())
     }

@@ -30,6 +30,7 @@ fn found_in(site: &mut Site, snapshot: &Snapshot) -> Findings {
         recheck: &none,
         unready: &BTreeSet::new(),
         empty_is_meant: false,
+        doubts: false,
         now_us: u64::MAX / 2,
         back_date: false,
     };
