@@ -1,6 +1,7 @@
-//! A tree that was emptied, on purpose or not: nothing goes anywhere before a person says so, at either site.
+//! What a person has to decide first: a tree that was emptied, on purpose or not, and a site that lost its disk.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use crate::lab::{Lab, LabOptions, Site, cfs_repl, comes, read_all};
@@ -63,7 +64,7 @@ fn an_emptied_tree_is_told_of_and_applied_only_when_a_person_confirms_it_at_both
     }
     // All at once, for what is seen half removed is believed.
     fs::rename(&dir, lab.folder().join("moved away")).unwrap();
-    let next = told(&lab.a, "the root is empty");
+    let next = told(&lab.a, "the root was empty");
     assert!(next.contains("sites resume site-a --confirm"), "{next}");
     let (done, text) = resume(&lab.a, "site-a", false);
     assert!(!done && text.contains("may not be meant"), "{text}");
@@ -86,4 +87,61 @@ fn an_emptied_tree_is_told_of_and_applied_only_when_a_person_confirms_it_at_both
         site.forget_log();
     }
     lab.assert_settles("emptied");
+}
+
+#[test]
+fn a_site_that_lost_its_disk_is_refused_until_its_state_is_put_back() {
+    let mut lab = Lab::started(&LabOptions::default());
+    fs::write(lab.a.tree.join("of-a"), "a").unwrap();
+    fs::write(lab.b.tree.join("of-b"), "b").unwrap();
+    lab.assert_settles("planted");
+    lab.a.kill();
+    let kept = [lab.a.tree.clone(), lab.a.state.clone()];
+    for folder in &kept {
+        fs::rename(folder, folder.with_extension("kept")).unwrap();
+        fs::create_dir(folder).unwrap();
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    lab.a.start(&[]);
+    for site in [&lab.a, &lab.b] {
+        let is_told = comes(PATIENCE, || {
+            let status = site.try_status().unwrap_or_default().to_string();
+            status.contains("put the state folder and the tree of that journal back")
+        });
+        assert!(is_told, "{}", site.tail());
+    }
+    assert_eq!((files(&lab.a), lab.b.tree.join("of-a").exists()), (0, true));
+    lab.a.kill();
+    for folder in &kept {
+        fs::remove_dir_all(folder).unwrap();
+        fs::rename(folder.with_extension("kept"), folder).unwrap();
+    }
+    for site in lab.sites() {
+        let told = site.errors();
+        assert!(
+            told.iter().all(|line| line.contains("not_kept")),
+            "{told:?}"
+        );
+        site.forget_log();
+    }
+    lab.a.start(&[]);
+    lab.assert_settles("put back");
+}
+
+#[test]
+fn sites_that_met_with_nothing_may_both_bring_files_later() {
+    let mut lab = Lab::started(&LabOptions::default());
+    let is_met = comes(PATIENCE, || {
+        let status = lab.b.try_status().unwrap_or_default();
+        status["items"][0]["sites"][0]["state"] == "idle"
+    });
+    assert!(is_met, "{}", lab.b.tail());
+    for site in lab.sites() {
+        site.kill();
+        fs::write(site.tree.join(format!("of-{}", site.name)), site.name).unwrap();
+    }
+    lab.a.start(&[]);
+    lab.b.start(&[]);
+    lab.assert_settles("both brought something");
+    assert!(lab.a.tree.join("of-site-b").exists());
 }

@@ -90,6 +90,7 @@ fn play(
         lab: Lab::new(folder.path(), tree_a, tree_b)?,
         a: None,
         b: None,
+        stays: keep,
         started: SystemClock.monotonic(),
     };
     let told = demo.tell(source);
@@ -116,6 +117,8 @@ struct Demo<'a> {
     lab: Lab,
     a: Option<Daemon>,
     b: Option<Daemon>,
+    /// Both sites are to outlive the demo.
+    stays: bool,
     /// By the monotonic clock.
     started: Duration,
 }
@@ -131,8 +134,8 @@ impl Demo<'_> {
         let folder = self.lab.folder().display().to_string();
         self.step(&format!("certificates and configurations in {folder}"));
         self.fill(source)?;
-        self.a = Some(Daemon::start(&self.lab.a)?);
-        self.b = Some(Daemon::start(&self.lab.b)?);
+        self.a = Some(Daemon::start(&self.lab.a, self.stays)?);
+        self.b = Some(Daemon::start(&self.lab.b, self.stays)?);
         let ids = (self.pid(true), self.pid(false));
         self.step(&format!(
             "site-a runs as process {}, site-b as {}",
@@ -180,7 +183,7 @@ impl Demo<'_> {
         self.samples(true).write_shared("site-a")?;
         self.interrupt.pause(NOTICED)?;
         self.samples(false).write_shared("site-b")?;
-        self.b = Some(Daemon::start(&self.lab.b)?);
+        self.b = Some(Daemon::start(&self.lab.b, self.stays)?);
         self.step("site-b started again");
         self.wait("conflict")?;
         let winner = self.samples(true).shared()?;
@@ -214,7 +217,7 @@ impl Demo<'_> {
             self.samples(true).burst_file(n)?;
             self.interrupt.pause(BURST_PAUSE)?;
         }
-        self.a = Some(Daemon::start(&self.lab.a)?);
+        self.a = Some(Daemon::start(&self.lab.a, self.stays)?);
         self.step("the other files written meanwhile; site-a started again");
         self.wait("crash")
     }

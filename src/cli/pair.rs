@@ -53,7 +53,7 @@ pub(super) fn run(ui: &mut Ui, args: &PairArgs) -> CliResult {
     check_new(&lab)?;
     lab.prepare()?;
     let mut interrupt = Interrupt::new()?;
-    let mut daemons = vec![Daemon::start(&lab.a)?, Daemon::start(&lab.b)?];
+    let mut daemons = vec![Daemon::start(&lab.a, false)?, Daemon::start(&lab.b, false)?];
     for site in [&lab.a, &lab.b] {
         ui.say(&format!("{}: {}", site.name, site.tree.display()));
         ui.detail(&format!("{}: log {}", site.name, site.log.display()));

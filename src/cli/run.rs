@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::{CliError, CliResult, Exit, Failure};
+use super::lab::child::PARENT_VARIABLE;
 use super::ui::Ui;
 use crate::config::{Config, DEFAULT_FILE, LogFormat};
 use crate::daemon;
@@ -30,6 +32,7 @@ pub(super) struct RunArgs {
 /// # Errors
 /// A configuration that does not hold, or a part that does not come up or fails.
 pub(super) fn run(_ui: &mut Ui, args: &RunArgs) -> CliResult {
+    end_with_parent();
     let config = Config::load(&args.config)?;
     start_logging(&config);
     failpoint::arm_from_environment().map_err(|e| failure("start a test of a crash", &e))?;
@@ -148,12 +151,26 @@ fn not_started(error: ReplError, config: &Path) -> CliError {
     }
 }
 
+/// Whoever started this daemon for itself asks that it drains and ends when it is gone, even if it was killed.
+fn end_with_parent() {
+    let Ok(parent) = std::env::var(PARENT_VARIABLE) else {
+        return;
+    };
+    let asked = set_parent_process_death_signal(Some(Signal::TERM));
+    let is_gone = getppid().is_none_or(|now| now.as_raw_nonzero().to_string() != parent);
+    if asked.is_err() || is_gone {
+        std::process::exit(0);
+    }
+}
+
 fn start_logging(config: &Config) {
     let level = config.log.level.as_str();
     let filter = tracing_subscriber::EnvFilter::try_from_env("CFS_REPL_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // A log that cannot be written, on a full disk or into a pipe that nobody reads, must not end the daemon.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     // A logger that is set already (a test) stays.
     let set = match config.log.format {

@@ -196,7 +196,13 @@ fn split(path: &[u8]) -> Result<Vec<Name>> {
     let parts = path
         .split(|byte| *byte == b'/')
         .filter(|part| !part.is_empty());
-    Ok(parts
-        .map(|part| Name::new(part.to_vec()))
-        .collect::<std::result::Result<_, _>>()?)
+    let names = parts.map(|part| Name::new(part.to_vec()));
+    names
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|fault| {
+            refused(
+                format!("{} is no place for it: {fault}", path.escape_ascii()),
+                "name a path below the root of the tree, without `..` and outside .cfs-repl",
+            )
+        })
 }

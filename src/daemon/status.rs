@@ -1,6 +1,6 @@
 //! What a running site tells operators: facts gathered from the engine, the links and the tree, judged by `admin`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::conduit::link::ConduitState;
 use crate::journal::dot::LwwKey;
 use crate::journal::entry::RegisterId;
 use crate::journal::op::{NOTE_BYTES_MAX, Name};
-use crate::sync::conflict::{Ack, ConflictRecord, LostValue};
+use crate::sync::conflict::{Ack, ConflictId, ConflictRecord, LostValue};
 use crate::sync::engine::{Engine, EngineStatus, Handle};
 use crate::topology::SiteId;
 use crate::tree::ConnectorEvent;
@@ -81,7 +81,21 @@ struct PeerFacts {
 impl Reporter {
     async fn engine_status(&self) -> Result<(EngineStatus, u64)> {
         let asked = self.engine.ask(|e| Ok((e.status()?, e.mark()?))).await;
-        Ok(asked?)
+        asked.map_err(|error| {
+            let known = self
+                .causes
+                .all()
+                .into_iter()
+                .find(|cause| cause.site.is_none());
+            match known {
+                // It says more than the failure of the question does.
+                Some(cause) => AdminError::NotPossible {
+                    what: format!("{}; the state cannot be read: {error}", cause.text),
+                    hint: cause.next,
+                },
+                None => error.into(),
+            }
+        })
     }
 
     async fn peer(&self, peer: &PeerHandle, engine: &EngineStatus, mark: u64) -> Result<PeerFacts> {
@@ -185,7 +199,9 @@ impl Reporter {
         let parked = progress.iter().map(|one| one.parked_count).sum();
         let theirs = view.beat.map(|beat| beat.mark_us).filter(|mark| *mark > 0);
         let lag = match (theirs, applied_mark.or(engine.marks.get(&actor).copied())) {
-            (Some(theirs), Some(ours)) => Lag::Known(theirs.saturating_sub(ours)),
+            (Some(theirs), Some(ours)) if waiting == 0 => Lag::Known(theirs.saturating_sub(ours)),
+            // The last mark of which everything is applied is not known; what waits is at least as old as this.
+            (Some(theirs), Some(ours)) => Lag::AtLeast(theirs.saturating_sub(ours)),
             (Some(_), None) | (None, _) => Lag::Unknown,
         };
         Ok((
@@ -250,16 +266,8 @@ impl Reporter {
     }
 
     async fn find(&self, id: &str) -> Result<ConflictRecord> {
-        let records = self.engine.ask(Engine::conflicts).await?;
-        let mut found = records
-            .into_iter()
-            .map(|(record, _)| record)
-            .filter(|r| r.id.matches(id));
-        match (found.next(), found.next()) {
-            (Some(record), None) => Ok(record),
-            (Some(_), Some(_)) => Err(AdminError::ConflictAmbiguous { id: id.to_owned() }),
-            (None, _) => Err(AdminError::ConflictUnknown { id: id.to_owned() }),
-        }
+        let known = self.engine.ask(Engine::conflicts).await?;
+        Ok(find(&known, id)?.0.clone())
     }
 }
 
@@ -385,35 +393,46 @@ impl Source for Reporter {
                 hint: "say it shorter".to_owned(),
             });
         }
+        let known = self.engine.ask(Engine::conflicts).await?;
         // All are found before any is acknowledged.
-        let mut records = Vec::new();
+        let mut wanted = Vec::new();
         for id in ids {
-            records.push(self.find(id).await?.id);
+            wanted.push(find(&known, id)?);
         }
+        let mut seen = BTreeSet::new();
+        let fresh: Vec<ConflictId> = wanted
+            .iter()
+            .filter(|(record, ack)| {
+                !ack.as_ref().is_some_and(|ack| ack.acked) && seen.insert(record.id)
+            })
+            .map(|(record, _)| record.id)
+            .collect();
+        let made: Vec<Ack> = if dry_run {
+            let ack = Ack {
+                at_us: self.clock.now_us(),
+                by: by.to_owned(),
+                note: note.to_owned(),
+                key: LwwKey::default(),
+                acked: true,
+            };
+            vec![ack; fresh.len()]
+        } else {
+            let (fresh, note, by) = (fresh.clone(), note.to_owned(), by.to_owned());
+            self.engine
+                .ask(move |e| e.acknowledge(&fresh, &note, &by))
+                .await?
+        };
+        let mut made: BTreeMap<ConflictId, Ack> = fresh.into_iter().zip(made).collect();
         let mut views = Vec::new();
-        for id in records {
-            let known = self.engine.ask(move |e| e.ack(id)).await?;
-            let known = known.filter(|ack| ack.acked);
-            let changed = known.is_none();
-            let ack = match known {
-                Some(ack) => ack,
-                None if dry_run => Ack {
-                    at_us: self.clock.now_us(),
-                    by: by.to_owned(),
-                    note: note.to_owned(),
-                    key: LwwKey::default(),
-                    acked: true,
-                },
-                None => {
-                    let (note, by) = (note.to_owned(), by.to_owned());
-                    self.engine
-                        .ask(move |e| e.acknowledge(id, note, by))
-                        .await?
-                }
+        for (record, earlier) in wanted {
+            let changed = made.remove(&record.id);
+            let Some(ack) = changed.clone().or_else(|| earlier.clone()) else {
+                // Named twice.
+                continue;
             };
             views.push(AckedView {
-                id: id.to_string(),
-                changed,
+                id: record.id.to_string(),
+                changed: changed.is_some(),
                 ack: ack_view(ack),
             });
         }
@@ -447,6 +466,19 @@ impl Source for Reporter {
             name: site.to_owned(),
             known,
         })
+    }
+}
+
+/// The one conflict that `id` means.
+fn find<'a>(
+    known: &'a [(ConflictRecord, Option<Ack>)],
+    id: &str,
+) -> Result<&'a (ConflictRecord, Option<Ack>)> {
+    let mut found = known.iter().filter(|(record, _)| record.id.matches(id));
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one),
+        (Some(_), Some(_)) => Err(AdminError::ConflictAmbiguous { id: id.to_owned() }),
+        (None, _) => Err(AdminError::ConflictUnknown { id: id.to_owned() }),
     }
 }
 

@@ -49,6 +49,9 @@ pub use standing::{Standing, StreamHead};
 /// Uncommitted state is written out at this size, or after a second, whichever comes first.
 const COMMIT_BYTES: usize = 4 << 20;
 
+/// How long a failure is shown after which the engine went on.
+const FAILURE_SHOWN: Duration = Duration::from_secs(60);
+
 /// Where a site keeps its state, and who it is.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
@@ -97,7 +100,7 @@ pub struct EngineStatus {
     pub members: Vec<MemberStatus>,
     /// Last mark of each origin, in its hybrid clock.
     pub marks: BTreeMap<Actor, u64>,
-    /// Why the engine had to be opened again, if it had to.
+    /// Why the engine had to be opened again within the last minute, if it had to.
     pub last_failure: Option<String>,
     /// Sites whose changes the brake holds back.
     pub held: BTreeMap<u64, Held>,
@@ -111,6 +114,8 @@ pub struct Engine {
     /// Moves whenever there may be work for the connector, or progress to tell.
     changed: watch::Sender<u64>,
     last_failure: Option<String>,
+    /// When that was.
+    failed_at: Option<Duration>,
     brake: brake::Brake,
 }
 
@@ -147,6 +152,7 @@ impl Engine {
             open: Some(opened),
             changed,
             last_failure: None,
+            failed_at: None,
             brake: brake::Brake::default(),
         })
     }
@@ -185,12 +191,15 @@ impl Engine {
         Ok(())
     }
 
-    /// Journals an operation of the control stream.
-    pub fn submit_control(&mut self, change: Change) -> Result<()> {
+    /// Journals operations of the control stream, durable with one sync.
+    pub fn submit_control(&mut self, changes: Vec<Change>) -> Result<()> {
         self.with(|opened, config| {
             let now_us = config.clock.now_us();
-            let authored = opened.core.author_control(change, now_us, false)?;
-            opened.journal_all(vec![authored])
+            let mut authored = Vec::with_capacity(changes.len());
+            for change in changes {
+                authored.push(opened.core.author_control(change, now_us, false)?);
+            }
+            opened.journal_all(authored)
         })?;
         self.wake();
         Ok(())
@@ -309,7 +318,15 @@ impl Engine {
                 opened.commit_if_large()?;
             }
             opened.upkeep(config)
-        })
+        })?;
+        let now = self.config.clock.monotonic();
+        if self
+            .failed_at
+            .is_some_and(|at| now.saturating_sub(at) > FAILURE_SHOWN)
+        {
+            (self.last_failure, self.failed_at) = (None, None);
+        }
+        Ok(())
     }
 
     /// A reader of the journal behind a peer's cursors, and how the journal's durable end moves.
@@ -410,16 +427,23 @@ impl Engine {
         self.with(|opened, _| opened.core.state().ack(id))
     }
 
-    /// Acknowledges a conflict, for every site.
-    pub fn acknowledge(&mut self, id: ConflictId, note: String, by: String) -> Result<Ack> {
-        self.submit_control(Change::ConflictAck {
+    /// Acknowledges conflicts, for every site.
+    pub fn acknowledge(&mut self, ids: &[ConflictId], note: &str, by: &str) -> Result<Vec<Ack>> {
+        let change = |id: &ConflictId| Change::ConflictAck {
             conflict_id: id.0,
             acked: true,
-            note,
-            by,
-        })?;
-        let ack = self.ack(id)?;
-        ack.ok_or_else(|| ReplError::serialization("acknowledgement", "was not kept"))
+            note: note.to_owned(),
+            by: by.to_owned(),
+        };
+        self.submit_control(ids.iter().map(change).collect())?;
+        let mut acks = Vec::with_capacity(ids.len());
+        for id in ids {
+            let ack = self.ack(*id)?;
+            acks.push(
+                ack.ok_or_else(|| ReplError::serialization("acknowledgement", "was not kept"))?,
+            );
+        }
+        Ok(acks)
     }
 
     /// The path, below the root, under which an inode is shown.
@@ -485,6 +509,7 @@ impl Engine {
         if let Err(error) = &result {
             tracing::warn!(%error, "engine stopped, opening it again from disk");
             self.last_failure = Some(error.to_string());
+            self.failed_at = Some(self.config.clock.monotonic());
             self.open = None;
         }
         result

@@ -27,6 +27,9 @@ const TAIL_LINES: usize = 12;
 /// Bytes of a log that are read for them.
 const TAIL_BYTES: u64 = 16 * 1024;
 
+/// The process that a daemon is not to outlive.
+pub(in crate::cli) const PARENT_VARIABLE: &str = "CFS_REPL_PARENT";
+
 /// A running daemon. Dropping it kills it, unless it was let go.
 #[derive(Debug)]
 pub(in crate::cli) struct Daemon {
@@ -37,11 +40,12 @@ pub(in crate::cli) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts `cfs-repl run` for `site`; what it says is appended to the site's log.
+    /// Starts `cfs-repl run` for `site`; what it says is appended to the site's log. Unless it `stays`, it drains and
+    /// ends when this process is gone, however that ended.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub(in crate::cli) fn start(site: &Site) -> Result<Self, CliError> {
+    pub(in crate::cli) fn start(site: &Site, stays: bool) -> Result<Self, CliError> {
         let program = std::env::current_exe()
             .map_err(|error| ReplError::io("find", "this program", error))?;
         let log = |error| ReplError::io("open log", &site.log, error);
@@ -50,7 +54,11 @@ impl Daemon {
             .append(true)
             .open(&site.log)
             .map_err(log)?;
-        let child = Command::new(&program)
+        let mut command = Command::new(&program);
+        if !stays {
+            command.env(PARENT_VARIABLE, std::process::id().to_string());
+        }
+        let child = command
             .args(["run", "--config"])
             .arg(&site.config)
             .env_remove("CFS_REPL_CONFIG")

@@ -320,13 +320,13 @@ fn a_site_learns_that_it_was_fenced_itself() {
     let mut b = Site::new(2);
     let actor = b.engine.actor().unwrap();
     a.engine
-        .submit_control(Change::Member {
+        .submit_control(vec![Change::Member {
             site_id: 2,
             name: "s2".to_owned(),
             incarnation: actor.incarnation,
             state: MemberState::Fenced,
             final_cursors: Vec::new(),
-        })
+        }])
         .unwrap();
     a.send_to(&mut b);
     let fence = b.engine.fence_between(a.engine.actor().unwrap()).unwrap();
