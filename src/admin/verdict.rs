@@ -198,7 +198,9 @@ fn summary(sites: &[SiteView], tree: &TreeView, conflicts: &ConflictCounts) -> S
     if all == 0 {
         parts.push("no peers are configured".to_owned());
     } else if parts.is_empty() && count(&|state| state == SiteState::Unknown) == 0 {
-        parts.push(format!("{} in step", peers(all)));
+        let idle = count(&|state| state == SiteState::Idle);
+        let how = if idle == all { "in step" } else { "connected" };
+        parts.push(format!("{} {how}", peers(all)));
     }
     if tree.last_scan_us.is_none() {
         parts.push("first scan under way".to_owned());

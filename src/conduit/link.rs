@@ -87,6 +87,8 @@ pub enum LinkEvent {
         reason: Ended,
         /// The next attempt to dial. None: the peer has to dial, or the link was shut down.
         next: Option<Attempt>,
+        /// Entries that were sent and not receipted: those that did not arrive are sent again.
+        in_flight: usize,
     },
 }
 

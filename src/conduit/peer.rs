@@ -487,6 +487,7 @@ impl Peer {
             self.queue.push_back(LinkEvent::Disconnected {
                 reason: super::session::Ended::ByUs(close.clone()),
                 next: None,
+                in_flight: live.session.in_flight().0,
             });
         }
         live.session.close(close);
@@ -621,6 +622,7 @@ impl Peer {
             Event::Closed(reason) => LinkEvent::Disconnected {
                 reason,
                 next: self.retry.map(|(_, attempt)| attempt),
+                in_flight: live.session.in_flight().0,
             },
         })
     }

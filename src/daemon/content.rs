@@ -157,7 +157,11 @@ impl Fetcher {
         let part = dir.join(format!("{name}.part"));
         std::fs::write(&part, bytes).map_err(failed)?;
         std::fs::rename(&part, dir.join(name.as_str())).map_err(failed)?;
-        self.shelf().moved_at = Some(self.clock.monotonic());
+        let now = self.clock.monotonic();
+        let mut shelf = self.shelf();
+        shelf.moved_at = Some(now);
+        // It may come after the last look at its version, and is to be swept all the same.
+        shelf.looked_at.entry(*version).or_insert(now);
         Ok(())
     }
 

@@ -251,6 +251,7 @@ pub(super) fn spawn(tasks: &Tasks, link: Link, local: &Arc<LocalSite>) {
         engine: local.engine.clone(),
         site: site.clone(),
         connection: ConnectionNo::default(),
+        under_way: 0,
         work: None,
         sent: BTreeMap::new(),
     };
@@ -326,11 +327,13 @@ impl Receiver {
                 Ok(())
             }
             LinkEvent::Heartbeat(beat) => self.heard(beat).await,
-            LinkEvent::Disconnected { reason, next: _ } => {
+            LinkEvent::Disconnected {
+                reason, in_flight, ..
+            } => {
                 tracing::info!(site = self.local.remote.1, %reason, "disconnected");
                 self.told_unrelated(&reason).await?;
                 self.peer = None;
-                self.order(Order::Stop).await;
+                self.order(Order::Stop(in_flight as u64)).await;
                 Ok(())
             }
         }

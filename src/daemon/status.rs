@@ -20,7 +20,7 @@ use crate::admin::view::{
 use crate::admin::{AdminError, Result, Source};
 use crate::clock::SharedClock;
 use crate::conduit::link::ConduitState;
-use crate::journal::dot::LwwKey;
+use crate::journal::dot::{Actor, LwwKey};
 use crate::journal::entry::RegisterId;
 use crate::journal::op::{NOTE_BYTES_MAX, Name};
 use crate::sync::conflict::{Ack, ConflictId, ConflictRecord, LostValue};
@@ -115,10 +115,9 @@ impl Reporter {
         let fence = member.and_then(|member| member.fence.as_ref());
         let (waiting, parked_count, inbound) = self.inbound(&view, engine).await?;
         let lag = lag(behind, connected, &view, mark);
-        let parked = if parked_count > 0 {
-            self.parked(engine).await?
-        } else {
-            Vec::new()
+        let parked = match &view.hello {
+            Some(hello) if parked_count > 0 => self.parked(hello.actor).await?,
+            Some(_) | None => Vec::new(),
         };
         let fetched_at = waiting.filter(|n| *n > 0).and(self.fetcher.moved_at());
         let since = view.moved_at.max(view.clear_at).max(fetched_at);
@@ -214,10 +213,11 @@ impl Reporter {
         ))
     }
 
-    async fn parked(&self, engine: &EngineStatus) -> Result<Vec<ParkedView>> {
+    /// What of a peer's journal could not be applied.
+    async fn parked(&self, actor: Actor) -> Result<Vec<ParkedView>> {
         let mut views = Vec::new();
-        for (inode, reason) in engine.parked.iter().take(PARKED_SHOWN_MAX) {
-            let (inode, reason) = (*inode, reason.clone());
+        let parked = self.engine.ask(move |e| e.parked_of(actor)).await?;
+        for (inode, reason) in parked.into_iter().take(PARKED_SHOWN_MAX) {
             let path = self.engine.ask(move |e| e.path_of(inode)).await?.map(join);
             views.push(ParkedView {
                 inode,

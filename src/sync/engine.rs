@@ -26,7 +26,7 @@ use crate::disk::SharedDisk;
 use crate::error::{ReplError, Result};
 use crate::failpoint;
 use crate::journal::dot::{Actor, Dot, ROOT_INODE};
-use crate::journal::op::{Change, Content, FileTime, ManifestRoot, Name};
+use crate::journal::op::{Change, Content, FileTime, ManifestRoot, Name, Place};
 use crate::journal::retention::Pin;
 use crate::journal::{AppendGroup, BatchReader, Durable, Journal, LogOptions, ReceivedLog};
 use crate::store::Store;
@@ -265,6 +265,16 @@ impl Engine {
         self.with(|opened, _| opened.core.state().applied_entries(directory))
     }
 
+    /// See [`super::port::Engine::applied_at`].
+    pub fn applied_at(&mut self, places: &[Place]) -> Result<Vec<Option<u64>>> {
+        self.with(|opened, _| {
+            let state = opened.core.state();
+            let at =
+                |place: &Place| Ok(state.applied_at(place.parent, &place.name)?.map(|at| at.0));
+            places.iter().map(at).collect()
+        })
+    }
+
     /// See [`super::port::Engine::set_device`].
     pub fn set_device(&mut self, inode: u64, device: Option<DeviceImage>) -> Result<()> {
         self.with(|opened, _| opened.core.state_mut().set_device(inode, device))
@@ -449,6 +459,16 @@ impl Engine {
     /// The path, below the root, under which an inode is shown.
     pub fn path_of(&mut self, inode: u64) -> Result<Option<Vec<Name>>> {
         self.with(|opened, _| opened.path_of(inode))
+    }
+
+    /// Inodes that wait for entries of `actor` and could not be applied, with the reason.
+    pub fn parked_of(&mut self, actor: Actor) -> Result<Vec<(u64, String)>> {
+        self.with(|opened, _| {
+            let mut parked = opened.core.state().all_parked()?;
+            let waiting = &opened.waiting;
+            parked.retain(|(inode, why)| is_fault(why) && waiting.concerns(*inode, actor));
+            Ok(parked)
+        })
     }
 
     /// Last seq of every stream of the journal that holds entries.

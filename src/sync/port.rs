@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::error::Result;
 pub use crate::journal::device::DeviceImage;
 use crate::journal::dot::Dot;
-use crate::journal::op::{Change, Content, FileTime, Name, Owner};
+use crate::journal::op::{Change, Content, FileTime, Name, Owner, Place};
 
 /// What an inode is; never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -198,6 +198,12 @@ pub trait Engine: Send {
     /// # Errors
     /// When the state store fails.
     fn applied_entries(&mut self, directory: u64) -> Result<Vec<(Name, u64, u64)>>;
+
+    /// The inodes that are shown at these places in the applied view.
+    ///
+    /// # Errors
+    /// When the state store fails.
+    fn applied_at(&mut self, places: Vec<Place>) -> Result<Vec<Option<u64>>>;
 
     /// Records what the file behind `inode` looks like on the device where nothing was journaled or applied.
     ///

@@ -134,6 +134,13 @@ impl Waiting {
         self.len() == 0
     }
 
+    /// Whether entries of an actor wait for this inode.
+    #[must_use]
+    pub fn concerns(&self, inode: u64, actor: Actor) -> bool {
+        let dots = self.by_inode.get(&inode).into_iter().flatten();
+        dots.into_iter().any(|dot| dot.actor == actor)
+    }
+
     /// Seqs of parked inodes in a stream, at most [`PARKED_MAX`], and how many there are.
     #[must_use]
     pub fn parked(&self, actor: Actor, stream: u32) -> (Vec<u64>, u64) {

@@ -20,6 +20,7 @@ use super::stage::{Staged, Stager, fault, ids, set_attributes, times};
 use super::stat::{DevId, stat_at};
 use super::stuck::Met;
 use super::trash::{self, Label};
+use crate::clock::Clock;
 use crate::content::ContentSource;
 use crate::error::{ReplError, Result};
 use crate::journal::op::{Name, Place};
@@ -78,8 +79,8 @@ pub struct Applier<'a> {
     pub policy: &'a Policy,
     /// Where the batch is recorded.
     pub log: &'a mut IntentLog,
-    /// Wall clock, for names in the trash.
-    pub now_us: u64,
+    /// Time, for names in the trash: when something was displaced, not when its batch began.
+    pub clock: &'a dyn Clock,
     /// Names given so far.
     pub names: &'a mut u64,
     /// Where a test stops.
@@ -134,7 +135,8 @@ impl Applier<'_> {
             self.root.sync()?;
             (self.stop_point)("write intents")?;
             self.log.begin(&intents)?;
-            self.run(&exec, &intents, &mut jobs, &mut report)?;
+            let shown = self.shown_around(&intents, &absorbed)?;
+            self.run(&exec, &intents, &mut jobs, shown, &mut report)?;
         }
         self.attributes(&exec, &layout, &mut jobs)?;
         (self.stop_point)("sync renamed")?;
@@ -296,7 +298,7 @@ impl Applier<'_> {
         let open = jobs.iter().filter(|job| job.outcome.is_none());
         let wants: Vec<_> = open.map(Job::want).collect();
         let mut names = *self.names;
-        let now_us = self.now_us;
+        let now_us = self.clock.now_us();
         let labels = labels(jobs);
         let mut fresh = |inode| displaced_name(inode, now_us, &mut names, labels.get(&inode));
         let planned = plan(&wants, layout, &mut fresh);
@@ -458,7 +460,7 @@ impl Applier<'_> {
     }
 
     fn name(&mut self, prefix: &[u8], inode: u64) -> Name {
-        numbered(prefix, inode, self.now_us, self.names)
+        numbered(prefix, inode, self.clock.now_us(), self.names)
     }
 }
 

@@ -349,7 +349,7 @@ impl Connector {
             source: &mut *self.source,
             policy: &self.options.policy,
             log: &mut self.log,
-            now_us: self.clock.now_us(),
+            clock: &*self.clock,
             names: &mut self.names,
             stop_point: stop,
         };

@@ -91,7 +91,19 @@ impl World {
         self.story.join("\n")
     }
 
+    /// The anchor is everywhere before anything happens: a root that was found empty is not believed.
+    fn anchor(&mut self) -> Result<()> {
+        self.site(0).connector()?.scan_once()?;
+        for at in 1..self.sites.len() {
+            while self.send_frame(0, at, 1_000)? {}
+            self.apply_all(at)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn run(&mut self) -> Judged {
+        self.anchor()
+            .map_err(|error| format!("failed at the start: {error}"))?;
         for _ in 0..self.steps {
             self.step().map_err(|error| format!("failed: {error}"))??;
         }

@@ -26,8 +26,8 @@ pub(super) enum Order {
     Start(ConnectionNo, BTreeMap<u32, u64>),
     /// Send again from here; at the earliest after the pause.
     Rewind(BTreeMap<u32, u64>, Duration),
-    /// The connection is gone.
-    Stop,
+    /// The connection is gone, with so many entries under way.
+    Stop(u64),
 }
 
 /// Sends the journal to a peer.
@@ -37,6 +37,8 @@ pub(super) struct Sender {
     pub(super) site: String,
     /// The last connection that was to be sent on.
     pub(super) connection: ConnectionNo,
+    /// Entries that were under way when the last connection ended.
+    pub(super) under_way: u64,
     pub(super) work: Option<Sending>,
     /// Last seq that was handed to the last connection, by stream.
     pub(super) sent: BTreeMap<u32, u64>,
@@ -79,10 +81,12 @@ impl Sender {
 
     async fn obey(&mut self, order: Order) -> Result<()> {
         match order {
-            Order::Stop => self.work = None,
+            Order::Stop(under_way) => (self.work, self.under_way) = (None, under_way),
             Order::Start(connection, cursors) => {
                 self.connection = connection;
-                let again = sent_beyond(&self.sent, &cursors);
+                // What was handed over and never left does not travel twice.
+                let again = sent_beyond(&self.sent, &cursors).min(self.under_way);
+                self.under_way = 0;
                 if again > 0 {
                     tracing::info!(site = self.site, entries = again, "sending again");
                 }

@@ -7,7 +7,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::Engine;
 use crate::error::{ReplError, Result};
-use crate::journal::op::{FileTime, Name};
+use crate::journal::op::{FileTime, Name, Place};
 use crate::sync::port::{self, DeviceImage, Image, LocalTxn, Round};
 
 /// Requests that wait for the loop. Every caller waits for its answer, so this bounds callers, not work.
@@ -116,6 +116,10 @@ impl port::Engine for Handle {
 
     fn applied_entries(&mut self, directory: u64) -> Result<Vec<(Name, u64, u64)>> {
         self.call(move |engine| engine.applied_entries(directory))
+    }
+
+    fn applied_at(&mut self, places: Vec<Place>) -> Result<Vec<Option<u64>>> {
+        self.call(move |engine| engine.applied_at(&places))
     }
 
     fn set_device(&mut self, inode: u64, device: Option<DeviceImage>) -> Result<()> {

@@ -4,7 +4,7 @@
 //! for the time being must not stay where no user finds it: it goes back, or, where its place was taken meanwhile, to a
 //! name beside it, from where the next round moves it on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustix::fs::RenameFlags;
 
@@ -24,10 +24,14 @@ struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    fn new(jobs: &'a mut [Job]) -> Self {
+    /// `places`: who is shown where the steps lead.
+    fn new(jobs: &'a mut [Job], mut places: BTreeMap<Place, u64>) -> Self {
+        let of_jobs: BTreeSet<u64> = jobs.iter().map(|job| job.image.inode).collect();
+        // A job tells itself where it is.
+        places.retain(|_, inode| !of_jobs.contains(inode));
         let mut running = Self {
             jobs: BTreeMap::new(),
-            places: BTreeMap::new(),
+            places,
         };
         for job in jobs {
             job.present.clone_from(&job.now);
@@ -88,14 +92,58 @@ struct Detached<'a> {
 }
 
 impl Applier<'_> {
+    /// What is shown where the steps lead, and in the directories that they remove: an object that is in no job of this
+    /// round may be gone from the disk, but not from the view.
+    pub(super) fn shown_around(
+        &mut self,
+        intents: &[Intent],
+        absorbed: &[(u64, u64)],
+    ) -> Result<BTreeMap<Place, u64>> {
+        let mut asked = Vec::new();
+        let mut shown = BTreeMap::new();
+        for step in intents.iter().map(|intent| &intent.step) {
+            match step.action {
+                Action::RemoveDir => {
+                    for (name, inode, _) in self.engine.applied_entries(step.inode)? {
+                        let parent = step.inode;
+                        shown.insert(Place { parent, name }, inode);
+                    }
+                }
+                Action::Place | Action::Move | Action::Link if step.to.base == Base::Tree => {
+                    let to = place(&step.to);
+                    // What the absorbed directory shows there will be shown in the one that absorbs it.
+                    let from = absorbed.iter().filter(|(_, by)| *by == to.parent);
+                    let parents = from.map(|(from, _)| *from).chain([to.parent]);
+                    asked.extend(parents.map(|parent| {
+                        let name = to.name.clone();
+                        (Place { parent, name }, to.clone())
+                    }));
+                }
+                Action::Place
+                | Action::Move
+                | Action::Link
+                | Action::Replace { .. }
+                | Action::Remove
+                | Action::Exchange => {}
+            }
+        }
+        let places = asked.iter().map(|(at, _)| at.clone()).collect();
+        let found = self.engine.applied_at(places)?;
+        for ((_, to), inode) in asked.into_iter().zip(found) {
+            shown.extend(inode.map(|inode| (to, inode)));
+        }
+        Ok(shown)
+    }
+
     pub(super) fn run(
         &mut self,
         exec: &Exec<'_>,
         intents: &[Intent],
         jobs: &mut [Job],
+        shown: BTreeMap<Place, u64>,
         report: &mut ApplyReport,
     ) -> Result<()> {
-        let mut running = Running::new(jobs);
+        let mut running = Running::new(jobs, shown);
         let mut detached: BTreeMap<Name, Detached<'_>> = BTreeMap::new();
         for intent in intents {
             let inode = intent.step.inode;

@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
+use crate::clock::ManualClock;
 use crate::content::chunk::{Piece, hash_pieces};
 use crate::content::manifest::BlobHash;
 use crate::content::{ContentSource, ContentVersion, Fetch};
 use crate::error::Result;
 use crate::journal::dot::{Actor, Dot};
-use crate::journal::op::{Attr, Change, FileTime, Name};
+use crate::journal::op::{Attr, Change, FileTime, Name, Place};
 use crate::sync::port::{
     DeviceImage, Engine, Image, LocalOp, LocalTxn, NodeKind, Outcome, Round, ShownLink, Versioned,
 };
@@ -260,6 +261,16 @@ impl Engine for FakeEngine {
         Ok(self.0.lock().unwrap().applied.get(&inode).cloned())
     }
 
+    fn applied_at(&mut self, places: Vec<Place>) -> Result<Vec<Option<u64>>> {
+        let mut at = Vec::new();
+        for place in places {
+            let mut entries = self.applied_entries(place.parent)?.into_iter();
+            let found = entries.find(|(name, ..)| *name == place.name);
+            at.push(found.map(|(_, inode, _)| inode));
+        }
+        Ok(at)
+    }
+
     fn applied_entries(&mut self, directory: u64) -> Result<Vec<(Name, u64, u64)>> {
         let state = self.0.lock().unwrap();
         let images = state
@@ -454,7 +465,7 @@ impl Site {
             source: &mut self.source,
             policy: &self.policy,
             log: &mut log,
-            now_us: 1,
+            clock: &*ManualClock::at(1),
             names: &mut self.names,
             stop_point: stop,
         };
