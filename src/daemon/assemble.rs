@@ -160,11 +160,8 @@ impl Daemon {
         let tree = start_tree(config, &tree_state, &engine, inlets, &clock, shown)?;
         // The connector has pinned the tree by then; this is another look at the same one.
         let root = Arc::new(pin::open(&config.tree.root, &tree_state)?);
-        let server = Arc::new(TreeContent::new(
-            Arc::clone(&root),
-            engine.clone(),
-            looker.clone(),
-        ));
+        let server = TreeContent::new(Arc::clone(&root), engine.clone(), looker.clone());
+        let server = Arc::new(server);
         let (unrelated, told_unrelated) = mpsc::channel(1);
         let parts = Parts {
             unrelated,
@@ -174,19 +171,15 @@ impl Daemon {
             engine: &engine,
             tls: certificates.tls(),
             causes: &causes,
-            looker: looker.clone(),
+            looker,
             actor,
         };
         let (peers, links, admissions) = parts.start_peers(&server)?;
         if let Some(listener) = listener {
             serve(&tasks, listener, certificates.tls().cloned(), admissions);
         }
-        parts.answer_operators(
-            &peers,
-            facts,
-            &fetcher,
-            restorer(config, &root, &engine, &links, &clock),
-        )?;
+        let restorer = restorer(config, &root, &engine, &links, &clock);
+        parts.answer_operators(&peers, facts, &fetcher, restorer)?;
         let keeper = Keeper::new(root, engine.clone(), keep_settings(config));
         let keeping = super::keeper::run(tasks.clone(), keeper, Arc::clone(&links), clock);
         tasks.spawn("trash", keeping);

@@ -573,21 +573,27 @@ impl World {
                 ));
             }
         }
-        for (at, here) in open.iter().enumerate() {
-            let elsewhere = open.iter().find_map(|there| {
-                let missing = here.iter().find(|(id, _)| !there.contains_key(id));
-                missing.map(|(_, record)| record)
-            });
-            if let Some(record) = elsewhere {
-                return Err(format!("open at {} and not everywhere: {record}", at + 1));
-            }
-        }
+        same_everywhere(&open)?;
         let lost = self.ledger.lost(&kept);
         if !lost.is_empty() {
             return Err(format!("lost: {}", lost.join(" ")));
         }
         Ok(())
     }
+}
+
+/// The open conflicts of all sites are the same.
+fn same_everywhere(open: &[BTreeMap<ConflictId, String>]) -> Judged {
+    for (at, here) in open.iter().enumerate() {
+        let missing = open.iter().find_map(|there| {
+            let mut missing = here.iter().filter(|(id, _)| !there.contains_key(id));
+            missing.next().map(|(_, record)| record)
+        });
+        if let Some(record) = missing {
+            return Err(format!("open at {} and not everywhere: {record}", at + 1));
+        }
+    }
+    Ok(())
 }
 
 /// Memory where the machine has it, for histories are many and syncs take their time.
