@@ -49,6 +49,9 @@ pub use standing::{Standing, StreamHead};
 /// Uncommitted state is written out at this size, or after a second, whichever comes first.
 const COMMIT_BYTES: usize = 4 << 20;
 
+/// Payload bytes, and transactions, that are journaled with one sync at most.
+const SUBMIT_BYTES: usize = 8 << 20;
+const SUBMIT_TXNS: usize = 8_192;
 /// How long a failure is shown after which the engine went on.
 const FAILURE_SHOWN: Duration = Duration::from_secs(60);
 
@@ -180,11 +183,21 @@ impl Engine {
     pub fn submit(&mut self, txns: &[LocalTxn]) -> Result<()> {
         self.with(|opened, config| {
             let now_us = config.clock.now_us();
-            let mut authored = Vec::with_capacity(txns.len());
+            let (mut authored, mut bytes) = (Vec::new(), 0);
             for txn in txns {
-                authored.push(opened.core.author(txn, now_us, false)?);
+                let one = opened.core.author(txn, now_us, false)?;
+                bytes += one.entries.iter().map(|e| e.payload.len()).sum::<usize>();
+                authored.push(one);
+                // A look at a large tree finds more than the journal takes in one go.
+                if bytes >= SUBMIT_BYTES || authored.len() >= SUBMIT_TXNS {
+                    opened.journal_all(std::mem::take(&mut authored))?;
+                    opened.commit_if_large()?;
+                    bytes = 0;
+                }
             }
-            opened.journal_all(authored)?;
+            if !authored.is_empty() {
+                opened.journal_all(authored)?;
+            }
             opened.commit_if_large()
         })?;
         self.wake();

@@ -556,3 +556,24 @@ fn damage_in_what_the_state_was_made_from_is_refused_and_not_cut() {
     std::fs::write(&segment, bytes).unwrap();
     Engine::open(config(a.folder.path(), &a.clock, 1)).unwrap();
 }
+
+#[test]
+fn a_look_that_finds_more_than_one_append_takes_is_journaled_all_the_same() {
+    let mut a = Site::new(1);
+    let inode = a.create("f", 1);
+    let mut txns = Vec::new();
+    for nth in 0..4_300u32 {
+        let mut op = a.write_op(inode, 1);
+        if let Change::Write { content, .. } = &mut op.change {
+            let mut bytes = vec![0; 16 << 10];
+            bytes[..4].copy_from_slice(&nth.to_le_bytes());
+            content.size = bytes.len() as u64;
+            content.inline = Some(bytes.into());
+        }
+        txns.push(LocalTxn { ops: vec![op] });
+    }
+    a.engine.submit(&txns).unwrap();
+    a.crash();
+    let heads = a.engine.heads().unwrap();
+    assert!(heads.values().sum::<u64>() > 4_300);
+}
