@@ -78,8 +78,8 @@ fn join() -> String {
      Nothing below deletes a file; what ends in .before is yours to look through.\n\n\
      A further site\n\n\
      starts with an empty tree and a new state folder, and gets everything from the others. That\n\
-     works as long as their journals are whole, up to state.journal_keep, and no site was fenced. Later it is refused\n\
-     (\"not_kept\"), and the way is that of a fenced site.\n\n\
+     works as long as their journals are whole, up to state.journal_keep, and no site was fenced.\n\
+     Later it is refused (\"not_kept\"), and the way is that of a fenced site.\n\n\
      Refused because both trees had files (\"populated\", exit code 6)\n\n\
      At the site that is to take the other's tree, with cfs-repl stopped:\n\n    \
          mv ROOT ROOT.before && mkdir ROOT\n    \

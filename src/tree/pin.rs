@@ -165,6 +165,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn that_a_tree_was_found_empty_is_kept_until_it_is_forgotten() {
+        let state = tempfile::tempdir().unwrap();
+        assert!(!has_doubt(state.path()).unwrap());
+        keep_doubt(state.path(), true).unwrap();
+        assert!(has_doubt(state.path()).unwrap());
+        keep_doubt(state.path(), false).unwrap();
+        assert!(!has_doubt(state.path()).unwrap());
+    }
+
+    #[test]
     fn a_tree_and_a_state_folder_belong_to_each_other() {
         let (tree, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let pin = *open(tree.path(), state.path()).unwrap().pin();

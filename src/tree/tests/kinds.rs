@@ -327,7 +327,7 @@ fn an_empty_root_and_a_missing_marker_delete_nothing() {
     fs::remove_file(pair.a.path(".cfs-repl/id")).unwrap();
     assert_eq!(pair.a.scan().brake, Some(Disbelief::Marker));
     fs::write(pair.a.path(".cfs-repl/id"), id).unwrap();
-    // Something new proves nothing, also after a stop.
+    // Something new proves nothing.
     fs::write(pair.a.path("new"), b"new").unwrap();
     let report = pair.a.scan();
     assert_eq!(report.brake, Some(Disbelief::EmptyRoot));
