@@ -12,8 +12,10 @@ use crate::tree::scan::{Disbelief, ScanReport};
 use crate::tree::walk::{Note, NoteKind};
 use crate::tree::{Connector, ConnectorEvent};
 
-/// How long a tree whose state folder is full rests before it is tried again.
+/// How long a tree whose state folder is full rests before it is tried again. Doubled with every try in vain, up to
+/// the most: each opens the tree anew, which may end in a look at everything.
 const ROOM_PAUSE: Duration = Duration::from_secs(1);
+const ROOM_PAUSE_MAX: Duration = Duration::from_secs(32);
 
 /// Runs the connector on its thread, and opens it again when the state folder had no room and has some.
 pub(super) struct TreeWorker {
@@ -31,6 +33,7 @@ impl TreeWorker {
         mut connector: Connector,
         open: &dyn Fn() -> Result<Connector>,
     ) -> Result<()> {
+        let mut pause = ROOM_PAUSE;
         loop {
             let mut result = connector.run(&self.stop, &mut |event| self.note(&event));
             while let Err(error) = &result
@@ -41,10 +44,13 @@ impl TreeWorker {
                     Topic::StateRoom,
                     "the disk of the state folder is full: nothing is noticed or applied",
                 );
-                if !known {
+                if known {
+                    pause = pause.saturating_mul(2).min(ROOM_PAUSE_MAX);
+                } else {
                     tracing::error!(%error, "no room for state, the tree rests until there is");
+                    pause = ROOM_PAUSE;
                 }
-                std::thread::sleep(ROOM_PAUSE);
+                self.rest(pause);
                 // What failed is taken back by opening it again, as after a crash.
                 result = open().map(|opened| connector = opened);
             }
@@ -57,6 +63,16 @@ impl TreeWorker {
                     }
                 });
             }
+        }
+    }
+
+    /// Waits; a stop ends it.
+    fn rest(&self, pause: Duration) {
+        let mut left = pause;
+        while !left.is_zero() && !self.is_stopped() {
+            let step = left.min(ROOM_PAUSE);
+            std::thread::sleep(step);
+            left -= step;
         }
     }
 

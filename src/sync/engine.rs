@@ -38,6 +38,7 @@ mod handle;
 mod members;
 mod open;
 mod receive;
+mod room;
 mod standing;
 mod upkeep;
 
@@ -119,6 +120,7 @@ pub struct Engine {
     last_failure: Option<String>,
     /// When that was.
     failed_at: Option<Duration>,
+    full: room::Full,
     brake: brake::Brake,
 }
 
@@ -156,6 +158,7 @@ impl Engine {
             changed,
             last_failure: None,
             failed_at: None,
+            full: room::Full::default(),
             brake: brake::Brake::default(),
         })
     }
@@ -181,7 +184,7 @@ impl Engine {
 
     /// See [`super::port::Engine::submit`].
     pub fn submit(&mut self, txns: &[LocalTxn]) -> Result<()> {
-        self.with(|opened, config| {
+        self.write(|opened, config| {
             let now_us = config.clock.now_us();
             let (mut authored, mut bytes) = (Vec::new(), 0);
             for txn in txns {
@@ -206,7 +209,7 @@ impl Engine {
 
     /// Journals operations of the control stream, durable with one sync.
     pub fn submit_control(&mut self, changes: Vec<Change>) -> Result<()> {
-        self.with(|opened, config| {
+        self.write(|opened, config| {
             let now_us = config.clock.now_us();
             let mut authored = Vec::with_capacity(changes.len());
             for change in changes {
@@ -230,7 +233,7 @@ impl Engine {
     /// See [`super::port::Engine::done`]. Durable when it returns: what was applied cannot be told from the logs.
     pub fn done(&mut self, mut round: Round) -> Result<()> {
         self.count_removals(&round.outcomes)?;
-        self.with(|opened, config| {
+        self.write(|opened, config| {
             let now_us = config.clock.now_us();
             let mut without_bytes = Vec::new();
             for (image, outcome) in &mut round.outcomes {
@@ -333,6 +336,9 @@ impl Engine {
 
     /// Writes the state out when it is due, and looks after the logs. Called about once a second.
     pub fn tick(&mut self) -> Result<()> {
+        if self.is_full() {
+            return Ok(());
+        }
         self.with(|opened, config| {
             let due = opened.committed_at_us + 1_000_000 <= config.clock.now_us();
             if due {
@@ -422,7 +428,7 @@ impl Engine {
         content: Content,
         before: Option<ManifestRoot>,
     ) -> Result<()> {
-        self.with(|opened, config| {
+        self.write(|opened, config| {
             let now_us = config.clock.now_us();
             if opened.core.late_write(inode, content, before, now_us)? {
                 tracing::warn!(
@@ -534,18 +540,44 @@ impl Engine {
 
     /// Runs `work` on the open state; after a failure it is dropped and opened again from disk first.
     fn with<T>(&mut self, work: impl FnOnce(&mut Opened, &EngineConfig) -> Result<T>) -> Result<T> {
+        let clock = &self.config.clock;
         let opened = match &mut self.open {
             Some(opened) => opened,
-            None => self.open.insert(open::open(&self.config)?),
+            None => {
+                let began = clock.monotonic();
+                let opened = open::open(&self.config)?;
+                self.full.opened(began, clock.monotonic());
+                self.open.insert(opened)
+            }
         };
         let result = work(opened, &self.config);
         if let Err(error) = &result {
             tracing::warn!(%error, "engine stopped, opening it again from disk");
             self.last_failure = Some(error.to_string());
-            self.failed_at = Some(self.config.clock.monotonic());
+            self.failed_at = Some(clock.monotonic());
+            if error.is_disk_full() {
+                self.full.failed(clock.monotonic());
+            }
             self.open = None;
         }
         result
+    }
+
+    /// The same for what writes: while the disk is known to be full it is not tried at every call, since each failure
+    /// costs a replay of the logs.
+    fn write<T>(
+        &mut self,
+        work: impl FnOnce(&mut Opened, &EngineConfig) -> Result<T>,
+    ) -> Result<T> {
+        if self.is_full() {
+            let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+            return Err(ReplError::io("wait for room in", &self.config.dir, full));
+        }
+        self.with(work)
+    }
+
+    fn is_full(&self) -> bool {
+        self.full.rests(self.config.clock.monotonic())
     }
 
     fn wake(&self) {

@@ -89,7 +89,14 @@ impl Engine {
         batches: &[EntryBatch],
         mark_us: u64,
     ) -> Result<Arrived> {
+        let is_full = self.is_full() && !batches.is_empty();
         let arrived = self.with(|opened, config| {
+            if is_full {
+                let detail = "no room in the state folder".to_owned();
+                let refusal = Some(no_space(opened, actor, batches, detail));
+                let progress = Vec::new();
+                return Ok(Arrived { progress, refusal });
+            }
             let (taken, refusal) = opened.check(config, actor, batches)?;
             let batches = batches.get(..taken).unwrap_or(batches);
             let refusal = match opened.take(config, actor, batches) {

@@ -13,6 +13,7 @@ use crate::journal::{EntryBatch, SeenRun};
 use crate::sync::port::LocalOp;
 
 mod retention;
+mod room;
 
 struct Site {
     folder: tempfile::TempDir,
