@@ -51,6 +51,10 @@ pub struct SiteFacts {
     /// Time since a receipt or an apply last moved anything, or since something came to be outstanding, whichever is
     /// the shorter; none: not known.
     pub quiet_us: Option<u64>,
+    /// It is looking at its whole tree.
+    pub looks_there: bool,
+    /// This site is.
+    pub looks_here: bool,
     /// Inodes of it that cannot be applied.
     pub parked: u64,
 }
@@ -86,7 +90,13 @@ fn state_connected(facts: &SiteFacts) -> SiteState {
             SiteState::Idle
         };
     }
-    if facts.quiet_us.is_some_and(|quiet| quiet >= STALL_US) {
+    let is_quiet = facts.quiet_us.is_some_and(|quiet| quiet >= STALL_US);
+    // Whoever looks at a whole tree applies nothing meanwhile.
+    let is_looking = (behind == 0 || facts.looks_there) && (waiting == 0 || facts.looks_here);
+    if is_quiet && is_looking {
+        return SiteState::CatchingUp;
+    }
+    if is_quiet {
         return SiteState::Stalled;
     }
     if facts.lag_us.is_none_or(|lag| lag > STREAMING_LAG_MAX_US) {
@@ -260,7 +270,7 @@ fn causes_of_site(site: &SiteView) -> Vec<Cause> {
     }
     if let Some(skew) = site
         .clock_skew_us
-        .filter(|skew| skew.unsigned_abs() > SKEW_MAX_US)
+        .filter(|skew| skew.unsigned_abs() > SKEW_MAX_US + site.round_trip_us.unwrap_or(0) / 2)
     {
         let direction = if skew > 0 { "ahead of" } else { "behind" };
         let seconds = skew.unsigned_abs() / 1_000_000;

@@ -260,8 +260,10 @@ pub struct SiteView {
     pub waiting_entries: Option<u64>,
     /// Its changes that cannot be applied here, at most [`PARKED_SHOWN_MAX`].
     pub parked: Vec<ParkedView>,
-    /// Its clock minus this site's; null: not known.
+    /// Its clock minus this site's, true to half of the round trip; null: not known.
     pub clock_skew_us: Option<i64>,
+    /// From here to it and back, the best of the last minute, waiting behind other messages included; null: not known.
+    pub round_trip_us: Option<u64>,
 }
 
 /// An inode that cannot be applied for a reason of its own.

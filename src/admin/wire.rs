@@ -183,6 +183,7 @@ fn site_to(site: SiteView) -> pb::SiteStatus {
         waiting_entries: site.waiting_entries,
         parked: site.parked.into_iter().map(parked_to).collect(),
         clock_skew_us: site.clock_skew_us,
+        round_trip_us: site.round_trip_us,
     }
 }
 
@@ -199,6 +200,7 @@ fn site_from(site: pb::SiteStatus) -> SiteView {
         waiting_entries: site.waiting_entries,
         parked: site.parked.into_iter().map(parked_from).collect(),
         clock_skew_us: site.clock_skew_us,
+        round_trip_us: site.round_trip_us,
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use super::backoff::Attempt;
 use super::hello::Opening;
 use super::message::{Beat, Close, Frame, Hello, Hold, Nak, Receipts};
-use super::session::{Ended, RefusedBatch, check_frame};
+use super::session::{Compared, Ended, RefusedBatch, check_frame};
 use super::stats::{ConduitStats, Counters};
 use crate::error::{ReplError, Result};
 use crate::journal::dot::Actor;
@@ -80,7 +80,7 @@ pub enum LinkEvent {
         from: BTreeMap<u32, u64>,
     },
     /// Clocks, mark and backlog of the peer.
-    Heartbeat(Beat),
+    Heartbeat(Beat, Option<Compared>),
     /// The connection is over.
     Disconnected {
         /// Why.

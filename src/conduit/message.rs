@@ -196,6 +196,12 @@ pub struct Beat {
     pub backlog_bytes: u64,
     /// Entries that the receiver has not received yet.
     pub backlog_entries: u64,
+    /// Wall clock of the last heartbeat that the sender heard from the receiver. Zero: none. The session fills it.
+    pub echo_us: u64,
+    /// Microseconds from when the sender heard that until it sent this. The session fills it.
+    pub echo_held_us: u64,
+    /// Microseconds since the sender began to look at its whole tree, during which it applies nothing. Zero: it does not.
+    pub looking_us: u64,
 }
 
 /// A batch was not taken; nothing of it was kept.

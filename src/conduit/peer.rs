@@ -618,7 +618,7 @@ impl Peer {
             Event::Nak(nak) => LinkEvent::Nak(nak),
             Event::Refused(batch) => LinkEvent::Refused(batch),
             Event::Hold { hold, from } => LinkEvent::Hold { hold, from },
-            Event::Heartbeat(beat) => LinkEvent::Heartbeat(beat),
+            Event::Heartbeat(beat, compared) => LinkEvent::Heartbeat(beat, compared),
             Event::Closed(reason) => LinkEvent::Disconnected {
                 reason,
                 next: self.retry.map(|(_, attempt)| attempt),

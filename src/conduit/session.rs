@@ -15,10 +15,13 @@ use super::message::{
 use super::window::{FRAME_BYTES_MAX, Window, WindowLimits, batch_bytes};
 use crate::journal::EntryBatch;
 use crate::journal::dot::{Actor, STREAM_COUNT};
+use clocks::Clocks;
 
+mod clocks;
 mod receive;
 mod send;
 
+pub use clocks::Compared;
 pub use send::check_frame;
 
 /// How often a heartbeat is sent. One second: a mark is then never older than that plus the way.
@@ -84,8 +87,8 @@ pub enum Event {
         /// First seq to send, for each stream that had something in flight.
         from: BTreeMap<u32, u64>,
     },
-    /// Clocks, mark and backlog of the peer.
-    Heartbeat(Beat),
+    /// Clocks, mark and backlog of the peer; and how its clock compares with ours, once that is known.
+    Heartbeat(Beat, Option<Compared>),
     /// The connection is over; last event.
     Closed(Ended),
 }
@@ -179,6 +182,7 @@ pub struct Session {
     mark_us: u64,
     heard_at: Duration,
     beat_at: Duration,
+    clocks: Clocks,
 }
 
 impl Session {
@@ -208,6 +212,7 @@ impl Session {
             mark_us: 0,
             heard_at: now,
             beat_at: now + limits.heartbeat,
+            clocks: Clocks::default(),
             opening,
         }
     }
@@ -218,7 +223,7 @@ impl Session {
         match self.phase {
             Phase::Closed => {}
             Phase::AwaitHello => self.handle_first(message),
-            Phase::Established => self.handle_next(message),
+            Phase::Established => self.handle_next(message, now),
         }
     }
 
@@ -274,8 +279,8 @@ impl Session {
             self.beat_at = now + self.limits.heartbeat;
             if self.phase == Phase::Established && self.can_reply() {
                 let mark_us = self.mark_us;
-                self.outbox
-                    .push_back(Message::Heartbeat(Beat { mark_us, ..beat }));
+                let beat = self.clocks.stamp(Beat { mark_us, ..beat }, now);
+                self.outbox.push_back(Message::Heartbeat(beat));
             }
         }
     }

@@ -54,6 +54,9 @@ pub fn encode(message: &Message) -> v1::ReplicateMessage {
             mark_us: beat.mark_us,
             backlog_bytes: beat.backlog_bytes,
             backlog_entries: beat.backlog_entries,
+            echo_us: beat.echo_us,
+            echo_held_us: beat.echo_held_us,
+            looking_us: beat.looking_us,
         }),
         Message::Nak(nak) => Body::Nak(v1::Nak {
             actor: Some(actor_to_proto(nak.actor)),
@@ -97,6 +100,9 @@ pub fn decode(message: v1::ReplicateMessage) -> Result<Incoming> {
             mark_us: beat.mark_us,
             backlog_bytes: beat.backlog_bytes,
             backlog_entries: beat.backlog_entries,
+            echo_us: beat.echo_us,
+            echo_held_us: beat.echo_held_us,
+            looking_us: beat.looking_us,
         })),
         Some(Body::Nak(nak)) => Some(Message::Nak(nak_from_proto(nak)?)),
         Some(Body::Hold(hold)) => Some(Message::Hold(Hold {
@@ -419,6 +425,18 @@ mod tests {
         EntryBatch::new(2, vec![entry], 7)
     }
 
+    fn beat(clock: ClockPair) -> Beat {
+        Beat {
+            clock,
+            mark_us: 1,
+            backlog_bytes: 2,
+            backlog_entries: 3,
+            echo_us: 4,
+            echo_held_us: 5,
+            looking_us: 6,
+        }
+    }
+
     fn every_message() -> Vec<Message> {
         let actor = Actor::new(2, 9);
         let clock = ClockPair {
@@ -468,12 +486,7 @@ mod tests {
                 }],
                 applied_mark_us: 3,
             }),
-            Message::Heartbeat(Beat {
-                clock,
-                mark_us: 1,
-                backlog_bytes: 2,
-                backlog_entries: 3,
-            }),
+            Message::Heartbeat(beat(clock)),
             Message::Nak(Nak {
                 actor,
                 stream: 4,

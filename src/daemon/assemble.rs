@@ -171,6 +171,7 @@ impl Daemon {
             engine: &engine,
             tls: certificates.tls(),
             causes: &causes,
+            facts: &facts,
             looker,
             actor,
         };
@@ -179,7 +180,7 @@ impl Daemon {
             serve(&tasks, listener, certificates.tls().cloned(), admissions);
         }
         let restorer = restorer(config, &root, &engine, &links, &clock);
-        parts.answer_operators(&peers, facts, &fetcher, restorer)?;
+        parts.answer_operators(&peers, &fetcher, restorer)?;
         let keeper = Keeper::new(root, engine.clone(), keep_settings(config));
         let keeping = super::keeper::run(tasks.clone(), keeper, Arc::clone(&links), clock);
         tasks.spawn("trash", keeping);
@@ -268,6 +269,7 @@ struct Parts<'a> {
     engine: &'a Handle,
     tls: Option<&'a Arc<Tls>>,
     causes: &'a Causes,
+    facts: &'a Arc<Mutex<TreeFacts>>,
     looker: Looker,
     actor: Actor,
 }
@@ -277,7 +279,6 @@ impl Parts<'_> {
     fn answer_operators(
         &self,
         peers: &Arc<BTreeMap<SiteId, PeerHandle>>,
-        tree: Arc<Mutex<TreeFacts>>,
         fetcher: &Fetcher,
         restorer: Restorer,
     ) -> Result<()> {
@@ -286,7 +287,7 @@ impl Parts<'_> {
             site: (config.site.id, config.site.name.clone()),
             engine: self.engine.clone(),
             peers: Arc::clone(peers),
-            tree,
+            tree: Arc::clone(self.facts),
             causes: self.causes.clone(),
             looker: self.looker.clone(),
             root: config.tree.root.clone(),
@@ -356,6 +357,7 @@ impl Parts<'_> {
             engine: self.engine.clone(),
             clock: Arc::clone(self.clock),
             seen: Arc::default(),
+            tree: Arc::clone(self.facts),
             causes: self.causes.clone(),
             unrelated: self.unrelated.clone(),
         })

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::backlog::{Backlog, backlog};
 use super::causes::{Causes, Topic};
+use super::status::TreeFacts;
 use super::tasks::Tasks;
 use crate::clock::{SharedClock, rfc3339};
 use crate::conduit::hello::{self, Opening, Remembered};
@@ -21,7 +22,7 @@ use crate::conduit::message::{
     Beat, ClockPair, Close, CloseReason, Frame, Hello, Hold, Nak, NakReason, Receipt, Receipts,
     Role, StreamCursor, StreamState,
 };
-use crate::conduit::session::{Ended, RefusedBatch};
+use crate::conduit::session::{Compared, Ended, RefusedBatch};
 use crate::error::Result;
 use crate::journal::dot::Actor;
 use crate::sync::engine::{Engine, Fence, FenceCause, Handle, MemberReport, Refusal, Standing};
@@ -51,6 +52,8 @@ pub(super) struct LocalSite {
     pub(super) engine: Handle,
     pub(super) clock: SharedClock,
     pub(super) seen: Arc<Mutex<PeerView>>,
+    /// What the connector of this site told.
+    pub(super) tree: Arc<Mutex<TreeFacts>>,
     /// Hears of it when the tree of this site and the peer's have no common history.
     pub(super) unrelated: mpsc::Sender<String>,
     pub(super) causes: Causes,
@@ -69,8 +72,8 @@ pub(super) struct PeerView {
     pub(super) beat: Option<Beat>,
     /// What of this site's journal it had not received at that heartbeat.
     pub(super) backlog: Backlog,
-    /// Its wall clock less ours at that heartbeat, the way it took included.
-    pub(super) skew_us: Option<i64>,
+    /// Its clock beside ours.
+    pub(super) clocks: Option<Compared>,
     /// When something last moved, in either direction.
     pub(super) moved_at: Option<Duration>,
     /// When nothing was last outstanding.
@@ -120,6 +123,10 @@ impl Local for LocalSite {
         let view = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let last = view.beat.unwrap_or_default().clock.hlc_us;
         let now_us = self.clock.now_us();
+        let looking_us = {
+            let facts = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
+            facts.looking_us(self.clock.monotonic())
+        };
         let clock = ClockPair {
             wall_us: now_us,
             hlc_us: now_us.max(last),
@@ -129,6 +136,7 @@ impl Local for LocalSite {
             clock,
             backlog_bytes: view.backlog.bytes.unwrap_or(0),
             backlog_entries: view.backlog.entries,
+            looking_us,
             ..Beat::default()
         }
     }
@@ -326,7 +334,7 @@ impl Receiver {
                 self.order(Order::Rewind(cursors.collect(), wait)).await;
                 Ok(())
             }
-            LinkEvent::Heartbeat(beat) => self.heard(beat).await,
+            LinkEvent::Heartbeat(beat, compared) => self.heard(beat, compared).await,
             LinkEvent::Disconnected {
                 reason, in_flight, ..
             } => {
@@ -465,8 +473,8 @@ impl Receiver {
     }
 
     /// Once a second: clocks, how far the peer got, and whether anything is outstanding at all.
-    async fn heard(&mut self, beat: Beat) -> Result<()> {
-        let (now, now_us) = (self.local.clock.monotonic(), self.local.clock.now_us());
+    async fn heard(&mut self, beat: Beat, clocks: Option<Compared>) -> Result<()> {
+        let now = self.local.clock.monotonic();
         if !self.note_peer().await? {
             return Ok(());
         }
@@ -481,8 +489,7 @@ impl Receiver {
             if !behind && !waiting {
                 view.clear_at = Some(now);
             }
-            let theirs = i64::try_from(beat.clock.wall_us).unwrap_or(i64::MAX);
-            view.skew_us = Some(theirs - i64::try_from(now_us).unwrap_or(i64::MAX));
+            view.clocks = clocks.or(view.clocks);
             view.beat = Some(beat);
             view.backlog = backlog;
         });

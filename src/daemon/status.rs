@@ -18,7 +18,7 @@ use crate::admin::view::{
     TreeView, VersionView, Watch,
 };
 use crate::admin::{AdminError, Result, Source};
-use crate::clock::SharedClock;
+use crate::clock::{Clock, SharedClock};
 use crate::conduit::link::ConduitState;
 use crate::journal::dot::{Actor, LwwKey};
 use crate::journal::entry::RegisterId;
@@ -37,17 +37,29 @@ pub(super) struct TreeFacts {
     standing: Standing,
     last_scan_us: Option<u64>,
     diverged: u64,
+    /// When the look at the whole tree began that is under way.
+    looking_since: Option<Duration>,
+}
+
+impl TreeFacts {
+    /// For how long the whole tree is being looked at; zero: it is not.
+    pub(super) fn looking_us(&self, now: Duration) -> u64 {
+        let since = self.looking_since;
+        since.map_or(0, |since| micros(now.saturating_sub(since)).max(1))
+    }
 }
 
 /// Keeps what the connector tells.
-pub(super) fn note(facts: &Mutex<TreeFacts>, event: &ConnectorEvent, now_us: u64) {
+pub(super) fn note(facts: &Mutex<TreeFacts>, event: &ConnectorEvent, clock: &dyn Clock) {
     let mut facts = facts.lock().unwrap_or_else(PoisonError::into_inner);
     match event {
+        ConnectorEvent::Looking => facts.looking_since = Some(clock.monotonic()),
         ConnectorEvent::Standing(standing) => facts.standing = standing.clone(),
         ConnectorEvent::Scanned(report) => {
+            facts.looking_since = None;
             facts.diverged = report.diverged;
             if report.complete {
-                facts.last_scan_us = Some(now_us);
+                facts.last_scan_us = Some(clock.now_us());
             }
         }
         ConnectorEvent::Blind(_) | ConnectorEvent::Sighted | ConnectorEvent::Applied(_) => {}
@@ -79,6 +91,11 @@ struct PeerFacts {
 }
 
 impl Reporter {
+    fn looks_here(&self) -> bool {
+        let facts = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
+        facts.looking_since.is_some()
+    }
+
     async fn engine_status(&self) -> Result<(EngineStatus, u64)> {
         let asked = self.engine.ask(|e| Ok((e.status()?, e.mark()?))).await;
         asked.map_err(|error| {
@@ -134,6 +151,8 @@ impl Reporter {
             paused: false,
             behind_entries: behind,
             waiting_entries: waiting,
+            looks_there: view.beat.is_some_and(|beat| beat.looking_us > 0),
+            looks_here: self.looks_here(),
             lag_us: lag.us(),
             quiet_us: since.map(|at| micros(self.clock.monotonic().saturating_sub(at))),
             parked: parked_count,
@@ -153,7 +172,8 @@ impl Reporter {
             behind_bytes,
             waiting_entries: waiting,
             parked,
-            clock_skew_us: view.skew_us,
+            clock_skew_us: view.clocks.map(|clocks| clocks.skew_us),
+            round_trip_us: view.clocks.map(|clocks| clocks.round_trip_us()),
         };
         let oldest_us = behind
             .filter(|n| *n > 0)

@@ -146,7 +146,7 @@ impl TreeWorker {
     }
 
     fn note(&self, event: &ConnectorEvent) {
-        note(&self.facts, event, self.clock.now_us());
+        note(&self.facts, event, &*self.clock);
         match event {
             ConnectorEvent::Applied(report) if report.no_space => {
                 let text = "the disk of the tree is full: what others changed is not applied";
@@ -166,7 +166,10 @@ impl TreeWorker {
                 self.unreadable(scanned);
             }
             ConnectorEvent::Standing(standing) => self.disbelieve(standing.brake),
-            ConnectorEvent::Applied(_) | ConnectorEvent::Blind(_) | ConnectorEvent::Sighted => {}
+            ConnectorEvent::Applied(_)
+            | ConnectorEvent::Looking
+            | ConnectorEvent::Blind(_)
+            | ConnectorEvent::Sighted => {}
         }
         report(event);
     }
@@ -180,6 +183,7 @@ fn report(event: &ConnectorEvent) {
                 "the tree is not watched as a whole, scanning instead"
             );
         }
+        ConnectorEvent::Looking => tracing::debug!("looking at the whole tree"),
         ConnectorEvent::Sighted => tracing::info!("the whole tree is watched again"),
         ConnectorEvent::Standing(standing) => tracing::debug!(?standing, "tree"),
         ConnectorEvent::Scanned(report) => tracing::debug!(?report, "scanned"),

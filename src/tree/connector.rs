@@ -94,6 +94,8 @@ impl ConnectorOptions {
 /// What the connector tells its owner after each round that did something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConnectorEvent {
+    /// A look at the whole tree begins; it ends with [`ConnectorEvent::Scanned`].
+    Looking,
     /// A round of noticing.
     Scanned(ScanReport),
     /// A round of applying.

@@ -14,6 +14,8 @@ const IN_STEP: SiteFacts = SiteFacts {
     waiting_entries: Some(0),
     lag_us: Some(0),
     quiet_us: Some(STALL_US),
+    looks_there: false,
+    looks_here: false,
     parked: 0,
 };
 
@@ -80,6 +82,24 @@ fn the_state_follows_from_the_facts() {
                 ..behind
             },
             SiteState::Streaming,
+        ),
+        (
+            "nothing moves while it looks at its tree",
+            SiteFacts {
+                quiet_us: Some(STALL_US),
+                looks_there: true,
+                ..behind
+            },
+            SiteState::CatchingUp,
+        ),
+        (
+            "nothing moves there while this site looks at its tree",
+            SiteFacts {
+                quiet_us: Some(STALL_US),
+                looks_here: true,
+                ..behind
+            },
+            SiteState::Stalled,
         ),
         (
             "backlog not known",
@@ -293,6 +313,17 @@ fn one_peer_decides_the_verdict_and_names_the_next_step() {
             Some(Severity::Warning),
             "9 s behind",
             "timedatectl",
+        ),
+        (
+            SiteView {
+                clock_skew_us: Some(-9_000_000),
+                round_trip_us: Some(18_000_000),
+                ..site("iad-2", SiteState::Idle)
+            },
+            Verdict::Ok,
+            None,
+            "",
+            "",
         ),
     ];
     for (view, verdict, severity, text, next) in cases {

@@ -39,6 +39,7 @@ pub(crate) fn status() -> StatusView {
                     reason: "name too long".to_owned(),
                 }],
                 clock_skew_us: Some(-14_000),
+                round_trip_us: Some(81_000),
             },
             SiteView {
                 site: "sin-1".to_owned(),

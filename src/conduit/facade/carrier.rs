@@ -309,7 +309,7 @@ impl Carrier {
             LinkEvent::Refused(batch) => {
                 tracing::error!(stream = batch.stream, detail = %batch.detail, "batch breaks a rule");
             }
-            LinkEvent::Heartbeat(_) => {}
+            LinkEvent::Heartbeat(..) => {}
             LinkEvent::Disconnected { .. } => self.connection = None,
         }
     }

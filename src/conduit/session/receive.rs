@@ -21,14 +21,14 @@ impl Session {
         }
     }
 
-    pub(super) fn handle_next(&mut self, message: Message) {
+    pub(super) fn handle_next(&mut self, message: Message, now: Duration) {
         match message {
             Message::Hello(_) => {
                 self.close(Close::new(CloseReason::Protocol, "a second hello"));
             }
             Message::Frame(frame) => self.handle_frame(frame),
             Message::Receipts(receipts) => self.handle_receipts(receipts),
-            Message::Heartbeat(beat) => self.handle_beat(beat),
+            Message::Heartbeat(beat) => self.handle_beat(beat, now),
             Message::Nak(nak) => self.handle_nak(nak),
             Message::Hold(hold) => self.handle_hold(hold),
             Message::Close(close) => self.end(Ended::ByPeer(close)),
@@ -68,11 +68,12 @@ impl Session {
     }
 
     /// Only the newest of several heartbeats in a row says anything.
-    fn handle_beat(&mut self, beat: Beat) {
-        if let Some(Event::Heartbeat(last)) = self.events.back_mut() {
-            *last = beat;
+    fn handle_beat(&mut self, beat: Beat, now: Duration) {
+        let compared = self.clocks.take(&beat, now);
+        if let Some(Event::Heartbeat(last, known)) = self.events.back_mut() {
+            (*last, *known) = (beat, compared);
         } else {
-            self.events.push_back(Event::Heartbeat(beat));
+            self.events.push_back(Event::Heartbeat(beat, compared));
         }
     }
 

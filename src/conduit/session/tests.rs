@@ -229,7 +229,7 @@ fn a_nak_rewinds_once_drops_what_is_stale_and_takes_the_mark_back() {
     assert!(!pair.one.has_transmit());
     pair.advance(HEARTBEAT);
     pair.run();
-    assert!(matches!(&pair.events().1[..], [Event::Heartbeat(beat)] if beat.mark_us == 0));
+    assert!(matches!(&pair.events().1[..], [Event::Heartbeat(beat, _)] if beat.mark_us == 0));
     pair.one.send_frame(frame(1, 3, 4));
     pair.run();
     assert!(matches!(&pair.events().1[..], [Event::Frame(heard)] if heard.mark_us == 4_000));
