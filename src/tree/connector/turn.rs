@@ -20,6 +20,10 @@ use crate::tree::watch::{FileHint, Hints, Watch};
 const REST_MAX: Duration = Duration::from_millis(500);
 /// Shortest time from one full scan to the next when events are lost again and again.
 const LOST_PAUSE: Duration = Duration::from_secs(1);
+/// How long images are applied before the tree is looked at again, and how much longer than the last look took: who
+/// works here while much arrives is heard too, and looking costs a fifth of the time at most.
+const APPLY_MAX: Duration = Duration::from_secs(2);
+const APPLY_TO_LOOK: u32 = 4;
 /// When directories are looked at again that did not rest during a scan.
 const UNSTABLE_PAUSE: Duration = Duration::from_millis(200);
 
@@ -38,6 +42,14 @@ pub(in crate::tree) struct Turns {
     is_incomplete: bool,
     retried: Duration,
     told: Standing,
+    /// Directories with events since the last look.
+    dirty: BTreeSet<Vec<Name>>,
+    /// Wall clock before events were last taken: what comes with the next ones is not older.
+    drained_us: u64,
+    /// There were more events than are taken at once.
+    more: bool,
+    /// What the last look took.
+    look_took: Duration,
 }
 
 impl Turns {
@@ -68,10 +80,14 @@ impl Connector {
             is_incomplete: true,
             retried: self.clock.monotonic(),
             told: Standing::default(),
+            dirty: BTreeSet::new(),
+            drained_us: self.clock.now_us(),
+            more: false,
+            look_took: Duration::ZERO,
         };
         self.see(&mut turns, None, tell);
         self.look_back()?;
-        self.apply_all(stop, tell)?;
+        self.apply_all(&mut turns, stop, tell)?;
         self.full(&mut turns, tell)?;
         self.tell_standing(&mut turns, tell);
         Ok(turns)
@@ -84,11 +100,9 @@ impl Connector {
         stop: &Arc<AtomicBool>,
         tell: Tell<'_>,
     ) -> Result<Duration> {
-        let watched_us = self.clock.now_us();
-        let hints = turns.watch.drain(&self.root, &self.options.policy)?;
-        self.see(turns, hints.blind.clone(), tell);
-        let more = hints.more;
-        let mut dirs = self.take(hints, watched_us);
+        let watched_us = self.drain(turns, tell)?;
+        let more = turns.more;
+        let mut dirs = std::mem::take(&mut turns.dirty);
         let now = self.clock.monotonic();
         if self.looks.take_empty_is_meant() {
             self.memory.empty_is_meant = true;
@@ -116,7 +130,7 @@ impl Connector {
             self.engine.retry_parked()?;
             turns.retried = now;
         }
-        let any = self.apply_all(stop, tell)?;
+        let any = self.apply_all(turns, stop, tell)?;
         self.tell_standing(turns, tell);
         if any || more {
             return Ok(Duration::ZERO);
@@ -149,14 +163,25 @@ impl Connector {
         }
     }
 
-    /// Puts hints on the agenda; returns the directories to look at now.
-    fn take(&mut self, hints: Hints, now_us: u64) -> BTreeSet<Vec<Name>> {
+    /// Takes what happened since the last time; returns the wall clock up to which everything was seen.
+    fn drain(&mut self, turns: &mut Turns, tell: Tell<'_>) -> Result<u64> {
+        let now_us = self.clock.now_us();
+        let hints = turns.watch.drain(&self.root, &self.options.policy)?;
+        self.see(turns, hints.blind.clone(), tell);
+        turns.more = hints.more;
+        let since_us = std::mem::replace(&mut turns.drained_us, now_us);
+        turns.dirty.append(&mut self.take(hints, since_us));
+        Ok(now_us)
+    }
+
+    /// Puts hints of what happened after `since_us` on the agenda; returns the directories to look at now.
+    fn take(&mut self, hints: Hints, since_us: u64) -> BTreeSet<Vec<Name>> {
         let mut dirs = hints.dirty;
         let now = self.clock.monotonic();
         for (file, hint) in hints.files {
             match hint {
                 FileHint::Written => {
-                    if !self.agenda.written(file.clone(), now, now_us) {
+                    if !self.agenda.written(file.clone(), now, since_us) {
                         dirs.insert(file.0);
                     }
                 }
@@ -176,8 +201,10 @@ impl Connector {
         tell: Tell<'_>,
     ) -> Result<()> {
         let scope = Scope::Dirs(dirs);
+        let began = self.clock.monotonic();
         let report = self.scan(&scope)?;
         let now = self.clock.monotonic();
+        turns.look_took = now.saturating_sub(began);
         if report.brake.is_some() {
             turns.is_incomplete = true;
             turns.full_due = turns.full_due.min(now + self.options.blind_rescan_every);
@@ -208,9 +235,13 @@ impl Connector {
                 tell(ConnectorEvent::Sighted);
             }
         }
+        tell(ConnectorEvent::Looking);
         // Everything that was due is looked at with the rest.
         self.agenda.due(self.clock.monotonic());
+        turns.dirty.clear();
+        let began = self.clock.monotonic();
         let report = self.scan_once()?;
+        turns.look_took = self.clock.monotonic().saturating_sub(began);
         turns.is_incomplete = !report.complete;
         turns.brake = report.brake;
         let often = turns.blind.is_some() || turns.is_incomplete;
@@ -225,9 +256,15 @@ impl Connector {
         Ok(())
     }
 
-    /// Applies until nothing is left that can be applied now; true when there was something.
-    fn apply_all(&mut self, stop: &Arc<AtomicBool>, tell: Tell<'_>) -> Result<bool> {
+    /// Applies what can be applied now, for a while; true when there was something.
+    fn apply_all(
+        &mut self,
+        turns: &mut Turns,
+        stop: &Arc<AtomicBool>,
+        tell: Tell<'_>,
+    ) -> Result<bool> {
         let mut any = false;
+        let until = self.clock.monotonic() + APPLY_MAX.max(turns.look_took * APPLY_TO_LOOK);
         while !stop.load(Ordering::SeqCst) {
             let report = self.apply_once()?;
             let more = report.applied > 0 && !report.no_space;
@@ -236,6 +273,11 @@ impl Connector {
                 tell(ConnectorEvent::Applied(report));
             }
             if !more {
+                break;
+            }
+            // Applying makes events as well, and a queue that nobody empties loses them. The next turn looks.
+            self.drain(turns, tell)?;
+            if self.clock.monotonic() >= until {
                 break;
             }
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::fake::{FakeEngine, FakeSource};
+use super::fake::{FakeEngine, FakeSource, Site};
 use crate::clock::{Clock as _, ManualClock, SystemClock};
 use crate::error::Result;
 use crate::journal::op::OpKind;
@@ -119,6 +119,7 @@ impl Bench {
             ConnectorEvent::Standing(standing) => Some(standing.clone()),
             ConnectorEvent::Blind(_)
             | ConnectorEvent::Sighted
+            | ConnectorEvent::Looking
             | ConnectorEvent::Scanned(_)
             | ConnectorEvent::Applied(_) => None,
         });
@@ -255,6 +256,30 @@ fn a_fresh_record_is_read_again_soon_and_once() {
     assert!(bench.connector.memory.racy.is_empty());
     bench.rest_for(&mut turns, Duration::from_secs(60));
     assert_eq!(scans(&bench), before + 1, "once");
+}
+
+#[test]
+fn applying_more_than_the_queue_of_events_holds_loses_none_of_them() {
+    let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+    let files: usize = limit.trim().parse::<usize>().unwrap() + 1_000;
+    if files > 50_000 {
+        eprintln!("skipped: the queue of this machine holds {files} events");
+        return;
+    }
+    let mut other = Site::new(2);
+    for nth in 0..files {
+        fs::write(other.path(&nth.to_string()), b"").unwrap();
+    }
+    other.scan();
+    let mut bench = Bench::new(FAR_US);
+    let mut turns = bench.begin();
+    bench.engine.pull(&other.engine);
+    bench.until_rest(&mut turns);
+    assert_eq!(fs::read_dir(bench.tree.path()).unwrap().count(), files + 1);
+    let is_blind = |event: &ConnectorEvent| matches!(event, ConnectorEvent::Blind(_));
+    assert!(!bench.events.iter().any(is_blind));
+    assert_eq!(bench.full_scans(), 1, "the one at the start");
+    assert_eq!(bench.kinds(), []);
 }
 
 /// An image for a file that a user put something in the place of which is not replicated.
