@@ -4,8 +4,9 @@
 //! log positions up to which they were made; after a crash the logs are replayed from there. Keys are made so that
 //! every range the merge asks for is one contiguous run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::journal::dot::{Actor, LwwKey, Seen};
@@ -16,10 +17,12 @@ use crate::sync::node::{Child, DirMove, Node};
 use crate::sync::port::{DeviceImage, Image};
 use crate::sync::state::State;
 
+mod cached;
 mod codec;
 mod key;
 mod kv;
 
+use cached::Cached;
 use key::{Key, Table};
 
 /// Number of conflicts that are open.
@@ -33,6 +36,10 @@ const COUNTED: &str = "conflicts/counted";
 #[derive(Debug)]
 pub struct Store {
     kv: kv::Kv,
+    nodes: Cached<Node>,
+    applied: Cached<Image>,
+    /// Every entry that is made or merged asks for these, and they are few.
+    cursors: BTreeMap<u32, Seen>,
 }
 
 impl Store {
@@ -43,7 +50,17 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self> {
         let mut store = Self {
             kv: kv::Kv::open(path)?,
+            nodes: Cached::new(Table::Node, codec::node_to_bytes, |_, bytes| {
+                codec::node_from_bytes(bytes)
+            }),
+            applied: Cached::new(
+                Table::Applied,
+                codec::image_to_bytes,
+                codec::image_from_bytes,
+            ),
+            cursors: BTreeMap::new(),
         };
+        store.load_cursors()?;
         store.count_conflicts()?;
         Ok(store)
     }
@@ -53,10 +70,12 @@ impl Store {
     /// # Errors
     /// When the disk refuses. The store is then dropped and opened again: what was not committed is replayed.
     pub fn commit(&mut self) -> Result<()> {
+        self.nodes.flush(&mut self.kv);
+        self.applied.flush(&mut self.kv);
         self.kv.commit()
     }
 
-    /// Bytes that wait for [`Store::commit`].
+    /// Bytes that wait for [`Store::commit`], but for those of the last changes, which are not encoded yet.
     #[must_use]
     pub const fn pending_bytes(&self) -> usize {
         self.kv.pending_bytes()
@@ -101,20 +120,16 @@ impl Store {
         self.kv.put(key, None);
     }
 
-    /// All actors of which any stream was merged.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn actors(&self) -> Result<BTreeSet<Actor>> {
-        let mut actors = BTreeSet::new();
-        self.kv
-            .scan(&Key::of(Table::Cursor).done(), None, |key, _| {
-                let mut parts = key::Parts::behind(key, Table::Cursor)?;
-                let _stream = parts.u32()?;
-                actors.insert(Actor::new(parts.u64()?, parts.u64()?));
-                Ok(true)
-            })?;
-        Ok(actors)
+    fn load_cursors(&mut self) -> Result<()> {
+        let Self { kv, cursors, .. } = self;
+        kv.scan(&Key::of(Table::Cursor).done(), None, |key, value| {
+            let mut parts = key::Parts::behind(key, Table::Cursor)?;
+            let stream = parts.u32()?;
+            let actor = Actor::new(parts.u64()?, parts.u64()?);
+            let seen = cursors.entry(stream).or_default();
+            seen.set(actor, key::number(value)?);
+            Ok(true)
+        })
     }
 
     /// Counts what a store holds that was made before there were counters.
@@ -163,6 +178,31 @@ impl Store {
         self.kv.get(key)?.map(|value| decode(&value)).transpose()
     }
 
+    /// Marks an inode in a table of marks and in the one that orders them, or takes the mark away.
+    fn set_order(
+        &mut self,
+        marks: Table,
+        by_order: Table,
+        inode: u64,
+        order_us: Option<u64>,
+    ) -> Result<()> {
+        let key = Self::inode_key(marks, inode);
+        let old = self.decoded(&key, key::number)?;
+        if old == order_us {
+            return Ok(());
+        }
+        let ordered = |order| Key::of(by_order).u64(order).u64(inode).done();
+        if let Some(old) = old {
+            self.kv.put(ordered(old), None);
+        }
+        if let Some(order) = order_us {
+            self.kv.put(ordered(order), Some(Vec::new()));
+        }
+        let value = order_us.map(|order| order.to_be_bytes().to_vec());
+        self.kv.put(key, value);
+        Ok(())
+    }
+
     fn name_key(directory: u64, name: &Name) -> Vec<u8> {
         Key::of(Table::AppliedName)
             .u64(directory)
@@ -172,15 +212,12 @@ impl Store {
 }
 
 impl State for Store {
-    fn node(&self, inode: u64) -> Result<Option<Node>> {
-        self.decoded(&Self::inode_key(Table::Node, inode), codec::node_from_bytes)
+    fn node(&self, inode: u64) -> Result<Option<Arc<Node>>> {
+        self.nodes.get(&self.kv, inode)
     }
 
-    fn set_node(&mut self, inode: u64, node: &Node) -> Result<()> {
-        self.kv.put(
-            Self::inode_key(Table::Node, inode),
-            Some(codec::node_to_bytes(node)),
-        );
+    fn set_node(&mut self, inode: u64, node: Node) -> Result<()> {
+        self.nodes.set(&mut self.kv, inode, Some(node));
         Ok(())
     }
 
@@ -335,55 +372,41 @@ impl State for Store {
         Ok(())
     }
 
-    fn suspects(&self) -> Result<BTreeSet<u64>> {
-        let mut inodes = BTreeSet::new();
-        self.kv
-            .scan(&Key::of(Table::Suspect).done(), None, |key, _| {
-                inodes.insert(key::Parts::behind(key, Table::Suspect)?.u64()?);
-                Ok(true)
-            })?;
+    fn suspects(&self, through_us: u64, limit: usize) -> Result<Vec<u64>> {
+        let mut inodes = Vec::new();
+        let prefix = Key::of(Table::SuspectOrder).done();
+        self.kv.scan(&prefix, None, |key, _| {
+            let mut parts = key::Parts::behind(key, Table::SuspectOrder)?;
+            if parts.u64()? > through_us {
+                return Ok(false);
+            }
+            inodes.push(parts.u64()?);
+            Ok(inodes.len() < limit)
+        })?;
         Ok(inodes)
     }
 
-    fn set_suspect(&mut self, inode: u64, suspect: bool) -> Result<()> {
-        self.kv.put(
-            Self::inode_key(Table::Suspect, inode),
-            suspect.then(Vec::new),
-        );
-        Ok(())
+    fn set_suspect(&mut self, inode: u64, order_us: Option<u64>) -> Result<()> {
+        self.set_order(Table::Suspect, Table::SuspectOrder, inode, order_us)
     }
 
     fn cursor(&self, actor: Actor, stream: u32) -> Result<u64> {
-        let key = Key::of(Table::Cursor).u32(stream).actor(actor).done();
-        self.kv
-            .get(&key)?
-            .map_or(Ok(0), |value| key::number(&value))
+        Ok(self.cursors.get(&stream).map_or(0, |seen| seen.get(actor)))
     }
 
     fn set_cursor(&mut self, actor: Actor, stream: u32, seq: u64) -> Result<()> {
         let key = Key::of(Table::Cursor).u32(stream).actor(actor).done();
         self.kv.put(key, Some(seq.to_be_bytes().to_vec()));
+        self.cursors.entry(stream).or_default().set(actor, seq);
         Ok(())
     }
 
     fn cursors(&self, stream: u32) -> Result<Seen> {
-        let mut seen = Seen::new();
-        self.kv.scan(
-            &Key::of(Table::Cursor).u32(stream).done(),
-            None,
-            |key, value| {
-                let mut parts = key::Parts::behind(key, Table::Cursor)?;
-                let _stream = parts.u32()?;
-                seen.set(Actor::new(parts.u64()?, parts.u64()?), key::number(value)?);
-                Ok(true)
-            },
-        )?;
-        Ok(seen)
+        Ok(self.cursors.get(&stream).cloned().unwrap_or_default())
     }
 
-    fn applied(&self, inode: u64) -> Result<Option<Image>> {
-        let key = Self::inode_key(Table::Applied, inode);
-        self.decoded(&key, |value| codec::image_from_bytes(inode, value))
+    fn applied(&self, inode: u64) -> Result<Option<Arc<Image>>> {
+        self.applied.get(&self.kv, inode)
     }
 
     fn set_applied(&mut self, inode: u64, image: Option<&Image>) -> Result<()> {
@@ -393,14 +416,19 @@ impl State for Store {
                 .map(|l| (l.parent, l.name.clone(), l.link))
                 .collect::<Vec<_>>()
         };
-        for (parent, name, link) in self.applied(inode)?.iter().flat_map(names) {
-            if self.applied_at(parent, &name)? == Some((inode, link)) {
-                self.kv.put(Self::name_key(parent, &name), None);
+        let (before, after) = (self.applied(inode)?, image);
+        let old: Vec<_> = before.as_deref().into_iter().flat_map(names).collect();
+        let new: Vec<_> = after.into_iter().flat_map(names).collect();
+        for (parent, name, link) in old.iter().filter(|link| !new.contains(link)) {
+            if self.applied_at(*parent, name)? == Some((inode, *link)) {
+                self.kv.put(Self::name_key(*parent, name), None);
             }
         }
-        for (parent, name, link) in image.into_iter().flat_map(names) {
-            let value = Key::pair(inode, link);
-            self.kv.put(Self::name_key(parent, &name), Some(value));
+        for (parent, name, link) in &new {
+            if self.applied_at(*parent, name)? != Some((inode, *link)) {
+                let value = Key::pair(inode, *link);
+                self.kv.put(Self::name_key(*parent, name), Some(value));
+            }
         }
         // Bytes that travelled inside an entry are on the disk; the store need not hold them again.
         let stripped = image.map(|image| {
@@ -408,10 +436,9 @@ impl State for Store {
             if let Some(content) = &mut image.content {
                 content.value.inline = None;
             }
-            codec::image_to_bytes(&image)
+            image
         });
-        self.kv
-            .put(Self::inode_key(Table::Applied, inode), stripped);
+        self.applied.set(&mut self.kv, inode, stripped);
         Ok(())
     }
 
@@ -452,22 +479,7 @@ impl State for Store {
     }
 
     fn set_dirty(&mut self, inode: u64, order_us: Option<u64>) -> Result<()> {
-        let key = Self::inode_key(Table::Dirty, inode);
-        let old = self.decoded(&key, key::number)?;
-        if old == order_us {
-            return Ok(());
-        }
-        if let Some(old) = old {
-            self.kv
-                .put(Key::of(Table::DirtyOrder).u64(old).u64(inode).done(), None);
-        }
-        if let Some(order) = order_us {
-            let key = Key::of(Table::DirtyOrder).u64(order).u64(inode).done();
-            self.kv.put(key, Some(Vec::new()));
-        }
-        self.kv
-            .put(key, order_us.map(|order| order.to_be_bytes().to_vec()));
-        Ok(())
+        self.set_order(Table::Dirty, Table::DirtyOrder, inode, order_us)
     }
 
     fn is_dirty(&self, inode: u64) -> Result<bool> {

@@ -21,8 +21,6 @@ pub(super) enum Table {
     Conflict = 4,
     /// inode → ids of its derived conflicts.
     Derived = 5,
-    /// inode → nothing: its derived conflicts are to be looked at.
-    Suspect = 6,
     /// id → acknowledgement.
     Ack = 7,
     /// stream, site, incarnation → seq.
@@ -45,6 +43,10 @@ pub(super) enum Table {
     Meta = 16,
     /// site, incarnation → part in the cluster.
     Member = 17,
+    /// inode → order: its derived conflicts are to be looked at. (6 held them without an order.)
+    Suspect = 18,
+    /// order, inode → nothing.
+    SuspectOrder = 19,
 }
 
 /// A key in the making.

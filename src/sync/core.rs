@@ -5,6 +5,7 @@
 //! [`super::derived`] finds conflicts that follow from the state. Time is a parameter of every call that needs it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::hlc::{Hlc, MAX_AHEAD};
 use super::node::Node;
@@ -97,8 +98,13 @@ impl<S: State> Core<S> {
     }
 
     /// The node, empty when it is not known.
-    pub(super) fn load(&self, inode: u64) -> Result<Node> {
+    pub(super) fn load(&self, inode: u64) -> Result<Arc<Node>> {
         Ok(self.state.node(inode)?.unwrap_or_default())
+    }
+
+    /// The same, to be changed and set.
+    pub(super) fn edit(&self, inode: u64) -> Result<Node> {
+        self.load(inode).map(Arc::unwrap_or_clone)
     }
 
     /// Marks an inode: its image may have changed, and so may its derived conflicts.
@@ -108,6 +114,6 @@ impl<S: State> Core<S> {
         }
         let order = self.state.node(inode)?.map_or(0, |node| node.hlc_max_us);
         self.state.set_dirty(inode, Some(order))?;
-        self.state.set_suspect(inode, true)
+        self.state.set_suspect(inode, Some(order))
     }
 }

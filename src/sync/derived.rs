@@ -19,6 +19,10 @@ use crate::journal::dot::LwwKey;
 use crate::journal::entry::RegisterId;
 use crate::journal::op::Place;
 
+/// Inodes that are looked at in one go: a first copy leaves as many as it has files, and whoever owns the state has
+/// other things to do in between.
+const SETTLE_MAX: usize = 4_096;
+
 /// A derived conflict of an inode.
 struct Found {
     kind: ConflictKind,
@@ -29,23 +33,25 @@ struct Found {
 }
 
 impl<S: State> Core<S> {
-    /// Looks at every inode touched since, as far as all entries up to `safe_us` are merged. Returns how many
-    /// records it wrote.
+    /// Looks at inodes touched since, as far as all entries up to `safe_us` are merged: at most [`SETTLE_MAX`] in one
+    /// go, the next call goes on. Returns how many records it wrote.
     ///
     /// # Errors
     /// When the store fails.
     pub fn settle(&mut self, safe_us: TimestampUs, now_us: TimestampUs) -> Result<usize> {
         let mut written = 0;
-        for inode in self.state.suspects()? {
+        for inode in self.state.suspects(safe_us, SETTLE_MAX)? {
             let found = self.derived(inode, now_us)?;
             let stamp = |key: Option<LwwKey>| key.map_or(0, |key| key.timestamp_us);
-            let passed = |r: &ConflictRecord| stamp(Some(r.loser)).max(stamp(r.winner)) <= safe_us;
-            let hlc_max_us = self.load(inode)?.hlc_max_us;
-            if hlc_max_us > safe_us || !found.values().all(passed) {
-                continue;
+            let stamps = found
+                .values()
+                .map(|r| stamp(Some(r.loser)).max(stamp(r.winner)));
+            // The other one of two may be newer, and what it has seen is on its way.
+            let newest = stamps.max().filter(|newest| *newest > safe_us);
+            if newest.is_none() {
+                written += self.settle_one(inode, &found)?;
             }
-            written += self.settle_one(inode, &found)?;
-            self.state.set_suspect(inode, false)?;
+            self.state.set_suspect(inode, newest)?;
         }
         Ok(written)
     }
@@ -183,6 +189,7 @@ impl<S: State> Core<S> {
                 (Some(dir), _) => self
                     .load(*dir)?
                     .dir
+                    .as_ref()
                     .and_then(|dir| dir.live)
                     .map(|live| live.0),
                 (None, Some(first)) if first.inode != inode => Some(first.key),

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -273,7 +274,8 @@ impl Engine {
 
     /// See [`super::port::Engine::applied`].
     pub fn applied(&mut self, inode: u64) -> Result<Option<Image>> {
-        self.with(|opened, _| opened.core.state().applied(inode))
+        let shown = self.with(|opened, _| opened.core.state().applied(inode))?;
+        Ok(shown.map(Arc::unwrap_or_clone))
     }
 
     /// See [`super::port::Engine::applied_entries`].
@@ -299,6 +301,18 @@ impl Engine {
     /// See [`super::port::Engine::device`].
     pub fn device(&mut self, inode: u64) -> Result<Option<DeviceImage>> {
         self.with(|opened, _| opened.core.state().device(inode))
+    }
+
+    /// See [`super::port::Engine::unchanged`].
+    pub fn unchanged(&mut self, seen: &[(u64, DeviceImage)]) -> Result<Vec<bool>> {
+        self.with(|opened, _| {
+            let state = opened.core.state();
+            let same = |(inode, device): &(u64, DeviceImage)| {
+                Ok(state.device(*inode)?.as_ref() == Some(device)
+                    && state.applied(*inode)?.is_some())
+            };
+            seen.iter().map(same).collect()
+        })
     }
 
     /// See [`super::port::Engine::inode_of`].
@@ -340,6 +354,7 @@ impl Engine {
             return Ok(());
         }
         self.with(|opened, config| {
+            opened.settle(config)?;
             let due = opened.committed_at_us + 1_000_000 <= config.clock.now_us();
             if due {
                 opened.commit(config)?;
@@ -721,13 +736,13 @@ impl Opened {
             let Some(image) = self.core.state().applied(at)? else {
                 return Ok(None);
             };
-            let Some(link) = image.links.into_iter().next() else {
+            let Some(link) = image.links.first() else {
                 return Ok(None);
             };
             if names.len() >= super::namespace::DEPTH_MAX {
                 return Ok(None);
             }
-            names.push(link.name);
+            names.push(link.name.clone());
             at = link.parent;
         }
         names.reverse();

@@ -124,7 +124,8 @@ impl<S: State> Core<S> {
         if shown.kind != NodeKind::File || shown.links.is_empty() || !is_older {
             return Ok(None);
         }
-        let mut content = shown.content.map_or_else(Content::default, |one| one.value);
+        let content = shown.content.as_ref();
+        let mut content = content.map_or_else(Content::default, |one| one.value.clone());
         let Some(device) = self.state.device(inode)? else {
             return Ok(None);
         };
@@ -132,7 +133,10 @@ impl<S: State> Core<S> {
             // Something else is on the disk, which will be noticed.
             return Ok(None);
         }
-        content.mtime = shown.mtime.map_or(device.mtime, |mtime| mtime.value);
+        content.mtime = shown
+            .mtime
+            .as_ref()
+            .map_or(device.mtime, |mtime| mtime.value);
         let op = LocalOp {
             inode,
             link: inode,
@@ -249,7 +253,8 @@ impl<S: State> Core<S> {
             {
                 continue;
             }
-            let shown = self.state.applied(record.inode)?.and_then(|i| i.content);
+            let shown = self.state.applied(record.inode)?;
+            let shown = shown.as_ref().and_then(|image| image.content.as_ref());
             if shown.is_some_and(|shown| shown.value.manifest_root == content.manifest_root) {
                 continue;
             }

@@ -114,13 +114,13 @@ impl<S: State> Core<S> {
 
     /// Counts the entry in its node.
     fn note_entry(&mut self, entry: &JournalEntry) -> Result<()> {
-        let mut node = self.load(entry.inode)?;
+        let mut node = self.edit(entry.inode)?;
         node.stamp_max_us = node.stamp_max_us.max(entry.timestamp_us);
         node.hlc_max_us = node.hlc_max_us.max(entry.hlc_us);
         if entry.actor() != self.local {
             node.note_unapplied(entry.actor(), entry.first_seq);
         }
-        self.state.set_node(entry.inode, &node)
+        self.state.set_node(entry.inode, node)
     }
 
     fn merge_change(&mut self, incoming: &mut Incoming<'_>, change: Change) -> Result<()> {
@@ -212,12 +212,12 @@ impl<S: State> Core<S> {
     }
 
     fn set_kind(&mut self, inode: u64, kind: NodeKind, target: Option<bytes::Bytes>) -> Result<()> {
-        let mut node = self.load(inode)?;
+        let mut node = self.edit(inode)?;
         node.kind = Some(kind);
         if target.is_some() {
             node.target = target;
         }
-        self.state.set_node(inode, &node)
+        self.state.set_node(inode, node)
     }
 
     fn merge_attr(&mut self, incoming: &mut Incoming<'_>, attr: &Attr) -> Result<()> {
@@ -262,7 +262,7 @@ impl<S: State> Core<S> {
         Node: Registers<T>,
     {
         let inode = incoming.entry.inode;
-        let mut node = self.load(inode)?;
+        let mut node = self.edit(inode)?;
         let register = node.register_mut(&id);
         let dominated = match register.merge(incoming.version(&id, value)) {
             Merged::Stale { dominated } | Merged::Taken { dominated, .. } => dominated,
@@ -272,7 +272,7 @@ impl<S: State> Core<S> {
             .losers()
             .map(|version| (version.key, Node::lost(&id, &version.value)))
             .collect();
-        self.state.set_node(inode, &node)?;
+        self.state.set_node(inode, node)?;
         for version in dominated {
             self.supersede(inode, &id, version.dot())?;
             if incoming.overrides(&id, version.dot()) {

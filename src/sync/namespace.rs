@@ -74,13 +74,13 @@ impl<S: State> Core<S> {
 
     /// Takes note that the directory `inode` was born at `place`.
     pub(super) fn dir_born(&mut self, inode: u64, key: LwwKey, place: &Place) -> Result<()> {
-        let mut node = self.load(inode)?;
+        let mut node = self.edit(inode)?;
         if node.dir_mut().birth.is_some() {
             return Ok(());
         }
         node.dir_mut().birth = Some((key, place.clone()));
         let placed = node.dir_mut().current.is_some();
-        self.state.set_node(inode, &node)?;
+        self.state.set_node(inode, node)?;
         // Where it stands decides of later moves only if one of them led into it, or out of it.
         let at_it = |place: &Place| place.parent == inode;
         let leads_by =
@@ -152,7 +152,7 @@ impl<S: State> Core<S> {
     fn place_in(&self, places: &BTreeMap<u64, Option<Place>>, inode: u64) -> Result<Option<Place>> {
         match places.get(&inode) {
             Some(place) => Ok(place.clone()),
-            None => Ok(self.load(inode)?.dir.and_then(|dir| dir.current)),
+            None => Ok(self.load(inode)?.current_place()),
         }
     }
 
@@ -181,7 +181,7 @@ impl<S: State> Core<S> {
         let mut changes = Vec::new();
         let mut slots = BTreeSet::new();
         for (inode, to) in places {
-            let from = self.load(inode)?.dir.and_then(|dir| dir.current);
+            let from = self.load(inode)?.current_place();
             if from != to {
                 slots.extend(from.iter().chain(&to).cloned());
                 changes.push((inode, to));
@@ -201,7 +201,7 @@ impl<S: State> Core<S> {
 
     /// Sets whether a directory is live.
     pub(super) fn set_dir_live(&mut self, inode: u64, key: LwwKey, live: bool) -> Result<()> {
-        let mut node = self.load(inode)?;
+        let mut node = self.edit(inode)?;
         let dir = node.dir_mut();
         if dir.live.is_some_and(|(known, _)| known >= key) {
             return Ok(());
@@ -211,7 +211,7 @@ impl<S: State> Core<S> {
         let visible = dir.visible();
         let slots = place.iter().cloned().collect();
         let before = self.look(&slots)?;
-        self.state.set_node(inode, &node)?;
+        self.state.set_node(inode, node)?;
         if let (Some(place), true) = (place, was_visible != visible) {
             self.bump(place.parent, visible)?;
         }
@@ -220,12 +220,12 @@ impl<S: State> Core<S> {
     }
 
     fn set_dir_place(&mut self, inode: u64, to: Option<Place>) -> Result<()> {
-        let mut node = self.load(inode)?;
+        let mut node = self.edit(inode)?;
         let dir = node.dir_mut();
         let from = dir.current.take();
         dir.current.clone_from(&to);
         let visible = dir.visible();
-        self.state.set_node(inode, &node)?;
+        self.state.set_node(inode, node)?;
         let child = Child {
             inode,
             link: inode,
@@ -252,7 +252,7 @@ impl<S: State> Core<S> {
             if at == ROOT_INODE {
                 return Ok(());
             }
-            let mut node = self.load(at)?;
+            let mut node = self.edit(at)?;
             node.kind.get_or_insert(NodeKind::Dir);
             let dir = node.dir_mut();
             let was_visible = dir.visible();
@@ -263,11 +263,11 @@ impl<S: State> Core<S> {
             };
             let (visible, place) = (dir.visible(), dir.current.clone());
             if was_visible == visible {
-                return self.state.set_node(at, &node);
+                return self.state.set_node(at, node);
             }
             let slots = place.iter().cloned().collect();
             let before = self.look(&slots)?;
-            self.state.set_node(at, &node)?;
+            self.state.set_node(at, node)?;
             self.touch(at)?;
             self.mark_differences(&before, &slots)?;
             let Some(place) = place else { return Ok(()) };
@@ -360,7 +360,7 @@ impl<S: State> Core<S> {
         let mut dirs = Vec::new();
         for member in members {
             for child in self.state.children_at(*member, &place.name)? {
-                if child.dir && self.is_visible_dir(&self.load(child.inode)?) {
+                if child.dir && self.is_visible_dir(&*self.load(child.inode)?) {
                     dirs.push(child.inode);
                 }
             }

@@ -162,6 +162,12 @@ impl Node {
         shown
     }
 
+    /// Where the directory stands; None: not known, or no directory.
+    #[must_use]
+    pub fn current_place(&self) -> Option<Place> {
+        self.dir.as_ref()?.current.clone()
+    }
+
     /// The directory state, made when it is first needed.
     pub fn dir_mut(&mut self) -> &mut DirState {
         self.dir.get_or_insert_with(DirState::default)

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use super::conflict::{Ack, ConflictId, ConflictRecord};
 use super::member::{Member, MemberRecord};
@@ -20,9 +21,9 @@ use crate::journal::op::{FileTime, Name};
 /// Every method fails when the store does; the caller then stops and reopens, for the logs hold the truth.
 pub trait State {
     /// An inode.
-    fn node(&self, inode: u64) -> Result<Option<Node>>;
+    fn node(&self, inode: u64) -> Result<Option<Arc<Node>>>;
     /// Replaces an inode.
-    fn set_node(&mut self, inode: u64, node: &Node) -> Result<()>;
+    fn set_node(&mut self, inode: u64, node: Node) -> Result<()>;
     /// What stands at `name` in the directory `parent` itself, without those merged with it.
     fn children_at(&self, parent: u64, name: &Name) -> Result<Vec<Child>>;
     /// Everything that stands in `parent` itself.
@@ -59,10 +60,11 @@ pub trait State {
     fn derived_of(&self, inode: u64) -> Result<BTreeSet<ConflictId>>;
     /// Replaces them.
     fn set_derived_of(&mut self, inode: u64, ids: &BTreeSet<ConflictId>) -> Result<()>;
-    /// Inodes whose derived conflicts are to be looked at, with the highest stamp involved.
-    fn suspects(&self) -> Result<BTreeSet<u64>>;
-    /// Adds to, or takes from, those.
-    fn set_suspect(&mut self, inode: u64, suspect: bool) -> Result<()>;
+    /// Inodes whose derived conflicts are to be looked at, by the clock from which on that makes sense, as far as it
+    /// is not after `through_us`; at most `limit` of them.
+    fn suspects(&self, through_us: u64, limit: usize) -> Result<Vec<u64>>;
+    /// Adds to those, with the clock from which on it makes sense, or takes from them.
+    fn set_suspect(&mut self, inode: u64, order_us: Option<u64>) -> Result<()>;
     /// Last merged seq of an actor's stream.
     fn cursor(&self, actor: Actor, stream: u32) -> Result<u64>;
     /// Moves it.
@@ -70,7 +72,7 @@ pub trait State {
     /// The merged cursors of one stream, of all actors.
     fn cursors(&self, stream: u32) -> Result<Seen>;
     /// What the connector reported of an inode. None: it shows nothing of it.
-    fn applied(&self, inode: u64) -> Result<Option<Image>>;
+    fn applied(&self, inode: u64) -> Result<Option<Arc<Image>>>;
     /// Records what the connector shows of an inode.
     fn set_applied(&mut self, inode: u64, image: Option<&Image>) -> Result<()>;
     /// What the connector shows in a directory: name, inode, link.
@@ -100,22 +102,40 @@ pub trait State {
 /// A state in memory: for tests, simulation and the plain library API.
 #[derive(Debug, Clone, Default)]
 pub struct MemState {
-    nodes: BTreeMap<u64, Node>,
+    nodes: BTreeMap<u64, Arc<Node>>,
     children: BTreeMap<u64, BTreeSet<(Name, Child)>>,
     moves: BTreeMap<LwwKey, DirMove>,
     conflicts: BTreeMap<ConflictId, ConflictRecord>,
     acks: BTreeMap<ConflictId, Ack>,
     members: BTreeMap<Actor, MemberRecord>,
     derived: BTreeMap<u64, BTreeSet<ConflictId>>,
-    suspects: BTreeSet<u64>,
+    suspects: Marks,
     cursors: BTreeMap<u32, Seen>,
-    applied: BTreeMap<u64, Image>,
+    applied: BTreeMap<u64, Arc<Image>>,
     applied_names: BTreeMap<u64, BTreeMap<Name, (u64, u64)>>,
-    dirty: BTreeMap<u64, u64>,
-    dirty_order: BTreeSet<(u64, u64)>,
+    dirty: Marks,
     parked: BTreeMap<u64, String>,
     devices: BTreeMap<u64, DeviceImage>,
     inodes: BTreeMap<(u64, FileTime), u64>,
+}
+
+/// Marked inodes, and in which order.
+#[derive(Debug, Clone, Default)]
+struct Marks {
+    orders: BTreeMap<u64, u64>,
+    ordered: BTreeSet<(u64, u64)>,
+}
+
+impl Marks {
+    fn set(&mut self, inode: u64, order: Option<u64>) {
+        if let Some(old) = self.orders.remove(&inode) {
+            self.ordered.remove(&(old, inode));
+        }
+        if let Some(order) = order {
+            self.orders.insert(inode, order);
+            self.ordered.insert((order, inode));
+        }
+    }
 }
 
 impl MemState {
@@ -127,12 +147,12 @@ impl MemState {
 }
 
 impl State for MemState {
-    fn node(&self, inode: u64) -> Result<Option<Node>> {
+    fn node(&self, inode: u64) -> Result<Option<Arc<Node>>> {
         Ok(self.nodes.get(&inode).cloned())
     }
 
-    fn set_node(&mut self, inode: u64, node: &Node) -> Result<()> {
-        self.nodes.insert(inode, node.clone());
+    fn set_node(&mut self, inode: u64, node: Node) -> Result<()> {
+        self.nodes.insert(inode, Arc::new(node));
         Ok(())
     }
 
@@ -252,16 +272,13 @@ impl State for MemState {
         Ok(())
     }
 
-    fn suspects(&self) -> Result<BTreeSet<u64>> {
-        Ok(self.suspects.clone())
+    fn suspects(&self, through_us: u64, limit: usize) -> Result<Vec<u64>> {
+        let due = self.suspects.ordered.range(..=(through_us, u64::MAX));
+        Ok(due.take(limit).map(|(_, inode)| *inode).collect())
     }
 
-    fn set_suspect(&mut self, inode: u64, suspect: bool) -> Result<()> {
-        if suspect {
-            self.suspects.insert(inode);
-        } else {
-            self.suspects.remove(&inode);
-        }
+    fn set_suspect(&mut self, inode: u64, order_us: Option<u64>) -> Result<()> {
+        self.suspects.set(inode, order_us);
         Ok(())
     }
 
@@ -278,7 +295,7 @@ impl State for MemState {
         Ok(self.cursors.get(&stream).cloned().unwrap_or_default())
     }
 
-    fn applied(&self, inode: u64) -> Result<Option<Image>> {
+    fn applied(&self, inode: u64) -> Result<Option<Arc<Image>>> {
         Ok(self.applied.get(&inode).cloned())
     }
 
@@ -297,7 +314,7 @@ impl State for MemState {
             let names = self.applied_names.entry(link.parent).or_default();
             names.insert(link.name.clone(), (inode, link.link));
         }
-        self.applied.insert(inode, image.clone());
+        self.applied.insert(inode, Arc::new(image.clone()));
         Ok(())
     }
 
@@ -319,7 +336,8 @@ impl State for MemState {
     fn dirty_after(&self, after: Option<(u64, u64)>, limit: usize) -> Result<Vec<(u64, u64)>> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         Ok(self
-            .dirty_order
+            .dirty
+            .ordered
             .range((from, Bound::Unbounded))
             .take(limit)
             .copied()
@@ -327,18 +345,12 @@ impl State for MemState {
     }
 
     fn set_dirty(&mut self, inode: u64, order_us: Option<u64>) -> Result<()> {
-        if let Some(old) = self.dirty.remove(&inode) {
-            self.dirty_order.remove(&(old, inode));
-        }
-        if let Some(order_us) = order_us {
-            self.dirty.insert(inode, order_us);
-            self.dirty_order.insert((order_us, inode));
-        }
+        self.dirty.set(inode, order_us);
         Ok(())
     }
 
     fn is_dirty(&self, inode: u64) -> Result<bool> {
-        Ok(self.dirty.contains_key(&inode))
+        Ok(self.dirty.orders.contains_key(&inode))
     }
 
     fn parked(&self, inode: u64) -> Result<Option<String>> {

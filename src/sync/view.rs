@@ -65,8 +65,10 @@ impl<S: State> Core<S> {
         let mut at = directory;
         while at != ROOT_INODE {
             let node = self.load(at)?;
-            let Some(dir) = node.dir else { return Ok(None) };
-            let (true, Some(place)) = (dir.visible(), dir.current) else {
+            let Some(dir) = &node.dir else {
+                return Ok(None);
+            };
+            let (true, Some(place)) = (dir.visible(), dir.current.clone()) else {
                 return Ok(None);
             };
             if chain.len() == DEPTH_MAX {

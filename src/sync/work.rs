@@ -1,6 +1,7 @@
 //! Pure: the difference between the merged and the applied view, in the order in which it is to be applied.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::core::Core;
 use super::port::{Image, NodeKind, Outcome, Round, ShownLink};
@@ -52,8 +53,8 @@ impl<S: State> Core<S> {
             }
             let image = self.image(at)?;
             let applied = self.state.applied(at)?;
-            if !differs(&image, applied.as_ref()) {
-                self.settle_applied(image, applied.as_ref())?;
+            if !differs(&image, applied.as_deref()) {
+                self.settle_applied(image, applied.as_deref())?;
                 continue;
             }
             waiting.extend(image.links.iter().map(|link| link.parent));
@@ -85,7 +86,8 @@ impl<S: State> Core<S> {
     fn absorb(&mut self, from: u64, to: u64) -> Result<()> {
         let shown = self.state.applied(to)?;
         let is_new = shown.is_none_or(|shown| shown.merged_into.is_some());
-        if let (Some(mut image), true) = (self.state.applied(from)?, is_new) {
+        if let (Some(image), true) = (self.state.applied(from)?, is_new) {
+            let mut image = Arc::unwrap_or_clone(image);
             self.state.set_applied(from, None)?;
             image.inode = to;
             for link in &mut image.links {
@@ -100,9 +102,10 @@ impl<S: State> Core<S> {
             .map(|(_, inode, _)| inode)
             .collect();
         for child in children {
-            let Some(mut image) = self.state.applied(child)? else {
+            let Some(image) = self.state.applied(child)? else {
                 continue;
             };
+            let mut image = Arc::unwrap_or_clone(image);
             for link in image.links.iter_mut().filter(|link| link.parent == from) {
                 link.parent = to;
             }
@@ -163,16 +166,16 @@ impl<S: State> Core<S> {
     pub fn done(&mut self, image: Image, outcome: Outcome) -> Result<()> {
         match outcome {
             Outcome::Applied => {
-                let mut node = self.load(image.inode)?;
+                let mut node = self.edit(image.inode)?;
                 node.applied_through(image.merge_gen);
-                self.state.set_node(image.inode, &node)?;
+                self.state.set_node(image.inode, node)?;
                 let shown = (!image.links.is_empty()).then_some(&image);
                 self.state.set_applied(image.inode, shown)?;
                 if differs(&self.image(image.inode)?, shown) {
                     return Ok(());
                 }
                 if shown.is_none() {
-                    self.end_owed(image.inode, &node)?;
+                    self.end_owed(image.inode, &*self.load(image.inode)?)?;
                 }
                 self.settled.push(image.inode);
                 self.state.set_dirty(image.inode, None)
@@ -196,13 +199,13 @@ impl<S: State> Core<S> {
     /// The connector shows what it should; only versions behind equal values may differ.
     fn settle_applied(&mut self, image: Image, applied: Option<&Image>) -> Result<()> {
         let inode = image.inode;
-        let mut node = self.load(inode)?;
-        if !node.unapplied.is_empty() {
+        if !self.load(inode)?.unapplied.is_empty() {
+            let mut node = self.edit(inode)?;
             node.applied_through(image.merge_gen);
-            self.state.set_node(inode, &node)?;
+            self.state.set_node(inode, node)?;
         }
         if image.links.is_empty() {
-            self.end_owed(inode, &node)?;
+            self.end_owed(inode, &*self.load(inode)?)?;
         }
         if applied.is_some_and(|applied| *applied != image) {
             self.state.set_applied(inode, Some(&image))?;

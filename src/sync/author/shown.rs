@@ -1,5 +1,7 @@
 //! Pure: keeps the applied view in step with local operations: what the user did is on the disk already.
 
+use std::sync::Arc;
+
 use crate::error::Result;
 use crate::journal::dot::{Dot, ROOT_INODE};
 use crate::journal::entry::{JournalEntry, RegisterId};
@@ -15,11 +17,11 @@ impl<S: State> Core<S> {
             return Ok(None);
         };
         Ok(match register {
-            RegisterId::Content => image.content.map(|shown| shown.dot),
-            RegisterId::Mode => image.mode.map(|shown| shown.dot),
-            RegisterId::Owner => image.owner.map(|shown| shown.dot),
-            RegisterId::Times => image.mtime.map(|shown| shown.dot),
-            RegisterId::Flags => image.flags.map(|shown| shown.dot),
+            RegisterId::Content => image.content.as_ref().map(|shown| shown.dot),
+            RegisterId::Mode => image.mode.as_ref().map(|shown| shown.dot),
+            RegisterId::Owner => image.owner.as_ref().map(|shown| shown.dot),
+            RegisterId::Times => image.mtime.as_ref().map(|shown| shown.dot),
+            RegisterId::Flags => image.flags.as_ref().map(|shown| shown.dot),
             RegisterId::Xattr(name) => image.xattrs.get(name).map(|shown| shown.dot),
             RegisterId::LinkPlace(link) => image
                 .links
@@ -38,6 +40,7 @@ impl<S: State> Core<S> {
         // The entry is merged already, so the node knows its kind.
         let kind = self.load(op.inode)?.kind.unwrap_or(NodeKind::File);
         let known = self.state.applied(op.inode)?;
+        let known = known.map(Arc::unwrap_or_clone);
         let mut image = known.unwrap_or_else(|| Image::absent(op.inode, kind));
         let dot = entry.dot();
         match &op.change {

@@ -63,7 +63,8 @@ impl<S: State> Core<S> {
         if mode.is_some() || !self.rules.touch {
             return Ok(op);
         }
-        let shown = self.state.applied(op.inode)?.and_then(|image| image.mode);
+        let shown = self.state.applied(op.inode)?;
+        let shown = shown.and_then(|image| image.mode.clone());
         let node = self.load(op.inode)?;
         if let (Some(shown), Some(winner)) = (shown, node.mode.winner())
             && shown.dot == winner.dot()
@@ -240,10 +241,8 @@ impl<S: State> Core<S> {
 
     /// Links of `inode` that the connector shows.
     fn shown(&self, inode: u64) -> Result<Vec<ShownLink>> {
-        Ok(self
-            .state
-            .applied(inode)?
-            .map_or_else(Vec::new, |image| image.links))
+        let shown = self.state.applied(inode)?;
+        Ok(shown.map_or_else(Vec::new, |image| image.links.clone()))
     }
 
     /// The place of a shown link by the directory that it really stands in: a group may part again.

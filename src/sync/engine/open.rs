@@ -245,7 +245,7 @@ impl Opened {
             for (_, inode) in marked {
                 let node = self.core.state().node(inode)?.unwrap_or_default();
                 let stream = crate::journal::dot::shard_of(inode);
-                for unapplied in node.unapplied {
+                for unapplied in &node.unapplied {
                     self.waiting
                         .add(inode, Dot::new(unapplied.actor, stream, unapplied.seq));
                 }

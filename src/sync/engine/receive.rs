@@ -266,10 +266,13 @@ impl Opened {
     fn pass_mark(&mut self, config: &EngineConfig, actor: Actor, mark_us: u64) -> Result<()> {
         let mark = self.marks.entry(actor).or_insert(0);
         *mark = mark_us.max(*mark);
-        let known: Vec<Actor> = self.received.keys().copied().collect();
-        let marks = known
-            .iter()
-            .map(|actor| self.marks.get(actor).copied().unwrap_or(0));
+        self.settle(config)
+    }
+
+    /// Records conflicts that follow from the state, as far as everybody's marks have passed.
+    pub(super) fn settle(&mut self, config: &EngineConfig) -> Result<()> {
+        let known = self.received.keys();
+        let marks = known.map(|actor| self.marks.get(actor).copied().unwrap_or(0));
         let safe_us = marks.min().unwrap_or(0);
         self.core.settle(safe_us, config.clock.now_us())?;
         Ok(())
