@@ -155,11 +155,11 @@ pub struct Round {
 
 /// The engine as a connector sees it. Calls are short: merging never waits for a connector.
 pub trait Engine: Send {
-    /// A new logical inode or link id, never given out before.
+    /// New logical inode or link ids, never given out before.
     ///
     /// # Errors
     /// When the state store fails.
-    fn mint(&mut self) -> Result<u64>;
+    fn mint(&mut self, count: usize) -> Result<Vec<u64>>;
 
     /// Journals operations in order; durable when it returns. What they describe is on the connector's filesystem
     /// and its bytes are durable. The applied view follows them.
@@ -187,11 +187,19 @@ pub trait Engine: Send {
     /// When the state store fails.
     fn retry_parked(&mut self) -> Result<()>;
 
-    /// What the connector last reported of `inode`: the base of every local diff.
+    /// What the connector last reported of each of `inodes`: the base of every local diff.
     ///
     /// # Errors
     /// When the state store fails.
-    fn applied(&mut self, inode: u64) -> Result<Option<Image>>;
+    fn applied_of(&mut self, inodes: Vec<u64>) -> Result<Vec<Option<Image>>>;
+
+    /// The same for one.
+    ///
+    /// # Errors
+    /// When the state store fails.
+    fn applied(&mut self, inode: u64) -> Result<Option<Image>> {
+        Ok(self.applied_of(vec![inode])?.pop().flatten())
+    }
 
     /// What `directory` shows in the applied view: name, inode and link of every entry, by name.
     ///
@@ -211,17 +219,39 @@ pub trait Engine: Send {
     /// When the state store fails.
     fn set_device(&mut self, inode: u64, device: Option<DeviceImage>) -> Result<()>;
 
-    /// What the file behind `inode` looked like on the device when it was last journaled or applied.
+    /// What the file behind each of `inodes` looked like on the device when it was last journaled or applied.
     ///
     /// # Errors
     /// When the state store fails.
-    fn device(&mut self, inode: u64) -> Result<Option<DeviceImage>>;
+    fn devices(&mut self, inodes: Vec<u64>) -> Result<Vec<Option<DeviceImage>>>;
 
-    /// The logical inode of a file on the device.
+    /// The same for one.
     ///
     /// # Errors
     /// When the state store fails.
-    fn inode_of(&mut self, ino: u64, btime: FileTime) -> Result<Option<u64>>;
+    fn device(&mut self, inode: u64) -> Result<Option<DeviceImage>> {
+        Ok(self.devices(vec![inode])?.pop().flatten())
+    }
+
+    /// Whether each of these inodes is in the applied view, and looks on the device as it did then.
+    ///
+    /// # Errors
+    /// When the state store fails.
+    fn unchanged(&mut self, seen: Vec<(u64, DeviceImage)>) -> Result<Vec<bool>>;
+
+    /// The logical inodes of files on the device, by their numbers and times of birth there.
+    ///
+    /// # Errors
+    /// When the state store fails.
+    fn inodes_of(&mut self, files: Vec<(u64, FileTime)>) -> Result<Vec<Option<u64>>>;
+
+    /// The same for one.
+    ///
+    /// # Errors
+    /// When the state store fails.
+    fn inode_of(&mut self, ino: u64, btime: FileTime) -> Result<Option<u64>> {
+        Ok(self.inodes_of(vec![(ino, btime)])?.pop().flatten())
+    }
 
     /// Corrects what the connector reported before: the filesystem shows `shown` of `inode`, or nothing. What should
     /// be shown comes again as work if it differs.

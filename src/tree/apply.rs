@@ -4,6 +4,7 @@
 //! Where the disk differs, a local change waits underneath; nothing is overwritten and the image comes again after the
 //! change was journaled. One inode's trouble does not stop the others.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 
@@ -108,10 +109,7 @@ impl Applier<'_> {
         if images.is_empty() {
             return Ok(report);
         }
-        let mut jobs = Vec::new();
-        for image in images {
-            jobs.push(Job::new(self.engine, image)?);
-        }
+        let mut jobs = Job::all(self.engine, images)?;
         self.leave_out_excluded(&mut jobs)?;
         let absorbed = absorb(&mut jobs);
         let mut layout = self.layout(&jobs)?;
@@ -157,13 +155,18 @@ impl Applier<'_> {
             .iter()
             .filter_map(|job| Some((job.image.inode, job.goal.first()?.place.clone())))
             .collect();
+        let mut paths: BTreeMap<u64, Vec<Name>> = BTreeMap::new();
         for job in jobs {
             let mut goal = Vec::new();
             for link in std::mem::take(&mut job.goal) {
-                let dir = self.goal_path(link.place.parent, &goals)?;
+                let parent = link.place.parent;
+                let dir = match paths.entry(parent) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(new) => new.insert(self.goal_path(parent, &goals)?),
+                };
                 if self
                     .policy
-                    .excludes_path(&dir, &link.place.name, job.is_dir())
+                    .excludes_path(dir, &link.place.name, job.is_dir())
                 {
                     goal.extend(job.now.iter().find(|now| now.link == link.link).cloned());
                 } else {
@@ -199,19 +202,22 @@ impl Applier<'_> {
     fn layout(&mut self, jobs: &[Job]) -> Result<Layout> {
         let mut layout = Layout::default();
         let links = jobs.iter().flat_map(|job| job.now.iter().chain(&job.goal));
-        let mut parents: BTreeSet<u64> = links.map(|link| link.place.parent).collect();
+        let places: BTreeSet<Place> = links.map(|link| link.place.clone()).collect();
+        let mut parents: BTreeSet<u64> = places.iter().map(|place| place.parent).collect();
+        let places: Vec<Place> = places.into_iter().collect();
+        let at = self.engine.applied_at(places.clone())?;
+        let taken = places.into_iter().zip(at);
+        layout
+            .taken
+            .extend(taken.filter_map(|(place, inode)| Some((place, inode?))));
         // What is still shown in a directory that goes keeps it from going.
         let going = jobs
             .iter()
             .filter(|job| job.is_dir() && job.goal.is_empty());
-        parents.extend(going.map(|job| job.image.inode));
-        for parent in &parents {
-            for (name, inode, _) in self.engine.applied_entries(*parent)? {
-                let place = Place {
-                    parent: *parent,
-                    name,
-                };
-                layout.taken.insert(place, inode);
+        for parent in going.map(|job| job.image.inode) {
+            parents.insert(parent);
+            for (name, inode, _) in self.engine.applied_entries(parent)? {
+                layout.taken.insert(Place { parent, name }, inode);
             }
         }
         let dirs = jobs

@@ -22,7 +22,7 @@ use super::policy::Policy;
 use super::recover::{Recovery, recover};
 use super::rollback::{Rollback, roll_back};
 use super::root::Root;
-use super::scan::{Disbelief, Memory, ScanOptions, ScanReport, Scope, scan};
+use super::scan::{Between, Disbelief, Memory, ScanOptions, ScanReport, Scope, scan};
 use super::serve::{Served, Server};
 use super::stuck::{self, Stuck};
 use super::wake::Waker;
@@ -233,13 +233,17 @@ impl Connector {
     /// # Errors
     /// When the engine or the disk fails.
     pub fn scan_once(&mut self) -> Result<ScanReport> {
+        self.scan_all(&mut |_| Ok(true))
+    }
+
+    fn scan_all(&mut self, between: &mut Between<'_>) -> Result<ScanReport> {
         let start_us = self.clock.now_us();
         if !self.started {
             self.look_back()?;
         }
-        let report = self.scan(&Scope::Tree)?;
+        let report = self.scan_with(&Scope::Tree, between)?;
         self.started = true;
-        if report.complete && self.agenda.noticed_us().is_none() {
+        if report.complete && report.vanished == 0 && self.agenda.noticed_us().is_none() {
             self.engine.observed_through(start_us)?;
         }
         Ok(report)
@@ -275,6 +279,10 @@ impl Connector {
     /// # Errors
     /// When the engine or the disk fails.
     pub fn scan(&mut self, scope: &Scope) -> Result<ScanReport> {
+        self.scan_with(scope, &mut |_| Ok(true))
+    }
+
+    fn scan_with(&mut self, scope: &Scope, between: &mut Between<'_>) -> Result<ScanReport> {
         let (now, now_us) = (self.clock.monotonic(), self.clock.now_us());
         self.memory.unready = self.agenda.unready(now);
         let options = ScanOptions {
@@ -290,6 +298,7 @@ impl Connector {
             &mut self.memory,
             scope,
             &options,
+            between,
         )?;
         if self.memory.doubts != doubted {
             pin::keep_doubt(&self.options.state, self.memory.doubts)?;

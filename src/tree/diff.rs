@@ -4,46 +4,42 @@
 //! rename, whatever it is and holds. A file that an editor saved by renaming a new one over it keeps its inode. What
 //! cannot be read or keeps changing is left for the next round together with everything that depends on it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 
-use super::agenda::FileAt;
-use super::change::{attribute_changes, birth_changes};
+use super::change::birth_changes;
 use super::hold::hold;
-use super::observe::{Details, Observed, observe};
 use super::order::{Step, order};
-use super::policy::Policy;
-use super::root::{ROOT_INODE, Root};
+use super::root::ROOT_INODE;
 use super::stat::{DevId, Stat};
-use super::walk::{Note, NoteKind, Snapshot};
-use crate::error::Result;
+use super::walk::Note;
+use crate::error::{ReplError, Result};
 use crate::journal::op::{Change, FileTime, Name, Place};
-use crate::sync::port::{DeviceImage, Engine, Image, LocalOp, LocalTxn, NodeKind};
+use crate::sync::port::{DeviceImage, Engine, LocalOp, LocalTxn, NodeKind};
+
+mod unread;
+
+pub use unread::{Reader, Unread};
 
 /// Longest life of a file before it is renamed over another one for this to count as saving (CORRECTNESS 2.5).
 const SAVE_OVER_US: u64 = 60_000_000;
 /// A change within this time of its observation may be followed by one that the clock does not show (git's rule).
 pub const RACY_US: u64 = 50_000;
+/// Numbers that are asked for at once, and files that are compared at once.
+const MINT_MAX: usize = 4_096;
+const COMPARED_AT_ONCE: usize = 1_024;
 
-/// What a comparison needs to know beside the snapshot.
+/// What a comparison needs to know beside the snapshot and how to read it.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules<'a> {
-    /// Names and bits that are left alone.
-    pub policy: &'a Policy,
     /// Files that this connector created and no image touched since.
     pub own: &'a BTreeSet<u64>,
     /// Files whose last observation was racy: read again even if they look the same.
     pub recheck: &'a BTreeSet<u64>,
-    /// Files that programs are writing: neither read nor taken as removed.
-    pub unready: &'a BTreeSet<FileAt>,
     /// An empty root was emptied on purpose.
     pub empty_is_meant: bool,
     /// The root was found empty before: no removal is believed.
     pub doubts: bool,
-    /// Wall clock at the start of the scan.
-    pub now_us: u64,
-    /// Changes happened while nobody watched: stamp them with their ctime.
-    pub back_date: bool,
 }
 
 /// What a comparison found.
@@ -51,6 +47,10 @@ pub struct Rules<'a> {
 pub struct Findings {
     /// To be journaled, in order.
     pub txns: Vec<LocalTxn>,
+    /// Files that are to be read when that is journaled.
+    pub unread: VecDeque<Unread>,
+    /// Files that were seen and were not there any more when they were to be read.
+    pub vanished: u64,
     /// Files that look different without a change that concerns anybody.
     pub quiet: Vec<(u64, DeviceImage)>,
     /// Files created here.
@@ -90,30 +90,28 @@ struct Structural {
     ops: Vec<LocalOp>,
 }
 
-/// Compares `snapshot` with the applied view of `engine`.
+/// Compares the snapshot of `reader` with the applied view of `engine`.
 ///
 /// # Errors
 /// When the engine's store fails, or a file cannot be made durable.
-pub fn diff(
-    engine: &mut dyn Engine,
-    root: &Root,
-    snapshot: &Snapshot,
-    rules: &Rules<'_>,
-) -> Result<Findings> {
+pub fn diff(engine: &mut dyn Engine, reader: Reader<'_>, rules: Rules<'_>) -> Result<Findings> {
     let mut diff = Diff {
         engine,
-        root,
-        snapshot,
+        reader,
         rules,
         bound: BTreeMap::new(),
         fresh: BTreeSet::new(),
         stats: BTreeMap::new(),
         places: BTreeMap::new(),
         was: BTreeMap::new(),
+        was_at: BTreeSet::new(),
+        leaves: BTreeSet::new(),
         saved: BTreeMap::new(),
         skipped: BTreeSet::new(),
         structural: Vec::new(),
         attributes: Vec::new(),
+        minted: Vec::new(),
+        unbound: 0,
         found: Findings::default(),
     };
     diff.bind()?;
@@ -134,9 +132,8 @@ pub fn diff(
 
 struct Diff<'a> {
     engine: &'a mut dyn Engine,
-    root: &'a Root,
-    snapshot: &'a Snapshot,
-    rules: &'a Rules<'a>,
+    reader: Reader<'a>,
+    rules: Rules<'a>,
     /// Logical inodes of what was seen.
     bound: BTreeMap<DevId, u64>,
     /// Directories that are new: the key is in `bound` too.
@@ -145,38 +142,59 @@ struct Diff<'a> {
     places: BTreeMap<DevId, Vec<(DevId, Name)>>,
     /// Links of the directories that were listed, as the engine knows them; what is matched is taken out.
     was: BTreeMap<(u64, Name), Known>,
+    /// Their places before anything was matched.
+    was_at: BTreeSet<Place>,
+    /// Inodes that lose a name.
+    leaves: BTreeSet<u64>,
     /// Files that were saved over: inode to the inode of the file that was renamed over it, if that was journaled.
     saved: BTreeMap<u64, Option<u64>>,
     /// Inodes that are left alone in this round.
     skipped: BTreeSet<u64>,
     structural: Vec<Structural>,
     attributes: Vec<Vec<LocalOp>>,
+    /// Numbers for what is new.
+    minted: Vec<u64>,
+    /// How many are still without one.
+    unbound: usize,
     found: Findings,
 }
 
 impl Diff<'_> {
     fn bind(&mut self) -> Result<()> {
-        self.bound.insert(self.snapshot.root, ROOT_INODE);
-        for (dir, seen) in &self.snapshot.dirs {
-            if let Some(inode) = self.engine.inode_of(dir.ino, dir.btime)?
-                && *dir != self.snapshot.root
-            {
-                self.bound.insert(*dir, inode);
-            }
+        self.bound.insert(self.reader.snapshot.root, ROOT_INODE);
+        for (dir, seen) in &self.reader.snapshot.dirs {
+            let entries = seen.entries.values().map(|stat| stat.id);
+            let mut ids: Vec<DevId> = entries.collect();
+            ids.extend((*dir != self.reader.snapshot.root).then_some(*dir));
+            let files = ids.iter().map(|id| (id.ino, id.btime)).collect();
+            let inodes = self.engine.inodes_of(files)?;
+            let known = ids.into_iter().zip(inodes);
+            self.bound
+                .extend(known.filter_map(|(id, inode)| Some((id, inode?))));
             for (name, stat) in &seen.entries {
                 self.stats.insert(stat.id, *stat);
                 let places = self.places.entry(stat.id).or_default();
                 places.push((*dir, name.clone()));
-                if let Some(inode) = self.engine.inode_of(stat.id.ino, stat.id.btime)? {
-                    self.bound.insert(stat.id, inode);
-                }
             }
         }
+        let is_new = |id: &&DevId| !self.bound.contains_key(id);
+        self.unbound = self.stats.keys().filter(is_new).count();
         Ok(())
     }
 
+    /// A number for something new; those for all that is are asked for at once.
+    fn mint(&mut self) -> Result<u64> {
+        if self.minted.is_empty() {
+            let count = self.unbound.clamp(1, MINT_MAX);
+            self.unbound -= self.unbound.min(count);
+            self.minted = self.engine.mint(count)?;
+            self.minted.reverse();
+        }
+        self.minted.pop().ok_or(ReplError::Shutdown)
+    }
+
     fn gather_known(&mut self) -> Result<()> {
-        for (id, dir) in &self.snapshot.dirs {
+        for (id, dir) in &self.reader.snapshot.dirs {
             let Some(inode) = self.bound.get(id).copied() else {
                 continue;
             };
@@ -185,7 +203,7 @@ impl Diff<'_> {
                 self.found.root_empty = !known.is_empty();
             }
             for (name, child, link) in known {
-                let policy = self.rules.policy;
+                let policy = self.reader.policy;
                 let excluded = policy.excludes(&dir.path, &name, true)
                     || policy.excludes(&dir.path, &name, false);
                 if !excluded && !dir.held.contains(&name) {
@@ -195,7 +213,7 @@ impl Diff<'_> {
         }
         // A new directory whose parent was not looked at has no place.
         let placed = |id: &DevId| self.bound.contains_key(id) || self.stats.contains_key(id);
-        if !self.snapshot.dirs.keys().all(placed) {
+        if !self.reader.snapshot.dirs.keys().all(placed) {
             self.found.need_full = true;
             return Ok(());
         }
@@ -210,7 +228,7 @@ impl Diff<'_> {
             if image.is_none_or(|image| image.kind != NodeKind::Dir) {
                 continue;
             }
-            if !self.snapshot.full {
+            if !self.reader.snapshot.full {
                 self.found.need_full = true;
                 return Ok(());
             }
@@ -273,11 +291,19 @@ impl Diff<'_> {
     }
 
     fn mint_directories(&mut self) -> Result<()> {
-        for (id, stat) in &self.stats {
-            if stat.kind == Some(NodeKind::Dir) && !self.bound.contains_key(id) {
-                self.bound.insert(*id, self.engine.mint()?);
-                self.fresh.insert(*id);
-            }
+        let is_new = |(id, stat): &(&DevId, &Stat)| {
+            stat.kind == Some(NodeKind::Dir) && !self.bound.contains_key(id)
+        };
+        let new: Vec<DevId> = self
+            .stats
+            .iter()
+            .filter(is_new)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in new {
+            let inode = self.mint()?;
+            self.bound.insert(id, inode);
+            self.fresh.insert(id);
         }
         Ok(())
     }
@@ -289,6 +315,7 @@ impl Diff<'_> {
                 parent: *parent,
                 name: name.clone(),
             };
+            self.was_at.insert(place.clone());
             let links = gone.entry(known.inode).or_default();
             links.push((known.link, place));
         }
@@ -345,7 +372,7 @@ impl Diff<'_> {
         let mut places = BTreeSet::new();
         links.retain(|link| places.insert((link.parent, link.name.clone())));
         let elsewhere = links.len().saturating_sub(gone.len());
-        if !self.snapshot.full {
+        if !self.reader.snapshot.full {
             // A link in a directory that was not listed: it may have been moved here and not be there any more.
             let unseen = links
                 .iter()
@@ -367,7 +394,7 @@ impl Diff<'_> {
                 None if dir || (nth == 0 && elsewhere == 0) => (inode, None, rename(&place, dir)),
                 None => {
                     let place = place.clone();
-                    (self.engine.mint()?, None, Change::Link { place })
+                    (self.mint()?, None, Change::Link { place })
                 }
             };
             let op = LocalOp {
@@ -392,19 +419,25 @@ impl Diff<'_> {
     }
 
     fn create(&mut self, stat: &Stat, inode: Option<u64>, places: Vec<Place>) -> Result<()> {
-        let Some(details) = self.read(&stat.id)? else {
+        let dir = stat.kind == Some(NodeKind::Dir);
+        // What takes the place of another one comes with what makes room for it.
+        let is_free = |place: &Place| !self.was_at.contains(place);
+        if !dir && places.iter().all(is_free) {
+            return self.create_later(stat, places);
+        }
+        let seen = self.places.get(&stat.id).cloned().unwrap_or_default();
+        let Some(details) = self.reader.read(stat.id, &seen, &mut self.found)? else {
             return Ok(());
         };
         let inode = match inode {
             Some(inode) => inode,
-            None => self.engine.mint()?,
+            None => self.mint()?,
         };
         let device = Some(details.stat.image());
         let mut places = places.into_iter();
         let Some(first) = places.next() else {
             return Ok(());
         };
-        let dir = stat.kind == Some(NodeKind::Dir);
         let step = |occupies: Place| Step {
             inode,
             dir,
@@ -425,7 +458,7 @@ impl Diff<'_> {
             ops: born.map(|change| op(inode, change)).into_iter().collect(),
         });
         for place in places {
-            let link = self.engine.mint()?;
+            let link = self.mint()?;
             let change = Change::Link {
                 place: place.clone(),
             };
@@ -435,56 +468,85 @@ impl Diff<'_> {
             });
         }
         let rest = changes
-            .map(|change| self.attribute_op(inode, change, &details))
+            .map(|change| self.reader.attribute_op(inode, change, &details))
             .collect();
         self.attributes.push(rest);
         self.found.created.insert(inode);
-        self.note_racy(inode, &details);
+        self.reader
+            .note_racy(inode, &details, &seen, &mut self.found);
+        Ok(())
+    }
+
+    /// A new file at free places is read when everything else is told.
+    fn create_later(&mut self, stat: &Stat, places: Vec<Place>) -> Result<()> {
+        let inode = self.mint()?;
+        let mut links = Vec::with_capacity(places.len());
+        for place in places {
+            let link = if links.is_empty() {
+                inode
+            } else {
+                self.mint()?
+            };
+            links.push((link, place));
+        }
+        self.found.unread.push_back(Unread {
+            id: stat.id,
+            inode,
+            seen: self.places.get(&stat.id).cloned().unwrap_or_default(),
+            links,
+        });
         Ok(())
     }
 
     fn match_attributes(&mut self) -> Result<()> {
-        let bound: Vec<(DevId, u64)> = self.bound.iter().map(|(id, inode)| (*id, *inode)).collect();
-        for (id, inode) in bound {
-            let Some(stat) = self.stats.get(&id).copied() else {
-                continue;
-            };
-            if inode == ROOT_INODE || self.fresh.contains(&id) || self.skipped.contains(&inode) {
-                continue;
-            }
-            let image = self.engine.applied(inode)?;
-            let same = image.is_some() && self.engine.device(inode)? == Some(stat.image());
-            if same && !self.rules.recheck.contains(&inode) {
-                continue;
-            }
-            let Some(details) = self.read(&id)? else {
-                self.skipped.insert(inode);
-                continue;
-            };
-            // What was removed and is there again is told as a whole: nobody knows what became of it meanwhile.
-            let image = image.or_else(|| Some(Image::absent(inode, details.stat.kind?)));
-            if let Some(image) = image {
-                self.compare(inode, &image, &details);
+        self.leaves = self.was.values().map(|known| known.inode).collect();
+        let bound = self.bound.iter().filter_map(|(id, inode)| {
+            let stat = self.stats.get(id)?;
+            let looks = *inode != ROOT_INODE && !self.fresh.contains(id);
+            looks.then_some((*id, *inode, stat.image()))
+        });
+        let bound: Vec<(DevId, u64, DeviceImage)> = bound.collect();
+        for some in bound.chunks(COMPARED_AT_ONCE) {
+            let seen = some.iter().map(|(_, inode, image)| (*inode, *image));
+            let unchanged = self.engine.unchanged(seen.collect())?;
+            for ((id, inode, _), same) in some.iter().zip(unchanged) {
+                if !same || self.rules.recheck.contains(inode) {
+                    self.match_one(*id, *inode)?;
+                }
             }
         }
         Ok(())
     }
 
-    fn compare(&mut self, inode: u64, image: &Image, details: &Details) {
-        let rules = self.rules;
-        let changes = attribute_changes(image, details, rules.policy, self.root.privileged());
-        self.note_racy(inode, details);
-        let ops: Vec<LocalOp> = changes
-            .into_iter()
-            .map(|change| self.attribute_op(inode, change, details))
-            .collect();
-        // A save over a file is bound by its operation; without one it has to be told.
-        self.found.quiet.push((inode, details.stat.image()));
+    fn match_one(&mut self, id: DevId, inode: u64) -> Result<()> {
+        if self.skipped.contains(&inode) {
+            return Ok(());
+        }
+        let seen = self.places.get(&id).cloned().unwrap_or_default();
+        let is_dir = self.stats.get(&id).and_then(|stat| stat.kind) == Some(NodeKind::Dir);
+        if !is_dir && !self.saved.contains_key(&inode) && !self.leaves.contains(&inode) {
+            // Nothing else depends on what is read of it.
+            self.found.unread.push_back(Unread {
+                id,
+                inode,
+                seen,
+                links: Vec::new(),
+            });
+            return Ok(());
+        }
+        let image = self.engine.applied(inode)?;
+        let Some(details) = self.reader.read(id, &seen, &mut self.found)? else {
+            self.skipped.insert(inode);
+            return Ok(());
+        };
+        let found = &mut self.found;
+        let ops = self.reader.changed(inode, image, &details, &seen, found);
         match self.saved.get(&inode) {
             Some(Some(temporary)) => self.save_over(*temporary, ops),
             Some(None) => self.attributes.push(ops),
             None => self.attributes.extend(ops.into_iter().map(|op| vec![op])),
         }
+        Ok(())
     }
 
     /// One transaction: the temporary file's name goes, the file has new bytes.
@@ -517,7 +579,7 @@ impl Diff<'_> {
     /// What is still in `was` is nowhere any more.
     fn remove_gone(&mut self) -> Result<()> {
         let doubts = self.found.root_empty || self.rules.doubts;
-        let hold = !self.snapshot.stable || (doubts && !self.rules.empty_is_meant);
+        let hold = !self.reader.snapshot.stable || (doubts && !self.rules.empty_is_meant);
         let left_alone = self.left_alone();
         let mut kept = BTreeSet::new();
         for ((parent, name), known) in std::mem::take(&mut self.was) {
@@ -549,7 +611,7 @@ impl Diff<'_> {
 
     /// What would stand where something is still shown, or in a directory that cannot be told of, waits.
     fn hold_back(&mut self, kept: BTreeSet<Place>) -> Result<()> {
-        let steps: Vec<Step> = self.structural.iter().map(|s| s.step.clone()).collect();
+        let mut steps: Vec<Step> = self.structural.iter().map(|s| s.step.clone()).collect();
         let mut shown = BTreeSet::new();
         let told: BTreeSet<u64> = steps.iter().map(|step| step.inode).collect();
         let fresh = self.fresh.iter().filter_map(|id| self.bound.get(id));
@@ -563,11 +625,23 @@ impl Diff<'_> {
                 shown.insert(step.inode);
             }
         }
+        if any {
+            steps.extend(self.found.unread.iter().flat_map(Unread::steps));
+        }
         let held = hold(&steps, kept, unborn, &shown);
         self.found.held_steps = held.steps.len() as u64;
         let mut nth = 0..;
         self.structural
             .retain(|_| nth.next().is_none_or(|nth| !held.steps.contains(&nth)));
+        let waits: BTreeSet<u64> = held
+            .steps
+            .iter()
+            .filter_map(|nth| Some(steps.get(*nth)?.inode))
+            .collect();
+        self.found.unread.retain(|file| {
+            let is_held = !file.links.is_empty() && waits.contains(&file.inode);
+            !is_held && !held.unborn.contains(&file.inode)
+        });
         for ops in &mut self.attributes {
             ops.retain(|op| !held.unborn.contains(&op.inode));
         }
@@ -613,26 +687,6 @@ impl Diff<'_> {
         self.found
     }
 
-    fn attribute_op(&self, inode: u64, change: Change, details: &Details) -> LocalOp {
-        LocalOp {
-            inode,
-            link: inode,
-            change,
-            back_date_us: self.rules.back_date.then(|| micros(details.stat.ctime)),
-            device: Some(details.stat.image()),
-        }
-    }
-
-    fn note_racy(&mut self, inode: u64, details: &Details) {
-        self.found.read.insert(inode);
-        if micros(details.stat.ctime).saturating_add(RACY_US) > self.rules.now_us {
-            self.found.racy.insert(inode);
-            let at = self.places.get(&details.stat.id).and_then(|at| at.first());
-            let dir = at.and_then(|(dir, _)| self.snapshot.dirs.get(dir));
-            self.found.racy_dirs.extend(dir.map(|dir| dir.path.clone()));
-        }
-    }
-
     fn skip(&mut self, inode: u64, id: &DevId) {
         self.skipped.insert(inode);
         self.found.busy.extend(self.path_of(id));
@@ -645,47 +699,8 @@ impl Diff<'_> {
             .any(|(victim, from)| *from == Some(temporary) && self.skipped.contains(victim))
     }
 
-    /// Reads a file that was seen; None when that failed, which is then noted.
-    fn read(&mut self, id: &DevId) -> Result<Option<Details>> {
-        let Some((dir, name)) = self.places.get(id).and_then(|places| places.first()) else {
-            return Ok(None);
-        };
-        let Some(seen) = self.snapshot.dirs.get(dir) else {
-            return Ok(None);
-        };
-        if self.is_unready(id) {
-            return Ok(None);
-        }
-        match observe(self.root, &seen.path, name, *id)? {
-            Observed::Read(details) => return Ok(Some(*details)),
-            Observed::Busy => {
-                self.found.busy.extend(self.path_of(id));
-            }
-            Observed::Vanished => {}
-            Observed::Unreadable(reason) => {
-                let kind = NoteKind::Unreadable { reason };
-                let notes = self.path_of(id).map(|path| Note { path, kind });
-                self.found.notes.extend(notes);
-            }
-        }
-        Ok(None)
-    }
-
-    /// A program has the file open for writing, by any of its names.
-    fn is_unready(&self, id: &DevId) -> bool {
-        let unready = self.rules.unready;
-        let mut places = self.places.get(id).into_iter().flatten();
-        !unready.is_empty()
-            && places.any(|(dir, name)| {
-                let dir = self.snapshot.dirs.get(dir);
-                dir.is_some_and(|dir| unready.contains(&(dir.path.clone(), name.clone())))
-            })
-    }
-
     fn path_of(&self, id: &DevId) -> Option<PathBuf> {
-        let (dir, name) = self.places.get(id)?.first()?;
-        let seen = self.snapshot.dirs.get(dir)?;
-        Some(self.root.shown(&seen.path, Some(name)))
+        self.reader.path_of(self.places.get(id)?)
     }
 
     fn place(&self, (dir, name): &(DevId, Name)) -> Option<Place> {
@@ -696,7 +711,7 @@ impl Diff<'_> {
     }
 
     fn was_listed(&self, directory: u64) -> bool {
-        let mut listed = self.snapshot.dirs.keys();
+        let mut listed = self.reader.snapshot.dirs.keys();
         listed.any(|id| self.bound.get(id) == Some(&directory))
     }
 }

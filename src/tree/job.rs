@@ -37,16 +37,26 @@ pub struct Job {
 }
 
 impl Job {
-    /// The job of `image`, with every link that it names as its goal.
+    /// The jobs of `images`.
     ///
     /// # Errors
     /// When the engine's store fails.
-    pub fn new(engine: &mut dyn Engine, image: Image) -> Result<Self> {
-        let shown = engine.applied(image.inode)?;
+    pub fn all(engine: &mut dyn Engine, images: Vec<Image>) -> Result<Vec<Self>> {
+        let inodes: Vec<u64> = images.iter().map(|image| image.inode).collect();
+        let devices = engine.devices(inodes.clone())?;
+        let known = engine.applied_of(inodes)?.into_iter().zip(devices);
+        let jobs = images.into_iter().zip(known);
+        Ok(jobs
+            .map(|(image, (shown, device))| Self::new(image, shown, device))
+            .collect())
+    }
+
+    /// The job of `image`, with every link that it names as its goal.
+    fn new(image: Image, shown: Option<Image>, device: Option<DeviceImage>) -> Self {
         let shown = shown.unwrap_or_else(|| Image::absent(image.inode, image.kind));
         let (now, goal) = names(links(&shown), links(&image));
-        Ok(Self {
-            device: engine.device(image.inode)?,
+        Self {
+            device,
             now,
             present: Vec::new(),
             goal,
@@ -56,7 +66,7 @@ impl Job {
             moved: false,
             is_placed: false,
             outcome: None,
-        })
+        }
     }
 
     /// Whether it is a directory.

@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::agenda::FileAt;
-use super::diff::{Findings, Rules, diff};
+use super::diff::{Findings, Reader, Rules, diff};
 use super::policy::Policy;
 use super::root::Root;
 use super::walk::{Note, Snapshot};
@@ -66,7 +66,12 @@ pub struct ScanReport {
     pub racy: BTreeSet<Vec<Name>>,
     /// Whether the whole tree was looked at in one state; `busy` and unready files aside, which come again.
     pub complete: bool,
+    /// Files that went elsewhere, or away, between being seen and being read.
+    pub vanished: u64,
 }
+
+/// Called between two pieces of a round that reads much; false ends the round, and the rest is found by the next one.
+pub type Between<'a> = dyn FnMut(&Root) -> Result<bool> + 'a;
 
 /// What the rounds remember between them.
 #[derive(Debug, Default)]
@@ -96,6 +101,27 @@ pub struct ScanOptions<'a> {
     pub receive_only: bool,
 }
 
+impl<'a> ScanOptions<'a> {
+    fn reader<'r>(
+        &self,
+        root: &'r Root,
+        snapshot: &'r Snapshot,
+        unready: &'r BTreeSet<FileAt>,
+    ) -> Reader<'r>
+    where
+        'a: 'r,
+    {
+        Reader {
+            root,
+            snapshot,
+            policy: self.policy,
+            unready,
+            now_us: self.now_us,
+            back_date: self.back_date,
+        }
+    }
+}
+
 /// Files remembered as created here; beyond it the oldest numbers are forgotten, and a save of theirs is a rename.
 const OWN_MAX: usize = 100_000;
 
@@ -109,27 +135,25 @@ pub fn scan(
     memory: &mut Memory,
     scope: &Scope,
     options: &ScanOptions<'_>,
+    between: &mut Between<'_>,
 ) -> Result<ScanReport> {
     let mut report = ScanReport::default();
     if !root.marker_is_ours()? {
         report.brake = Some(Disbelief::Marker);
         return Ok(report);
     }
+    let unready = std::mem::take(&mut memory.unready);
     let rules = Rules {
-        policy: options.policy,
         own: &memory.own,
         recheck: &memory.racy,
-        unready: &memory.unready,
         empty_is_meant: memory.empty_is_meant,
         doubts: memory.doubts,
-        now_us: options.now_us,
-        back_date: options.back_date,
     };
     let mut snapshot = take(engine, root, scope, options.policy)?;
-    let mut found = diff(engine, root, &snapshot, &rules)?;
+    let mut found = diff(engine, options.reader(root, &snapshot, &unready), rules)?;
     if found.need_full {
         snapshot = take(engine, root, &Scope::Tree, options.policy)?;
-        found = diff(engine, root, &snapshot, &rules)?;
+        found = diff(engine, options.reader(root, &snapshot, &unready), rules)?;
     }
     memory.doubts |= found.root_empty && found.held_unlinks > 0;
     let is_all_back = snapshot.full && snapshot.stable && found.held_unlinks == 0;
@@ -142,56 +166,100 @@ pub fn scan(
     report.held = found.held_unlinks + found.held_steps;
     report.complete =
         snapshot.full && snapshot.stable && report.held == 0 && report.brake.is_none();
-    report.busy = std::mem::take(&mut found.busy);
-    report.racy = std::mem::take(&mut found.racy_dirs);
     report.notes = std::mem::take(&mut snapshot.notes);
-    report.notes.append(&mut found.notes);
-    let changes = found.txns.iter().map(|txn| txn.ops.len() as u64).sum();
+    let mut round = Round {
+        engine,
+        reader: options.reader(root, &snapshot, &unready),
+        receive_only: options.receive_only,
+        report,
+        read: BTreeSet::new(),
+        racy: BTreeSet::new(),
+    };
+    let is_whole = round.publish_all(&mut memory.own, found, between)?;
+    let (read, racy) = (round.read, round.racy);
+    let mut report = round.report;
+    report.complete &= is_whole;
     if options.receive_only {
-        report.diverged = changes;
         return Ok(report);
     }
-    publish(engine, root, memory, &snapshot, found, &mut report)?;
-    report.ops = changes;
-    Ok(report)
-}
-
-fn publish(
-    engine: &mut dyn Engine,
-    root: &Root,
-    memory: &mut Memory,
-    snapshot: &Snapshot,
-    found: Findings,
-    report: &mut ScanReport,
-) -> Result<()> {
-    report.txns = found.txns.len() as u64;
-    for txn in &found.txns {
-        tracing::trace!(ops = ?txn.ops, "noticed");
-    }
-    if !found.txns.is_empty() {
-        failpoint::pass("observe");
-        make_durable(root, snapshot)?;
-        failpoint::pass("sync tree");
-        engine.submit(found.txns)?;
-        failpoint::pass("submit");
-    }
-    if !found.quiet.is_empty() {
-        failpoint::pass("set devices");
-    }
-    for (inode, device) in found.quiet {
-        engine.set_device(inode, Some(device))?;
-    }
-    memory.own.extend(found.created);
-    while memory.own.len() > OWN_MAX {
-        memory.own.pop_first();
-    }
-    if snapshot.full {
+    if snapshot.full && is_whole {
         memory.racy.clear();
         memory.empty_is_meant = false;
     }
-    memory.racy.retain(|inode| !found.read.contains(inode));
-    memory.racy.extend(found.racy);
-    Ok(())
+    memory.racy.retain(|inode| !read.contains(inode));
+    memory.racy.extend(racy);
+    Ok(report)
+}
+
+/// A round that tells what it found.
+struct Round<'a> {
+    engine: &'a mut dyn Engine,
+    reader: Reader<'a>,
+    receive_only: bool,
+    report: ScanReport,
+    read: BTreeSet<u64>,
+    racy: BTreeSet<u64>,
+}
+
+impl Round<'_> {
+    /// What was found, together with the first files that are to be read, then the others. False: it was ended early.
+    fn publish_all(
+        &mut self,
+        own: &mut BTreeSet<u64>,
+        mut found: Findings,
+        between: &mut Between<'_>,
+    ) -> Result<bool> {
+        let mut unread = std::mem::take(&mut found.unread);
+        loop {
+            self.reader.piece(self.engine, &mut unread, &mut found)?;
+            self.publish(own, found)?;
+            if unread.is_empty() {
+                return Ok(true);
+            }
+            if !between(self.reader.root)? {
+                return Ok(false);
+            }
+            found = Findings::default();
+        }
+    }
+
+    fn publish(&mut self, own: &mut BTreeSet<u64>, mut found: Findings) -> Result<()> {
+        let report = &mut self.report;
+        report.busy.append(&mut found.busy);
+        report.racy.append(&mut found.racy_dirs);
+        report.notes.append(&mut found.notes);
+        report.vanished += found.vanished;
+        let ops: u64 = found.txns.iter().map(|txn| txn.ops.len() as u64).sum();
+        if self.receive_only {
+            report.diverged += ops;
+            return Ok(());
+        }
+        report.ops += ops;
+        report.txns += found.txns.len() as u64;
+        for txn in &found.txns {
+            tracing::trace!(ops = ?txn.ops, "noticed");
+        }
+        if !found.txns.is_empty() {
+            failpoint::pass("observe");
+            make_durable(self.reader.root, self.reader.snapshot)?;
+            failpoint::pass("sync tree");
+            self.engine.submit(found.txns)?;
+            failpoint::pass("submit");
+        }
+        if !found.quiet.is_empty() {
+            failpoint::pass("set devices");
+        }
+        for (inode, device) in found.quiet {
+            self.engine.set_device(inode, Some(device))?;
+        }
+        own.extend(found.created);
+        while own.len() > OWN_MAX {
+            own.pop_first();
+        }
+        self.read.append(&mut found.read);
+        self.racy.append(&mut found.racy);
+        Ok(())
+    }
 }
 
 fn take(engine: &mut dyn Engine, root: &Root, scope: &Scope, policy: &Policy) -> Result<Snapshot> {

@@ -5,6 +5,7 @@
 mod connector;
 mod fake;
 mod kinds;
+mod pieces;
 mod recovery;
 mod restored;
 mod rules;

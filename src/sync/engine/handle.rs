@@ -90,8 +90,8 @@ impl Handle {
 }
 
 impl port::Engine for Handle {
-    fn mint(&mut self) -> Result<u64> {
-        self.call(Engine::mint)
+    fn mint(&mut self, count: usize) -> Result<Vec<u64>> {
+        self.call(move |engine| (0..count).map(|_| engine.mint()).collect())
     }
 
     fn submit(&mut self, txns: Vec<LocalTxn>) -> Result<()> {
@@ -110,8 +110,8 @@ impl port::Engine for Handle {
         self.call(Engine::retry_parked)
     }
 
-    fn applied(&mut self, inode: u64) -> Result<Option<Image>> {
-        self.call(move |engine| engine.applied(inode))
+    fn applied_of(&mut self, inodes: Vec<u64>) -> Result<Vec<Option<Image>>> {
+        self.call(move |engine| inodes.into_iter().map(|i| engine.applied(i)).collect())
     }
 
     fn applied_entries(&mut self, directory: u64) -> Result<Vec<(Name, u64, u64)>> {
@@ -126,12 +126,19 @@ impl port::Engine for Handle {
         self.call(move |engine| engine.set_device(inode, device))
     }
 
-    fn device(&mut self, inode: u64) -> Result<Option<DeviceImage>> {
-        self.call(move |engine| engine.device(inode))
+    fn devices(&mut self, inodes: Vec<u64>) -> Result<Vec<Option<DeviceImage>>> {
+        self.call(move |engine| inodes.into_iter().map(|i| engine.device(i)).collect())
     }
 
-    fn inode_of(&mut self, ino: u64, btime: FileTime) -> Result<Option<u64>> {
-        self.call(move |engine| engine.inode_of(ino, btime))
+    fn unchanged(&mut self, seen: Vec<(u64, DeviceImage)>) -> Result<Vec<bool>> {
+        self.call(move |engine| engine.unchanged(&seen))
+    }
+
+    fn inodes_of(&mut self, files: Vec<(u64, FileTime)>) -> Result<Vec<Option<u64>>> {
+        self.call(move |engine| {
+            let files = files.into_iter();
+            files.map(|(ino, at)| engine.inode_of(ino, at)).collect()
+        })
     }
 
     fn correct(&mut self, inode: u64, shown: Option<Image>) -> Result<()> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::{Connector, ConnectorEvent, Standing};
 use crate::error::Result;
 use crate::journal::op::Name;
-use crate::tree::scan::{Disbelief, Scope};
+use crate::tree::scan::{Between, Disbelief, ScanReport, Scope};
 use crate::tree::watch::{FileHint, Hints, Watch};
 
 /// Longest rest: so often others learn that nothing happened here. Half of a heartbeat, so that no beat says what the
@@ -88,7 +88,7 @@ impl Connector {
         self.see(&mut turns, None, tell);
         self.look_back()?;
         self.apply_all(&mut turns, stop, tell)?;
-        self.full(&mut turns, tell)?;
+        self.full(&mut turns, stop, tell)?;
         self.tell_standing(&mut turns, tell);
         Ok(turns)
     }
@@ -109,11 +109,11 @@ impl Connector {
             turns.full_due = now;
         }
         if now >= turns.full_due {
-            self.full(turns, tell)?;
+            self.full(turns, stop, tell)?;
         } else {
             dirs.append(&mut self.agenda.due(now));
             if !dirs.is_empty() {
-                self.look(turns, dirs, watched_us, tell)?;
+                self.look(turns, dirs, watched_us, stop, tell)?;
             }
         }
         if let Some(report) = self.look_at_asked()? {
@@ -167,11 +167,36 @@ impl Connector {
     fn drain(&mut self, turns: &mut Turns, tell: Tell<'_>) -> Result<u64> {
         let now_us = self.clock.now_us();
         let hints = turns.watch.drain(&self.root, &self.options.policy)?;
+        self.hear(turns, hints, now_us, tell);
+        Ok(now_us)
+    }
+
+    /// Takes note of events that were taken at `now_us`.
+    fn hear(&mut self, turns: &mut Turns, hints: Hints, now_us: u64, tell: Tell<'_>) {
         self.see(turns, hints.blind.clone(), tell);
         turns.more = hints.more;
         let since_us = std::mem::replace(&mut turns.drained_us, now_us);
         turns.dirty.append(&mut self.take(hints, since_us));
-        Ok(now_us)
+    }
+
+    /// Runs a scan that takes events between its pieces, and ends it early on `stop`.
+    fn hearing(
+        &mut self,
+        turns: &mut Turns,
+        stop: &AtomicBool,
+        tell: Tell<'_>,
+        scan: impl FnOnce(&mut Self, &mut Between<'_>) -> Result<ScanReport>,
+    ) -> Result<ScanReport> {
+        let (clock, policy) = (Arc::clone(&self.clock), self.options.policy.clone());
+        let (watch, mut heard) = (&mut turns.watch, Vec::new());
+        let report = scan(self, &mut |root| {
+            heard.push((clock.now_us(), watch.drain(root, &policy)?));
+            Ok(!stop.load(Ordering::SeqCst))
+        });
+        for (now_us, hints) in heard {
+            self.hear(turns, hints, now_us, tell);
+        }
+        report
     }
 
     /// Puts hints of what happened after `since_us` on the agenda; returns the directories to look at now.
@@ -198,11 +223,14 @@ impl Connector {
         turns: &mut Turns,
         dirs: BTreeSet<Vec<Name>>,
         watched_us: u64,
+        stop: &AtomicBool,
         tell: Tell<'_>,
     ) -> Result<()> {
         let scope = Scope::Dirs(dirs);
         let began = self.clock.monotonic();
-        let report = self.scan(&scope)?;
+        let report = self.hearing(turns, stop, tell, |this, between| {
+            this.scan_with(&scope, between)
+        })?;
         let now = self.clock.monotonic();
         turns.look_took = now.saturating_sub(began);
         if report.brake.is_some() {
@@ -227,7 +255,7 @@ impl Connector {
     }
 
     /// Looks at everything, after another attempt to watch everything.
-    fn full(&mut self, turns: &mut Turns, tell: Tell<'_>) -> Result<()> {
+    fn full(&mut self, turns: &mut Turns, stop: &AtomicBool, tell: Tell<'_>) -> Result<()> {
         if turns.blind.take().is_some() {
             turns.watch.cover_tree(&self.root, &self.options.policy)?;
             turns.blind = turns.watch.limit().map(str::to_owned);
@@ -240,7 +268,7 @@ impl Connector {
         self.agenda.due(self.clock.monotonic());
         turns.dirty.clear();
         let began = self.clock.monotonic();
-        let report = self.scan_once()?;
+        let report = self.hearing(turns, stop, tell, Self::scan_all)?;
         turns.look_took = self.clock.monotonic().saturating_sub(began);
         turns.is_incomplete = !report.complete;
         turns.brake = report.brake;

@@ -22,7 +22,7 @@ use crate::tree::compare::compare;
 use crate::tree::intent::IntentLog;
 use crate::tree::policy::Policy;
 use crate::tree::root::Root;
-use crate::tree::scan::{Memory, ScanOptions, ScanReport, Scope, scan};
+use crate::tree::scan::{Between, Memory, ScanOptions, ScanReport, Scope, scan};
 use crate::tree::stat::DevId;
 
 /// Versions, for all sites of all tests: later is greater.
@@ -188,10 +188,12 @@ fn play(image: &mut Image, op: &LocalOp, dot: Dot) {
 }
 
 impl Engine for FakeEngine {
-    fn mint(&mut self) -> Result<u64> {
+    fn mint(&mut self, count: usize) -> Result<Vec<u64>> {
         let mut state = self.0.lock().unwrap();
-        state.next += 1;
-        Ok((state.site << 48) + state.next)
+        let first = state.next + 1;
+        state.next += count as u64;
+        let minted = first..=state.next;
+        Ok(minted.map(|number| (state.site << 48) + number).collect())
     }
 
     fn submit(&mut self, txns: Vec<LocalTxn>) -> Result<()> {
@@ -257,8 +259,10 @@ impl Engine for FakeEngine {
         Ok(())
     }
 
-    fn applied(&mut self, inode: u64) -> Result<Option<Image>> {
-        Ok(self.0.lock().unwrap().applied.get(&inode).cloned())
+    fn applied_of(&mut self, inodes: Vec<u64>) -> Result<Vec<Option<Image>>> {
+        let applied = &self.0.lock().unwrap().applied;
+        let images = inodes.iter().map(|inode| applied.get(inode).cloned());
+        Ok(images.collect())
     }
 
     fn applied_at(&mut self, places: Vec<Place>) -> Result<Vec<Option<u64>>> {
@@ -291,18 +295,24 @@ impl Engine for FakeEngine {
         Ok(())
     }
 
-    fn device(&mut self, inode: u64) -> Result<Option<DeviceImage>> {
-        Ok(self.0.lock().unwrap().device.get(&inode).copied())
+    fn devices(&mut self, inodes: Vec<u64>) -> Result<Vec<Option<DeviceImage>>> {
+        let known = &self.0.lock().unwrap().device;
+        Ok(inodes.iter().map(|i| known.get(i).copied()).collect())
     }
 
-    fn inode_of(&mut self, ino: u64, btime: FileTime) -> Result<Option<u64>> {
-        Ok(self
-            .0
-            .lock()
-            .unwrap()
-            .ids
-            .get(&DevId { ino, btime })
-            .copied())
+    fn unchanged(&mut self, seen: Vec<(u64, DeviceImage)>) -> Result<Vec<bool>> {
+        let state = self.0.lock().unwrap();
+        let same = |(inode, device): &(u64, DeviceImage)| {
+            state.applied.contains_key(inode) && state.device.get(inode) == Some(device)
+        };
+        Ok(seen.iter().map(same).collect())
+    }
+
+    fn inodes_of(&mut self, files: Vec<(u64, FileTime)>) -> Result<Vec<Option<u64>>> {
+        let ids = &self.0.lock().unwrap().ids;
+        let files = files.into_iter();
+        let inodes = files.map(|(ino, btime)| ids.get(&DevId { ino, btime }).copied());
+        Ok(inodes.collect())
     }
 
     fn correct(&mut self, inode: u64, shown: Option<Image>) -> Result<()> {
@@ -429,6 +439,10 @@ impl Site {
     }
 
     pub(super) fn scan_scope(&mut self, scope: &Scope) -> ScanReport {
+        self.scan_between(scope, &mut |_| Ok(true))
+    }
+
+    pub(super) fn scan_between(&mut self, scope: &Scope, between: &mut Between<'_>) -> ScanReport {
         let options = ScanOptions {
             policy: &self.policy,
             now_us: u64::MAX / 2,
@@ -441,6 +455,7 @@ impl Site {
             &mut self.memory,
             scope,
             &options,
+            between,
         )
         .unwrap()
     }

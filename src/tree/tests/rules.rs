@@ -11,7 +11,7 @@ use crate::content::WAITS_FOR_CONTENT;
 use crate::journal::dot::Dot;
 use crate::journal::op::{Change, Name, OpKind};
 use crate::sync::port::{LocalOp, Versioned};
-use crate::tree::diff::{Findings, Rules, diff};
+use crate::tree::diff::{Findings, Reader, Rules, diff};
 use crate::tree::scan::Scope;
 use crate::tree::walk::Snapshot;
 
@@ -25,16 +25,24 @@ fn dirs(paths: &[&[&str]]) -> Scope {
 fn found_in(site: &mut Site, snapshot: &Snapshot) -> Findings {
     let none = BTreeSet::new();
     let rules = Rules {
-        policy: &site.policy,
         own: &none,
         recheck: &none,
-        unready: &BTreeSet::new(),
         empty_is_meant: false,
         doubts: false,
+    };
+    let reader = Reader {
+        root: &site.root,
+        snapshot,
+        policy: &site.policy,
+        unready: &BTreeSet::new(),
         now_us: u64::MAX / 2,
         back_date: false,
     };
-    diff(&mut site.engine, &site.root, snapshot, &rules).unwrap()
+    let mut found = diff(&mut site.engine, reader, rules).unwrap();
+    let mut unread = std::mem::take(&mut found.unread);
+    let engine = &mut site.engine;
+    reader.piece(engine, &mut unread, &mut found).unwrap();
+    found
 }
 
 fn kinds(ops: &[LocalOp]) -> Vec<OpKind> {
