@@ -33,7 +33,7 @@ struct Found {
 }
 
 impl<S: State> Core<S> {
-    /// Looks at inodes touched since, as far as all entries up to `safe_us` are merged: at most [`SETTLE_MAX`] in one
+    /// Looks at inodes touched since, as far as all entries up to `safe_us` are merged: at most 4 096 in one
     /// go, the next call goes on. Returns how many records it wrote.
     ///
     /// # Errors
