@@ -266,3 +266,25 @@ fn numbers_cursors_devices_and_acks_survive_reopening() {
     store.set_device(5, None).unwrap();
     assert_eq!(store.inode_of(12, device.btime).unwrap(), None);
 }
+
+#[test]
+fn suspects_come_by_their_clock_and_no_further_than_asked() {
+    fn check(state: &mut impl State) {
+        for (inode, order) in [(1, 30), (2, 10), (3, 20), (4, 10)] {
+            state.set_suspect(inode, Some(order)).unwrap();
+        }
+        assert_eq!(state.suspects(20, 9).unwrap(), [2, 4, 3]);
+        assert_eq!(state.suspects(20, 1).unwrap(), [2]);
+        // Put off until later, and settled.
+        state.set_suspect(2, Some(40)).unwrap();
+        state.set_suspect(4, None).unwrap();
+        assert_eq!(state.suspects(39, 9).unwrap(), [3, 1]);
+        assert_eq!(state.suspects(40, 9).unwrap(), [3, 1, 2]);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&folder.path().join("state.redb")).unwrap();
+    check(&mut store);
+    store.commit().unwrap();
+    assert_eq!(store.suspects(40, 9).unwrap(), [3, 1, 2]);
+    check(&mut MemState::default());
+}

@@ -273,9 +273,13 @@ impl Connector {
         turns.is_incomplete = !report.complete;
         turns.brake = report.brake;
         let often = turns.blind.is_some() || turns.is_incomplete;
+        // Known limits are waited for; events that were lost during the look are caught up with soon.
+        let is_lost = turns.blind.is_some() && turns.blind.as_deref() != turns.watch.limit();
         turns.scanned = self.clock.monotonic();
         turns.full_due = turns.scanned
-            + if often {
+            + if is_lost {
+                LOST_PAUSE
+            } else if often {
                 self.options.blind_rescan_every
             } else {
                 self.options.rescan_every
