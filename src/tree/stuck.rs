@@ -3,6 +3,9 @@
 //! An image that meets a change has the directories concerned scanned and comes again at once. When that did not help
 //! it waits, longer each time; a newer image of the inode, or something journaled in those directories, lets it come
 //! at once again. Others are not held up, but for what stands in a directory that waits.
+//!
+//! Some images can be applied only together: a directory that goes, and the one that takes its place with what is in
+//! it. So whoever comes again brings along who waits in the same directories.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -101,10 +104,10 @@ impl Stuck {
         if self.waits.is_empty() {
             return;
         }
+        let waiting = self.waiting(images, now);
         let mut held = BTreeSet::new();
         images.retain(|image| {
-            let waits = self.waits.get(&image.inode);
-            let waits = waits.is_some_and(|w| w.due > now && w.order_us == image.order_us);
+            let waits = waiting.contains(&image.inode);
             let above = image.links.iter().map(|link| link.parent);
             let waits = waits
                 || above
@@ -115,6 +118,27 @@ impl Stuck {
             }
             !waits
         });
+    }
+
+    /// Those of `images` that are not due, and that nobody who is due brings along.
+    fn waiting(&self, images: &[Image], now: Duration) -> BTreeSet<u64> {
+        let known = images
+            .iter()
+            .filter_map(|image| Some((image, self.waits.get(&image.inode)?)));
+        let (mut waiting, due): (Vec<_>, Vec<_>) =
+            known.partition(|(image, wait)| wait.due > now && wait.order_us == image.order_us);
+        let mut dirs: BTreeSet<&Vec<Name>> = due.iter().flat_map(|(_, wait)| &wait.dirs).collect();
+        loop {
+            let before = waiting.len();
+            waiting.retain(|(_, wait)| {
+                let comes_along = wait.dirs.iter().any(|dir| dirs.contains(dir));
+                dirs.extend(wait.dirs.iter().filter(|_| comes_along));
+                !comes_along
+            });
+            if waiting.len() == before {
+                return waiting.iter().map(|(image, _)| image.inode).collect();
+            }
+        }
     }
 
     /// How many wait, however shortly: so many more images have to be asked for.
@@ -245,6 +269,33 @@ mod tests {
         assert_eq!(given(&stuck, &images, Duration::ZERO), [10]);
         let later = Duration::from_millis(50);
         assert_eq!(given(&stuck, &images, later), [7, 8, 9, 10]);
+    }
+
+    #[test]
+    fn who_comes_again_brings_along_who_waits_in_the_same_directories() {
+        let mut stuck = Stuck::default();
+        let dirs = |of: &[&str]| -> BTreeSet<_> { of.iter().map(|dir| vec![name(dir)]).collect() };
+        let waits = [
+            (7, 1, dirs(&["d"])),
+            (8, 5, dirs(&["d", "e"])),
+            (9, 5, dirs(&["e"])),
+            (10, 5, dirs(&["f"])),
+        ];
+        for (inode, tries, dirs) in waits {
+            for _ in 0..tries {
+                stuck.met(&met(inode, 1), dirs.clone(), LOCAL_CHANGE, Duration::ZERO);
+            }
+        }
+        let images = [7, 8, 9, 10].map(|inode| image(inode, 1, 1));
+        assert_eq!(given(&stuck, &images, Duration::ZERO), [7, 8, 9]);
+        // Nobody is due any more.
+        for _ in 0..2 {
+            stuck.met(&met(7, 1), dirs(&["d"]), LOCAL_CHANGE, Duration::ZERO);
+        }
+        assert_eq!(given(&stuck, &images, Duration::ZERO), [0_u64; 0]);
+        // A newer image is due at once.
+        let images = [image(7, 1, 2), image(8, 1, 1), image(10, 1, 1)];
+        assert_eq!(given(&stuck, &images, Duration::ZERO), [7, 8]);
     }
 
     #[test]
