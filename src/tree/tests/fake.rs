@@ -74,6 +74,25 @@ impl FakeEngine {
         }
     }
 
+    /// As if another site had changed an inode.
+    pub(super) fn change(&self, inode: u64, change: impl FnOnce(&mut Image)) {
+        let mut state = self.0.lock().unwrap();
+        let absent = Image::absent(inode, NodeKind::File);
+        let image = state.merged.entry(inode).or_insert(absent);
+        change(image);
+        image.order_us = STAMP.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The inode that is shown under a name, wherever that is.
+    pub(super) fn shown_as(&self, name: &str) -> u64 {
+        let state = self.0.lock().unwrap();
+        let is_so = |image: &&Image| {
+            let mut links = image.links.iter();
+            links.any(|link| link.name.as_bytes() == name.as_bytes())
+        };
+        state.applied.values().find(is_so).unwrap().inode
+    }
+
     /// As if a file had been journaled later than it was.
     pub(super) fn shift_ctime(&self, inode: u64, seconds: i64) {
         let mut state = self.0.lock().unwrap();

@@ -12,6 +12,7 @@ use super::fake::{FakeEngine, FakeSource, Site};
 use crate::clock::{Clock as _, ManualClock, SystemClock};
 use crate::error::Result;
 use crate::journal::op::OpKind;
+use crate::sync::port::{NodeKind, ShownLink};
 use crate::tree::connector::Standing;
 use crate::tree::connector::turn::Turns;
 use crate::tree::{Connector, ConnectorEvent, ConnectorOptions};
@@ -324,6 +325,34 @@ fn an_image_that_was_blocked_is_applied_soon_after_the_way_is_free() {
     assert_eq!(bench.kinds(), [OpKind::Unlink]);
     bench.until_rest(&mut turns);
     assert_eq!(bench.standing().blocked, 0);
+}
+
+#[test]
+fn a_directory_that_goes_and_the_one_in_its_place_come_together_whenever_each_of_them_was_blocked()
+{
+    let mut bench = Bench::new(FAR_US);
+    fs::create_dir(bench.path("d")).unwrap();
+    fs::write(bench.path("d/f"), b"x").unwrap();
+    bench.connector.scan_once().unwrap();
+    let [old, file] = ["d", "f"].map(|name| bench.engine.shown_as(name));
+    let new = old + 1_000;
+    let mut turns = bench.begin();
+    // It goes, and what is in it stays: that waits for something which is not known yet.
+    bench.engine.change(old, |image| image.links.clear());
+    bench.rest_for(&mut turns, Duration::from_secs(63));
+    assert_eq!(bench.standing().blocked, 1);
+    let place = bench.engine.0.lock().unwrap().applied[&old].links[0].clone();
+    bench.engine.change(new, |image| {
+        image.kind = NodeKind::Dir;
+        image.links = vec![ShownLink { link: new, ..place }];
+    });
+    bench
+        .engine
+        .change(file, |image| image.links[0].parent = new);
+    bench.rest_for(&mut turns, Duration::from_secs(60));
+    assert_eq!(bench.standing().blocked, 0);
+    assert_eq!(bench.engine.shown_as("d"), new);
+    assert_eq!(fs::read(bench.path("d/f")).unwrap(), b"x");
 }
 
 #[test]
