@@ -25,6 +25,10 @@ use units::Endpoint;
 pub const NAME_BYTES_MAX: usize = 63;
 /// Where the configuration of a machine stands unless told otherwise (Filesystem Hierarchy Standard).
 pub const DEFAULT_FILE: &str = "/etc/cfs-repl/config.toml";
+/// Name of the admin socket in the state folder.
+pub const SOCKET_FILE: &str = "admin.sock";
+/// Longest path of a unix socket in bytes: `sun_path` of `sockaddr_un` has 108 with the closing zero (unix(7)).
+pub const SOCKET_BYTES_MAX: usize = 107;
 /// Largest configuration file in bytes; a thousand peers need a tenth of it.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
 

@@ -17,11 +17,10 @@ use tonic::{Code, Status};
 
 use super::view::{AckedView, ConflictView, LagView, RestoredView, ResumedView, StatusView};
 use super::wire;
+use crate::config::SOCKET_FILE;
 use crate::proto::admin as pb;
 use pb::admin_client::AdminClient;
 
-/// Name of the socket in the state folder.
-pub const SOCKET_FILE: &str = "admin.sock";
 /// Largest answer in bytes; a status with a thousand peers, each with a hundred parked paths, stays below it.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How an address begins that names a unix socket.

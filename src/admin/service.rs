@@ -25,13 +25,12 @@ use tonic::{Code, Request, Response, Status};
 
 use super::view::ConflictView;
 use super::{AdminError, Source, wire};
+use crate::config::SOCKET_BYTES_MAX;
 use crate::daemon::tasks::Tasks;
 use crate::error::{ReplError, Result};
 use crate::proto::admin as pb;
 use pb::admin_server::{Admin, AdminServer};
 
-/// Longest path of a socket in bytes: `sun_path` of `sockaddr_un` has 108 with the closing zero (unix(7)).
-pub const SOCKET_BYTES_MAX: usize = 107;
 /// Conflicts in one page: some 300 bytes each, far below the 4 MiB that a gRPC message may have.
 pub const PAGE_CONFLICTS: usize = 256;
 /// Accepted connections that wait for the server, and requests under way on one connection. A handful of operators

@@ -17,15 +17,13 @@ use super::exit::{CliError, Exit, Failure};
 use crate::clock::{Clock, SystemClock};
 use crate::conduit::pki;
 use crate::config::units::Endpoint;
-use crate::config::{Config, Example, ExamplePeer, Role};
+use crate::config::{Config, Example, ExamplePeer, Role, SOCKET_BYTES_MAX};
 use crate::error::ReplError;
 
 /// Name of the cluster in the certificates.
 const CLUSTER: &str = "lab";
 /// Life of the certificates in days: as long as that of the authority, for nobody renews them.
 const CERTIFICATE_DAYS: u32 = 3_650;
-/// Longest path of a unix socket in bytes (sockaddr_un of Linux, with its closing zero).
-const SOCKET_BYTES_MAX: usize = 107;
 /// What a lab sets otherwise than the defaults: on one machine nobody has to wait for a peer, so a restarted one is
 /// dialled at once.
 const SETTINGS: [(&str, &str); 1] = [("max_reconnect_delay", "\"500ms\"")];

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::problem::{Findings, Refusal};
 use super::units::format_duration;
-use super::{Config, NAME_BYTES_MAX, Role};
+use super::{Config, NAME_BYTES_MAX, Role, SOCKET_BYTES_MAX, SOCKET_FILE};
 
 /// What the name of a site or a cluster may be, for help texts.
 pub const NAME_RULE: &str = "a-z, 0-9 and '-', at most 63 characters";
@@ -38,6 +38,7 @@ pub(super) fn relations(config: &Config, findings: &mut Findings) {
     roles(config, findings);
     peers(config, findings);
     reachability(config, findings);
+    socket(config, findings);
     ordered_durations(config, findings);
 }
 
@@ -128,6 +129,18 @@ fn reachability(config: &Config, findings: &mut Findings) {
                 "add endpoints to the peer, or listen to [conduit]",
             );
         }
+    }
+}
+
+/// The admin socket lies in the state folder, and the kernel bounds its path.
+fn socket(config: &Config, findings: &mut Findings) {
+    let length = config.state.dir.join(SOCKET_FILE).as_os_str().len();
+    if length > SOCKET_BYTES_MAX {
+        findings.add(
+            findings.place("state.dir"),
+            format!("the admin socket in it would have a path of {length} bytes, and {SOCKET_BYTES_MAX} are possible"),
+            "choose a folder with a shorter path",
+        );
     }
 }
 

@@ -282,6 +282,17 @@ fn rules_between_keys_are_told() {
 }
 
 #[test]
+fn a_state_folder_whose_socket_the_kernel_would_refuse_is_told() {
+    let with = |length: usize| {
+        let name = "d".repeat(length - "//admin.sock".len());
+        parse(&format!("{MINIMAL}[state]\ndir = \"/{name}\"\n"))
+    };
+    with(SOCKET_BYTES_MAX).unwrap();
+    let told = with(SOCKET_BYTES_MAX + 1).unwrap_err().to_string();
+    assert!(told.contains("a path of 108 bytes, and 107"), "{told}");
+}
+
+#[test]
 fn broken_toml_is_told_with_its_place_and_never_panics() {
     for (text, place) in [
         ("[site\nid = 1", "1:"),

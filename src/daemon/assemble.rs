@@ -35,7 +35,7 @@ use crate::conduit::peer::{Dialer, PeerConfig};
 use crate::conduit::server::{Admission, Admissions, serve};
 use crate::conduit::session::SessionLimits;
 use crate::conduit::tls::Tls;
-use crate::config::{Config, Role};
+use crate::config::{Config, Role, SOCKET_FILE};
 use crate::disk::RealDisk;
 use crate::error::{ReplError, Result};
 use crate::journal::LogOptions;
@@ -297,7 +297,7 @@ impl Parts<'_> {
             started: self.clock.monotonic(),
             clock: Arc::clone(self.clock),
         };
-        let socket = config.state.dir.join("admin.sock");
+        let socket = config.state.dir.join(SOCKET_FILE);
         crate::admin::service::serve(self.tasks, socket, Arc::new(reporter))
     }
 
