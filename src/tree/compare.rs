@@ -3,7 +3,8 @@
 //! Fields: name bytes; type; of files: size, blake3 of the bytes, blocks on disk within 1.1 times (or 8 blocks) of
 //! each other; of links: target; of all: mode, uid, gid, extended attributes in `user.`; mtime of files and symbolic
 //! links; and which names are hard links of one another. Not compared: times of directories, ctime, atime, the root's
-//! own attributes, `.cfs-repl` at the root. Nothing else is left out.
+//! own attributes, `.cfs-repl` at the root. Nothing else is left out: what is mounted inside a tree cannot be compared,
+//! and counts as a difference.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -15,7 +16,7 @@ use std::path::Path;
 use rustix::fs::{Dir, Mode, OFlags};
 
 use super::root::open_beneath;
-use super::stat::{DevId, Stat, stat_at};
+use super::stat::{DevId, Stat, stat_at, stat_fd};
 use super::xattr;
 use crate::error::{ReplError, Result};
 use crate::journal::op::RESERVED_NAME;
@@ -91,33 +92,38 @@ pub fn compare(left: &Path, right: &Path, keep: usize) -> Result<Comparison> {
         bytes: left.bytes + right.bytes,
         ..Comparison::default()
     };
-    let mut report = |path: &[u8], field, left: String, right: String| {
-        if left != right {
-            found.differing += 1;
-            if found.first.len() < keep {
-                found.first.push(Difference {
-                    path: path.to_owned(),
-                    field,
-                    left,
-                    right,
-                });
-            }
+    let mut differ = |path: &[u8], field, left: String, right: String| {
+        found.differing += 1;
+        if found.first.len() < keep {
+            found.first.push(Difference {
+                path: path.to_owned(),
+                field,
+                left,
+                right,
+            });
         }
     };
     let paths: BTreeSet<&Vec<u8>> = left.items.keys().chain(right.items.keys()).collect();
     for path in &paths {
         match (left.items.get(*path), right.items.get(*path)) {
-            (Some(a), Some(b)) => compare_items(a, b, &mut |field, x, y| report(path, field, x, y)),
+            (Some(a), Some(b)) if a.mounted || b.mounted => {
+                differ(path, "mount", kind_word(a), kind_word(b));
+            }
+            (Some(a), Some(b)) => compare_items(a, b, &mut |field, x, y| {
+                if x != y {
+                    differ(path, field, x, y);
+                }
+            }),
             (a, _) => {
                 let shown = |there| if there { "present" } else { "absent" }.to_owned();
-                report(path, "name", shown(a.is_some()), shown(a.is_none()));
+                differ(path, "name", shown(a.is_some()), shown(a.is_none()));
             }
         }
     }
     let groups = right.groups();
     for (path, group) in &left.groups() {
-        if let Some(other) = groups.get(path) {
-            report(path, "hard links", shown_group(group), shown_group(other));
+        if let Some(other) = groups.get(path).filter(|other| *other != group) {
+            differ(path, "hard links", shown_group(group), shown_group(other));
         }
     }
     found.names = paths.len() as u64;
@@ -125,7 +131,7 @@ pub fn compare(left: &Path, right: &Path, keep: usize) -> Result<Comparison> {
 }
 
 fn compare_items(a: &Item, b: &Item, report: &mut dyn FnMut(&'static str, String, String)) {
-    report("type", kind_word(&a.stat), kind_word(&b.stat));
+    report("type", kind_word(a), kind_word(b));
     if a.stat.kind != b.stat.kind {
         return;
     }
@@ -179,6 +185,8 @@ fn compare_items(a: &Item, b: &Item, report: &mut dyn FnMut(&'static str, String
 
 struct Item {
     stat: Stat,
+    /// Another filesystem, or another part of this one, is mounted there.
+    mounted: bool,
     /// blake3 of a file, text of a link.
     data: String,
     xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
@@ -195,18 +203,19 @@ impl Side {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(path, flags, Mode::empty())
             .map_err(|e| ReplError::io("open tree", path, e))?;
+        let top = stat_fd(&root).map_err(|e| ReplError::io("stat", path, e))?;
         let mut side = Self::default();
         let mut hashes = BTreeMap::new();
         let mut todo: Vec<Vec<u8>> = vec![Vec::new()];
         while let Some(dir) = todo.pop() {
-            side.read_dir(&root, path, &dir, &mut hashes, &mut todo)?;
+            side.read_dir((&root, top.device), path, &dir, &mut hashes, &mut todo)?;
         }
         Ok(side)
     }
 
     fn read_dir(
         &mut self,
-        root: &OwnedFd,
+        (root, device): (&OwnedFd, (u32, u32)),
         top: &Path,
         dir: &[u8],
         hashes: &mut BTreeMap<DevId, String>,
@@ -232,10 +241,11 @@ impl Side {
                 path.push(b'/');
             }
             path.extend_from_slice(name);
+            let mounted = stat.mount_root || stat.device != device;
             let item = self
-                .item(&fd, name, stat, hashes)
-                .map_err(fail("read entry of"))?;
-            if stat.kind == Some(NodeKind::Dir) {
+                .item(&fd, name, (stat, mounted), hashes)
+                .map_err(|e| ReplError::io("read", top.join(OsStr::from_bytes(&path)), e))?;
+            if stat.kind == Some(NodeKind::Dir) && !mounted {
                 todo.push(path.clone());
             }
             self.items.insert(path, item);
@@ -247,16 +257,17 @@ impl Side {
         &mut self,
         dir: &OwnedFd,
         name: &[u8],
-        stat: Stat,
+        (stat, mounted): (Stat, bool),
         hashes: &mut BTreeMap<DevId, String>,
     ) -> rustix::io::Result<Item> {
         let mut item = Item {
             stat,
+            mounted,
             data: String::new(),
             xattrs: BTreeMap::new(),
         };
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        match stat.kind {
+        match stat.kind.filter(|_| !mounted) {
             Some(NodeKind::Symlink) => {
                 let target = rustix::fs::readlinkat(dir, OsStr::from_bytes(name), Vec::new())?;
                 item.data = target.to_bytes().escape_ascii().to_string();
@@ -296,7 +307,7 @@ impl Side {
     fn groups(&self) -> BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>> {
         let mut by_id: BTreeMap<DevId, BTreeSet<Vec<u8>>> = BTreeMap::new();
         for (path, item) in &self.items {
-            if item.stat.kind == Some(NodeKind::File) {
+            if item.stat.kind == Some(NodeKind::File) && !item.mounted {
                 by_id.entry(item.stat.id).or_default().insert(path.clone());
             }
         }
@@ -318,8 +329,9 @@ fn shown_group(group: &BTreeSet<Vec<u8>>) -> String {
     names.join(" ")
 }
 
-fn kind_word(stat: &Stat) -> String {
-    match stat.kind {
+fn kind_word(item: &Item) -> String {
+    match item.stat.kind {
+        _ if item.mounted => "mounted filesystem, not compared",
         Some(NodeKind::File) => "file",
         Some(NodeKind::Dir) => "directory",
         Some(NodeKind::Symlink) => "symbolic link",
@@ -332,6 +344,7 @@ fn kind_word(stat: &Stat) -> String {
 mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::process::Command;
 
     use super::*;
 
@@ -447,6 +460,32 @@ mod tests {
         assert_eq!(
             found.first.iter().map(|d| d.field).collect::<Vec<_>>(),
             ["blocks"]
+        );
+    }
+
+    #[test]
+    fn what_is_mounted_inside_is_a_difference_and_is_not_entered() {
+        let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for dir in [&a, &b] {
+            fs::create_dir(dir.path().join("m")).unwrap();
+        }
+        let place = a.path().join("m");
+        let ran = |program: &str, args: &[&str]| {
+            let done = Command::new(program).args(args).arg(&place).output();
+            done.is_ok_and(|done| done.status.success())
+        };
+        if !ran("mount", &["-t", "tmpfs", "none"]) {
+            eprintln!("skipped: mounting needs root");
+            return;
+        }
+        fs::write(place.join("inside"), b"").unwrap();
+        let found = compare(a.path(), b.path(), 10);
+        assert!(ran("umount", &[]));
+        let found = found.unwrap();
+        assert_eq!(
+            found.to_string(),
+            "m: mount: mounted filesystem, not compared against directory\n\
+             1 differences in 1 names, 0 bytes hashed"
         );
     }
 
