@@ -75,6 +75,11 @@ fn an_emptied_tree_is_told_of_and_applied_only_when_a_person_confirms_it_at_both
     let next = told(&lab.b, "the brake holds");
     assert!(next.contains("sites resume site-a --confirm"), "{next}");
     assert!(files(&lab.b) >= FILES);
+    let next = told(
+        &lab.a,
+        "its brake holds what comes from this site: site-a deleted",
+    );
+    assert!(next.contains("cfs-repl status at site-b"), "{next}");
     let (done, text) = resume(&lab.b, "site-a", false);
     assert!(!done && text.contains("may not be meant"), "{text}");
     assert!(resume(&lab.b, "site-a", true).0);

@@ -5,6 +5,7 @@
 
 use super::view::{
     Cause, ConflictCounts, JournalView, Severity, SiteState, SiteView, TreeView, Verdict, Watch,
+    plural,
 };
 
 /// A connected peer that is further behind than this catches up; below it, it streams. Twice the longest time that a
@@ -40,6 +41,8 @@ pub struct SiteFacts {
     pub fenced: bool,
     /// The brake holds what comes from it.
     pub held: bool,
+    /// Its brake holds what comes from this site.
+    pub held_there: bool,
     /// An operator stopped the exchange.
     pub paused: bool,
     /// Entries that it has not applied; none: not known.
@@ -80,6 +83,9 @@ pub fn state_of(facts: &SiteFacts) -> SiteState {
 }
 
 fn state_connected(facts: &SiteFacts) -> SiteState {
+    if facts.held_there {
+        return SiteState::Held;
+    }
     let (Some(behind), Some(waiting)) = (facts.behind_entries, facts.waiting_entries) else {
         return SiteState::Unknown;
     };
@@ -235,14 +241,6 @@ fn conflicts_text(count: u64) -> String {
     plural(count, "conflict")
 }
 
-fn plural(count: u64, what: &str) -> String {
-    if count == 1 {
-        format!("1 {what}")
-    } else {
-        format!("{count} {what}s")
-    }
-}
-
 fn causes_of_site(site: &SiteView) -> Vec<Cause> {
     let mut causes = Vec::new();
     let mut push = |severity, text: String, next: String| {
@@ -255,6 +253,16 @@ fn causes_of_site(site: &SiteView) -> Vec<Cause> {
     };
     if let Some((severity, text, next)) = cause_of_state(site) {
         push(severity, text, next);
+    }
+    if let Some(why) = &site.held_there {
+        push(
+            Severity::Critical,
+            format!("its brake holds what comes from this site: {why}"),
+            format!(
+                "make sure that it is meant; what to type then is told by cfs-repl status at {}",
+                site.site
+            ),
+        );
     }
     if let Some(first) = site.parked.first() {
         let count = site.parked.len();
@@ -321,6 +329,7 @@ fn cause_of_state(site: &SiteView) -> Option<(Severity, String, String)> {
             "paused by an operator".to_owned(),
             format!("when it shall go on: cfs-repl sites resume {name}"),
         ),
+        SiteState::Held if reason.is_none() && site.held_there.is_some() => return None,
         SiteState::Held => (
             Severity::Critical,
             because("the brake holds what comes from it"),
@@ -339,6 +348,28 @@ fn next_connection(site: &SiteView) -> String {
     let error = site.last_error.as_deref().unwrap_or_default();
     if error.contains("cfs-repl help join") {
         return "this does not pass by itself: cfs-repl help join".to_owned();
+    }
+    if error.contains("id and name must be equal") {
+        return format!(
+            "correct `id` and `name` of the peer here or at {name}, and start cfs-repl there again"
+        );
+    }
+    if error.contains("does not admit this site") {
+        return format!(
+            "add this site as a [[peer]] to the configuration of {name}, or correct its name there"
+        );
+    }
+    if error.contains("and we dialled") {
+        return format!(
+            "correct the name or the address of {name} in the configuration here, unless that site has a wrong \
+             certificate"
+        );
+    }
+    if error.contains("`tls.ca`") {
+        return format!(
+            "issue the certificates of both sites by one authority, and let `tls.ca` be the same file here and at \
+             {name}; after new certificates: send SIGHUP to cfs-repl"
+        );
     }
     if error.contains("certificate") {
         return format!(

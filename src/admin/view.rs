@@ -264,6 +264,8 @@ pub struct SiteView {
     pub clock_skew_us: Option<i64>,
     /// From here to it and back, the best of the last minute, waiting behind other messages included; null: not known.
     pub round_trip_us: Option<u64>,
+    /// Why its brake holds what comes from the site that answers; null: it does not, or is not connected.
+    pub held_there: Option<String>,
 }
 
 /// An inode that cannot be applied for a reason of its own.
@@ -332,6 +334,12 @@ pub struct TreeView {
     pub brake: Option<String>,
     /// Paths that differ from the merged state and are not sent: the site only applies.
     pub diverged: u64,
+    /// Names that the last whole scan left alone: fifos, sockets, devices, mounted filesystems, and names of the
+    /// replicator below the root. Files that cannot be read are a cause of their own.
+    pub left_alone: u64,
+    /// The first of them; null: there is none.
+    #[serde(flatten, serialize_with = "left_alone_first")]
+    pub left_alone_first: Option<Vec<u8>>,
 }
 
 /// How far each peer is behind.
@@ -491,6 +499,15 @@ pub fn path_text(bytes: &[u8]) -> String {
     text
 }
 
+/// A number of things.
+pub(crate) fn plural(count: u64, what: &str) -> String {
+    if count == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{count} {what}s")
+    }
+}
+
 fn hex_unless_text(bytes: &[u8]) -> Option<String> {
     let is_text = std::str::from_utf8(bytes).is_ok();
     (!is_text).then(|| bytes.iter().map(|byte| format!("{byte:02x}")).collect())
@@ -511,6 +528,7 @@ moments! {
 paths! {
     path: "path" "path_hex";
     root: "root" "root_hex";
+    left_alone_first: "left_alone_first" "left_alone_first_hex";
 }
 
 #[cfg(test)]

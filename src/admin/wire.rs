@@ -184,6 +184,7 @@ fn site_to(site: SiteView) -> pb::SiteStatus {
         parked: site.parked.into_iter().map(parked_to).collect(),
         clock_skew_us: site.clock_skew_us,
         round_trip_us: site.round_trip_us,
+        held_there: site.held_there,
     }
 }
 
@@ -201,6 +202,7 @@ fn site_from(site: pb::SiteStatus) -> SiteView {
         parked: site.parked.into_iter().map(parked_from).collect(),
         clock_skew_us: site.clock_skew_us,
         round_trip_us: site.round_trip_us,
+        held_there: site.held_there,
     }
 }
 
@@ -254,6 +256,8 @@ fn tree_to(tree: TreeView) -> pb::TreeStatus {
         watch_reason: tree.watch_reason,
         brake: tree.brake,
         diverged: tree.diverged,
+        left_alone: tree.left_alone,
+        left_alone_first: tree.left_alone_first.map(Bytes::from),
     }
 }
 
@@ -271,6 +275,8 @@ fn tree_from(tree: pb::TreeStatus) -> TreeView {
         watch_reason: tree.watch_reason,
         brake: tree.brake,
         diverged: tree.diverged,
+        left_alone: tree.left_alone,
+        left_alone_first: tree.left_alone_first.map(Vec::from),
     }
 }
 

@@ -16,6 +16,7 @@ use super::lab::interrupt::Interrupt;
 use super::lab::sight::Sight;
 use super::lab::wait::stop_all;
 use super::ui::Ui;
+use crate::admin::view::plural;
 use crate::clock::{Clock, SystemClock};
 use crate::error::ReplError;
 use crate::tree::policy::Policy;
@@ -123,14 +124,20 @@ fn watch(ui: &mut Ui, lab: &Lab, daemons: &mut [Daemon], interrupt: &mut Interru
 }
 
 fn seen(a: Sight, b: Sight) -> String {
-    let (names_a, names_b) = (a.names, b.names);
-    if a == b {
-        format!("in step: {names_a} names")
-    } else if names_a == names_b {
-        format!("working: {names_a} names on both sides, not yet alike")
+    let names = |count| plural(count, "name");
+    let mut line = if !a.differs(b) {
+        format!("in step: {}", names(a.names))
+    } else if a.names == b.names {
+        format!("working: {} on both sides, not yet alike", names(a.names))
     } else {
-        format!("working: site-a has {names_a} names, site-b {names_b}")
+        format!("working: site-a has {}, site-b {}", names(a.names), b.names)
+    };
+    for (site, sight) in [("site-a", a), ("site-b", b)] {
+        if sight.left_alone > 0 {
+            line.push_str(&format!(" · {} left alone at {site}", sight.left_alone));
+        }
     }
+    line
 }
 
 fn time_of_day() -> String {
@@ -306,7 +313,13 @@ mod tests {
         let empty = Sight::of(dir.path()).unwrap();
         fs::write(dir.path().join("f"), b"").unwrap();
         let one = Sight::of(dir.path()).unwrap();
-        assert_eq!(seen(one, one), "in step: 1 names");
-        assert_eq!(seen(one, empty), "working: site-a has 1 names, site-b 0");
+        assert_eq!(seen(one, one), "in step: 1 name");
+        assert_eq!(seen(one, empty), "working: site-a has 1 name, site-b 0");
+        let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("s")).unwrap();
+        let with_socket = Sight::of(dir.path()).unwrap();
+        assert_eq!(
+            seen(one, with_socket),
+            "in step: 1 name · 1 left alone at site-b"
+        );
     }
 }

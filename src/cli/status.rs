@@ -217,10 +217,14 @@ fn tree_line(status: &StatusView) -> String {
         (tree.busy, "busy"),
         (tree.blocked, "blocked"),
         (tree.diverged, "diverged"),
+        (tree.left_alone, "left alone"),
     ];
     for (number, what) in numbers.into_iter().filter(|(number, _)| *number > 0) {
         let part = format!(" · {} {what}", human::count(number));
         text.push_str(&part);
+    }
+    if let Some(path) = &tree.left_alone_first {
+        text.push_str(&format!(" (such as {})", path_text(path)));
     }
     text
 }
@@ -247,7 +251,7 @@ mod tests {
              \n\
              parked   a\\xff\\u{1b}]0;x\\u{7} of iad-2: name too long\n\
              journal  122 MiB of 20 GiB, 9,153,607 entries · 7 of 9 conflicts open · up 1.0s · v0.1.0\n\
-             tree     /srv/media · inotify · scanned 2026-11-22T17:54:49.102113Z · 1 parked · 4 fetching content · 5 waiting for a newer version · 2 busy · 4 blocked · 3 diverged\n"
+             tree     /srv/media · inotify · scanned 2026-11-22T17:54:49.102113Z · 1 parked · 4 fetching content · 5 waiting for a newer version · 2 busy · 4 blocked · 3 diverged · 6 left alone (such as /srv/media/fifo)\n"
         );
     }
 

@@ -202,6 +202,10 @@ pub struct Beat {
     pub echo_held_us: u64,
     /// Microseconds since the sender began to look at its whole tree, during which it applies nothing. Zero: it does not.
     pub looking_us: u64,
+    /// Files that the receiver deleted, for which the sender's brake holds what comes from it. Zero: it holds nothing.
+    pub held_removed: u64,
+    /// Files of the sender's tree of which these were a part.
+    pub held_files: u64,
 }
 
 /// A batch was not taken; nothing of it was kept.

@@ -266,7 +266,7 @@ impl ConduitService {
         found.ok_or_else(|| {
             tracing::warn!(certificate = %shown, "unknown site refused");
             Status::permission_denied(format!(
-                "{shown} is no site of this cluster here: add it to the sites in the configuration"
+                "{shown} is no site of this cluster here: the configuration has no [[peer]] of that name"
             ))
         })
     }

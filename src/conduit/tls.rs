@@ -311,7 +311,31 @@ fn explain_tls(error: &rustls::Error) -> String {
     if matches!(error, rustls::Error::NoCertificatesPresented) {
         return "the peer has no certificate: set its `tls.cert`".to_owned();
     }
-    format!("we refused the peer's certificate: {error}")
+    let why = explain_refused(error).unwrap_or_else(|| error.to_string());
+    format!("we refused the peer's certificate: {why}")
+}
+
+/// What is wrong with a peer's certificate, where rustls says it in the words of its code.
+fn explain_refused(error: &rustls::Error) -> Option<String> {
+    let rustls::Error::InvalidCertificate(why) = error else {
+        return None;
+    };
+    if *why == CertificateError::UnknownIssuer {
+        return Some("its authority is not in our `tls.ca`".to_owned());
+    }
+    if *why == CertificateError::BadSignature {
+        let told = "its key, or that of its authority, is not the one that it names (BadSignature)";
+        return Some(told.to_owned());
+    }
+    if let CertificateError::NotValidForNameContext {
+        expected,
+        presented,
+    } = why
+    {
+        let (of, dialled) = (presented.join(", "), expected.to_str());
+        return Some(format!("it is of {of}, and we dialled {dialled}"));
+    }
+    None
 }
 
 /// What an operator should know of an alert that a peer answers a certificate with.

@@ -57,6 +57,8 @@ pub fn encode(message: &Message) -> v1::ReplicateMessage {
             echo_us: beat.echo_us,
             echo_held_us: beat.echo_held_us,
             looking_us: beat.looking_us,
+            held_removed: beat.held_removed,
+            held_files: beat.held_files,
         }),
         Message::Nak(nak) => Body::Nak(v1::Nak {
             actor: Some(actor_to_proto(nak.actor)),
@@ -103,6 +105,8 @@ pub fn decode(message: v1::ReplicateMessage) -> Result<Incoming> {
             echo_us: beat.echo_us,
             echo_held_us: beat.echo_held_us,
             looking_us: beat.looking_us,
+            held_removed: beat.held_removed,
+            held_files: beat.held_files,
         })),
         Some(Body::Nak(nak)) => Some(Message::Nak(nak_from_proto(nak)?)),
         Some(Body::Hold(hold)) => Some(Message::Hold(Hold {
@@ -434,6 +438,8 @@ mod tests {
             echo_us: 4,
             echo_held_us: 5,
             looking_us: 6,
+            held_removed: 7,
+            held_files: 8,
         }
     }
 

@@ -25,6 +25,7 @@ use crate::conduit::message::{
 use crate::conduit::session::{Compared, Ended, RefusedBatch};
 use crate::error::Result;
 use crate::journal::dot::Actor;
+use crate::sync::brake::Held;
 use crate::sync::engine::{Engine, Fence, FenceCause, Handle, MemberReport, Refusal, Standing};
 use crate::sync::progress::StreamProgress;
 use crate::topology::SiteId;
@@ -72,6 +73,8 @@ pub(super) struct PeerView {
     pub(super) beat: Option<Beat>,
     /// What of this site's journal it had not received at that heartbeat.
     pub(super) backlog: Backlog,
+    /// Why the brake holds what comes from it, if it did at that heartbeat.
+    held: Option<Held>,
     /// Its clock beside ours.
     pub(super) clocks: Option<Compared>,
     /// When something last moved, in either direction.
@@ -137,6 +140,8 @@ impl Local for LocalSite {
             backlog_bytes: view.backlog.bytes.unwrap_or(0),
             backlog_entries: view.backlog.entries,
             looking_us,
+            held_removed: view.held.map_or(0, |held| held.removed),
+            held_files: view.held.map_or(0, |held| held.files),
             ..Beat::default()
         }
     }
@@ -478,7 +483,12 @@ impl Receiver {
         if !self.note_peer().await? {
             return Ok(());
         }
-        let heads = self.local.engine.ask(Engine::heads).await?;
+        let site_id = self.local.remote.0;
+        let asked = self
+            .local
+            .engine
+            .ask(move |e| Ok((e.heads()?, e.held()?.get(&site_id).copied())));
+        let (heads, held) = asked.await?;
         let mut received = BTreeMap::new();
         self.with_view(|view| received = view.received());
         let backlog = backlog(&self.local.engine, &heads, received).await?;
@@ -492,6 +502,7 @@ impl Receiver {
             view.clocks = clocks.or(view.clocks);
             view.beat = Some(beat);
             view.backlog = backlog;
+            view.held = held;
         });
         Ok(())
     }

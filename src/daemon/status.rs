@@ -30,6 +30,7 @@ use crate::tree::ConnectorEvent;
 use crate::tree::connector::Standing;
 use crate::tree::look::Looker;
 use crate::tree::scan::Disbelief;
+use crate::tree::walk::Note;
 
 /// What the connector told last.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +38,10 @@ pub(super) struct TreeFacts {
     standing: Standing,
     last_scan_us: Option<u64>,
     diverged: u64,
+    /// Names that the last whole scan left alone.
+    left_alone: u64,
+    /// Path of the first of them.
+    left_alone_first: Option<Vec<u8>>,
     /// When the look at the whole tree began that is under way.
     looking_since: Option<Duration>,
 }
@@ -60,6 +65,10 @@ pub(super) fn note(facts: &Mutex<TreeFacts>, event: &ConnectorEvent, clock: &dyn
             facts.diverged = report.diverged;
             if report.complete {
                 facts.last_scan_us = Some(clock.now_us());
+                let mut left = report.left_alone();
+                facts.left_alone_first = left.next().map(path_bytes);
+                facts.left_alone =
+                    u64::from(facts.left_alone_first.is_some()) + left.count() as u64;
             }
         }
         ConnectorEvent::Blind(_) | ConnectorEvent::Sighted | ConnectorEvent::Applied(_) => {}
@@ -139,15 +148,13 @@ impl Reporter {
         let fetched_at = waiting.filter(|n| *n > 0).and(self.fetcher.moved_at());
         let since = view.moved_at.max(view.clear_at).max(fetched_at);
         let held = engine.held.get(&peer.link.remote_site_id());
+        let held_there = view.beat.filter(|beat| connected && beat.held_removed > 0);
         let facts = SiteFacts {
-            connection: match link.state {
-                ConduitState::Connected => Connection::Connected,
-                ConduitState::Reconnecting { delay_ms: 0, .. } => Connection::Connecting,
-                ConduitState::Reconnecting { .. } | ConduitState::Shutdown => Connection::Waiting,
-            },
+            connection: connection(&link.state),
             was_connected: view.hello.is_some(),
             fenced: fence.is_some(),
             held: held.is_some(),
+            held_there: held_there.is_some(),
             paused: false,
             behind_entries: behind,
             waiting_entries: waiting,
@@ -157,7 +164,7 @@ impl Reporter {
             quiet_us: since.map(|at| micros(self.clock.monotonic().saturating_sub(at))),
             parked: parked_count,
         };
-        let held = held.map(why_held);
+        let held = held.map(|held| why_held("it", held.removed, held.files));
         let site = SiteView {
             site: peer.name.clone(),
             site_id: peer.link.remote_site_id(),
@@ -174,6 +181,8 @@ impl Reporter {
             parked,
             clock_skew_us: view.clocks.map(|clocks| clocks.skew_us),
             round_trip_us: view.clocks.map(|clocks| clocks.round_trip_us()),
+            held_there: held_there
+                .map(|beat| why_held(&self.site.1, beat.held_removed, beat.held_files)),
         };
         let oldest_us = behind
             .filter(|n| *n > 0)
@@ -326,6 +335,8 @@ impl Source for Reporter {
             blocked_reason: facts.standing.blocked_reason,
             brake: facts.standing.brake.map(|why| why.to_string()),
             diverged: facts.diverged,
+            left_alone: facts.left_alone,
+            left_alone_first: facts.left_alone_first,
         };
         let journal = JournalView {
             bytes: engine.journal_bytes,
@@ -541,9 +552,21 @@ impl Reporter {
     }
 }
 
+fn path_bytes(note: &Note) -> Vec<u8> {
+    note.path.as_os_str().as_encoded_bytes().to_vec()
+}
+
 pub(super) fn join(names: Vec<Name>) -> Vec<u8> {
     let names: Vec<Vec<u8>> = names.iter().map(|name| name.as_bytes().to_vec()).collect();
     names.join(&b'/')
+}
+
+const fn connection(state: &ConduitState) -> Connection {
+    match state {
+        ConduitState::Connected => Connection::Connected,
+        ConduitState::Reconnecting { delay_ms: 0, .. } => Connection::Connecting,
+        ConduitState::Reconnecting { .. } | ConduitState::Shutdown => Connection::Waiting,
+    }
 }
 
 /// How far a peer is behind in time, given what it has not applied and the mark of this site.
@@ -600,8 +623,8 @@ fn register_word(register: &RegisterId) -> &'static str {
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
+
 /// What the brake says of a site that it holds.
-fn why_held(held: &crate::sync::brake::Held) -> String {
-    let (removed, files) = (held.removed, held.files);
-    format!("it deleted {removed} of {files} files within a short time")
+fn why_held(site: &str, removed: u64, files: u64) -> String {
+    format!("{site} deleted {removed} of {files} files within a short time")
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::causes::{Causes, Topic};
 use super::status::{TreeFacts, note};
+use crate::admin::view::plural;
 use crate::clock::SharedClock;
 use crate::error::Result;
 use crate::tree::scan::{Disbelief, ScanReport};
@@ -115,7 +116,13 @@ impl TreeWorker {
         }
         self.causes.set(
             Topic::Unreadable,
-            format!("{path} and {others} others cannot be read and are not sent: {reason}"),
+            match others as u64 {
+                0 => format!("{path} cannot be read and is not sent: {reason}"),
+                n => format!(
+                    "{path} and {} cannot be read and are not sent: {reason}",
+                    plural(n, "other")
+                ),
+            },
             "let the user of cfs-repl read it, or exclude it; the rest goes on",
         );
     }

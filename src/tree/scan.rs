@@ -11,7 +11,7 @@ use super::agenda::FileAt;
 use super::diff::{Findings, Reader, Rules, diff};
 use super::policy::Policy;
 use super::root::Root;
-use super::walk::{Note, Snapshot};
+use super::walk::{Note, NoteKind, Snapshot};
 use crate::error::{ReplError, Result};
 use crate::failpoint;
 use crate::journal::op::Name;
@@ -68,6 +68,14 @@ pub struct ScanReport {
     pub complete: bool,
     /// Files that went elsewhere, or away, between being seen and being read.
     pub vanished: u64,
+}
+
+impl ScanReport {
+    /// What is no part of replication, in order of paths; without what only cannot be read.
+    pub fn left_alone(&self) -> impl Iterator<Item = &Note> {
+        let is_kind = |note: &&Note| !matches!(note.kind, NoteKind::Unreadable { .. });
+        self.notes.iter().filter(is_kind)
+    }
 }
 
 /// Called between two pieces of a round that reads much; false ends the round, and the rest is found by the next one.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 
@@ -9,6 +10,7 @@ use claudefs_repl::journal::codec::encode_change;
 use claudefs_repl::journal::dot::ROOT_INODE;
 use claudefs_repl::journal::op::{Attr, Name, Place};
 use claudefs_repl::journal::{Change, JournalEntry, OpKind};
+use rustix::fs::CWD;
 
 use super::hostile::{Hostile, batch, create, entry, hello_at};
 use super::site::{Lab, Site, wait_until};
@@ -126,7 +128,7 @@ async fn what_an_ordinary_user_may_not_read_is_shown_and_the_rest_is_sent() {
     chown(&secret, Some(0), Some(0)).unwrap();
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
     site.start_as(&mut command);
-    site.wait_for_cause("secret and 0 others cannot be read and are not sent");
+    site.wait_for_cause("secret cannot be read and is not sent");
     assert!(
         site.causes().contains("ermission denied"),
         "{}",
@@ -151,6 +153,25 @@ async fn created(peer: &mut Hostile) -> String {
             }
         }
     }
+}
+
+#[test]
+fn what_is_no_part_of_replication_is_counted_and_named_in_the_status() {
+    let lab = Lab::new();
+    let mut site = lab.site_a();
+    let fifo = site.tree.join("pipe");
+    fs::create_dir(site.tree.join("work")).unwrap();
+    let _socket = UnixListener::bind(site.tree.join("work/socket")).unwrap();
+    let mode = rustix::fs::Mode::RWXU;
+    rustix::fs::mknodat(CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    site.start();
+    wait_until("the scan", || {
+        !site.status()["tree"]["last_scan_us"].is_null()
+    });
+    let tree = site.status()["tree"].clone();
+    assert_eq!(tree["left_alone"], 2, "{tree:#}");
+    assert_eq!(tree["left_alone_first"], fifo.to_str().unwrap());
+    site.stop();
 }
 
 #[test]

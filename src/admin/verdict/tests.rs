@@ -9,6 +9,7 @@ const IN_STEP: SiteFacts = SiteFacts {
     was_connected: true,
     fenced: false,
     held: false,
+    held_there: false,
     paused: false,
     behind_entries: Some(0),
     waiting_entries: Some(0),
@@ -41,6 +42,14 @@ fn the_state_follows_from_the_facts() {
                 ..IN_STEP
             },
             SiteState::Parked,
+        ),
+        (
+            "its brake holds what comes from here",
+            SiteFacts {
+                held_there: true,
+                ..behind
+            },
+            SiteState::Held,
         ),
         ("a little behind", behind, SiteState::Streaming),
         (
@@ -254,6 +263,37 @@ fn one_peer_decides_the_verdict_and_names_the_next_step() {
             "replace the certificate",
         ),
         (
+            failing(SiteState::Backoff, "its authority is not in our `tls.ca`"),
+            Verdict::Down,
+            Some(Severity::Critical),
+            "tls.ca",
+            "by one authority",
+        ),
+        (
+            failing(SiteState::Backoff, "it is of iad-3, and we dialled iad-2"),
+            Verdict::Down,
+            Some(Severity::Critical),
+            "iad-3",
+            "correct the name or the address of iad-2",
+        ),
+        (
+            failing(
+                SiteState::Backoff,
+                "x: id and name must be equal in both configurations",
+            ),
+            Verdict::Down,
+            Some(Severity::Critical),
+            "id and name",
+            "here or at iad-2",
+        ),
+        (
+            failing(SiteState::Backoff, "the peer does not admit this site: x"),
+            Verdict::Down,
+            Some(Severity::Critical),
+            "does not admit",
+            "add this site as a [[peer]] to the configuration of iad-2",
+        ),
+        (
             SiteView {
                 endpoint: None,
                 ..site("iad-2", SiteState::NeverConnected)
@@ -283,6 +323,16 @@ fn one_peer_decides_the_verdict_and_names_the_next_step() {
             Some(Severity::Critical),
             "61 %",
             "cfs-repl sites resume iad-2",
+        ),
+        (
+            SiteView {
+                held_there: Some("fra-1 deleted 6 of 9 files".to_owned()),
+                ..site("iad-2", SiteState::Held)
+            },
+            Verdict::Degraded,
+            Some(Severity::Critical),
+            "its brake holds what comes from this site: fra-1 deleted 6 of 9 files",
+            "cfs-repl status at iad-2",
         ),
         (
             site("iad-2", SiteState::Fenced),

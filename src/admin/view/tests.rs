@@ -40,6 +40,7 @@ pub(crate) fn status() -> StatusView {
                 }],
                 clock_skew_us: Some(-14_000),
                 round_trip_us: Some(81_000),
+                held_there: Some("fra-1 deleted 6 of 9".to_owned()),
             },
             SiteView {
                 site: "sin-1".to_owned(),
@@ -68,6 +69,8 @@ pub(crate) fn status() -> StatusView {
             blocked_reason: Some("full".to_owned()),
             brake: Some("empty".to_owned()),
             diverged: 3,
+            left_alone: 6,
+            left_alone_first: Some(b"/srv/media/fifo".to_vec()),
         },
         version: "0.1.0".to_owned(),
         uptime_us: 1_000_000,

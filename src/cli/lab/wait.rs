@@ -48,7 +48,7 @@ pub(in crate::cli) fn until_equal(
         let mut differing = None;
         let now = SystemClock.monotonic();
         let is_due = compared_at.is_none_or(|at| now > at + COMPARE_AGAIN);
-        if sights.0 == sights.1 && is_due {
+        if !sights.0.differs(sights.1) && is_due {
             compared_at = Some(now);
             // A tree that changes under the comparison cannot be read: not equal yet.
             if let Ok(found) = compare(&lab.a.tree, &lab.b.tree, SHOWN) {
