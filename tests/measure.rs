@@ -5,8 +5,9 @@
 //!     cargo bench --bench sites -- first-copy
 //!     cargo bench --bench sites -- footprint
 //!
-//! Stands with the tests because it runs the same lab. Each prints a table for `docs/benchmarks.md`. Sizes come from the environment; see each file. Nothing is asserted
-//! but that the trees are equal in the end: a machine that is shared says little about absolute times.
+//! Stands with the tests because it runs the same lab. Each prints a table for `docs/benchmarks.md`. Sizes come from
+//! the environment, see each file; `CFS_BENCH_FILE_BYTES` (4096) is that of a small file in all of them. Nothing is
+//! asserted but that the trees are equal in the end: a machine that is shared says little about absolute times.
 #![expect(clippy::print_stdout, reason = "the figures are what it is for")]
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot be made ends")]
 
@@ -47,8 +48,8 @@ fn number(name: &str, default: u64) -> u64 {
 
 /// Directories that the files of a tree are spread over.
 const DIRECTORIES: u64 = 200;
-/// Bytes of a small file.
-const SMALL: usize = 4_096;
+/// Bytes of a small file unless told otherwise.
+const SMALL: u64 = 4_096;
 
 /// The name of a small file below the root.
 fn name(file: u64) -> String {
@@ -65,13 +66,19 @@ fn noise(rng: &mut rng::Rng, length: usize) -> Vec<u8> {
     bytes
 }
 
+/// Bytes of a small file.
+fn small() -> usize {
+    usize::try_from(number("CFS_BENCH_FILE_BYTES", SMALL)).unwrap()
+}
+
 /// Fills a tree with small files.
 fn fill(tree: &Path, files: u64, rng: &mut rng::Rng) {
+    let bytes = small();
     for dir in 0..DIRECTORIES {
         std::fs::create_dir_all(tree.join(format!("d{dir:03}"))).unwrap();
     }
     for file in 0..files {
-        std::fs::write(tree.join(name(file)), noise(rng, SMALL)).unwrap();
+        std::fs::write(tree.join(name(file)), noise(rng, bytes)).unwrap();
     }
 }
 

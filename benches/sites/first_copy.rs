@@ -11,7 +11,7 @@ use claudefs_repl::tree::compare::compare;
 
 use crate::lab::{Lab, LabOptions, comes, has_program};
 use crate::rng::Rng;
-use crate::{fill, noise, number};
+use crate::{fill, noise, number, small};
 
 /// Longest first copy.
 const PATIENCE: Duration = Duration::from_secs(1_800);
@@ -21,7 +21,7 @@ pub(crate) fn measure() {
     let large = number("CFS_BENCH_LARGE", 10);
     let mib = number("CFS_BENCH_LARGE_MIB", 100);
     let rounds = number("CFS_BENCH_ROUNDS", 3);
-    println!("{files} files of 4 KiB, {large} of {mib} MiB");
+    println!("{files} files of {} bytes, {large} of {mib} MiB", small());
     println!("| round | cfs-repl s | rsync -a --fsync s | ratio |");
     println!("|---|---|---|---|");
     for round in 1..=rounds {

@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::lab::{Lab, LabOptions};
 use crate::rng::Rng;
-use crate::{DIRECTORIES, SMALL, fill, milliseconds, name, noise, number, percentile};
+use crate::{DIRECTORIES, fill, milliseconds, name, noise, number, percentile, small};
 
 /// A change that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -36,7 +36,7 @@ pub(crate) fn measure() {
     for _ in 0..changes {
         std::thread::sleep(pause);
         let file = rng.below(files);
-        let bytes = noise(&mut rng, SMALL);
+        let bytes = noise(&mut rng, small());
         let wanted = name(file);
         let (_, wanted) = wanted.split_once('/').unwrap();
         let started = SystemClock.monotonic();
