@@ -6,6 +6,8 @@
 pub mod chunk;
 pub mod manifest;
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use crate::error::Result;
@@ -76,6 +78,7 @@ pub trait ContentSource: Send {
     /// When the request cannot be recorded.
     fn want(&mut self, version: &ContentVersion, hashes: &[BlobHash]) -> Result<()>;
 
-    /// Whether an answer to [`ContentSource::want`] came since this was last asked: worth another try then.
-    fn has_news(&mut self) -> bool;
+    /// Inodes that are worth another try since this was last asked: an answer to [`ContentSource::want`] came, or there
+    /// is room for a request that was not taken.
+    fn news(&mut self) -> BTreeSet<u64>;
 }

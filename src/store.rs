@@ -203,6 +203,17 @@ impl Store {
         Ok(())
     }
 
+    /// Puts a marked inode into the order of the marked ones, or takes it out: parked ones, of which there can be as
+    /// many as files that wait for content, are not walked over by whoever looks for work.
+    fn show_dirty(&mut self, inode: u64, is_shown: bool) -> Result<()> {
+        let order = self.decoded(&Self::inode_key(Table::Dirty, inode), key::number)?;
+        if let Some(order) = order {
+            let key = Key::of(Table::DirtyOrder).u64(order).u64(inode).done();
+            self.kv.put(key, is_shown.then(Vec::new));
+        }
+        Ok(())
+    }
+
     fn name_key(directory: u64, name: &Name) -> Vec<u8> {
         Key::of(Table::AppliedName)
             .u64(directory)
@@ -479,7 +490,11 @@ impl State for Store {
     }
 
     fn set_dirty(&mut self, inode: u64, order_us: Option<u64>) -> Result<()> {
-        self.set_order(Table::Dirty, Table::DirtyOrder, inode, order_us)
+        self.set_order(Table::Dirty, Table::DirtyOrder, inode, order_us)?;
+        if self.parked(inode)?.is_some() {
+            self.show_dirty(inode, false)?;
+        }
+        Ok(())
     }
 
     fn is_dirty(&self, inode: u64) -> Result<bool> {
@@ -509,7 +524,7 @@ impl State for Store {
     fn set_parked(&mut self, inode: u64, reason: Option<&str>) -> Result<()> {
         let value = reason.map(|reason| reason.as_bytes().to_vec());
         self.kv.put(Self::inode_key(Table::Parked, inode), value);
-        Ok(())
+        self.show_dirty(inode, reason.is_none())
     }
 
     fn device(&self, inode: u64) -> Result<Option<DeviceImage>> {

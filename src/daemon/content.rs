@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::tasks::Tasks;
 use crate::clock::SharedClock;
@@ -27,6 +27,13 @@ use ask::{Asked, Links, PIECES_MAX, ask_any};
 
 /// Requests of the connector that wait for the fetcher.
 const REQUESTS_MAX: usize = 1_024;
+/// Requests that are under way at once; every one may have some dozen questions to other sites.
+const FETCHES_MAX: usize = 128;
+/// How long requests rest that no site answered.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
+/// Inodes whose requests found no room that may ask again for each answer: more than the one that made the room, so
+/// that the queue stays full.
+const AGAIN: usize = 2;
 /// How long pieces of a version are kept after the last look at them.
 const KEEP: Duration = Duration::from_secs(60);
 
@@ -37,8 +44,12 @@ struct Shelf {
     under_way: BTreeSet<(ContentVersion, BlobHash)>,
     /// Versions that cannot be had, since when, and why.
     gone: BTreeMap<ContentVersion, (Duration, Fetch)>,
-    /// Something arrived that the connector has not heard of.
-    has_news: bool,
+    /// Inodes of which something arrived that the connector has not heard of.
+    news: BTreeSet<u64>,
+    /// Inodes whose requests found no room.
+    refused: BTreeSet<u64>,
+    /// Inodes whose requests nobody answered, and when they may ask again.
+    later: BTreeSet<(Duration, u64)>,
     /// When a piece last arrived.
     moved_at: Option<Duration>,
 }
@@ -88,17 +99,21 @@ impl Fetcher {
     /// Fetches what is asked for until `tasks` ends.
     pub(super) async fn run(self, tasks: Tasks, engine: Handle, links: Links, mut queue: Requests) {
         let mut sweep = tokio::time::interval(KEEP);
+        let slots = Arc::new(Semaphore::new(FETCHES_MAX));
         loop {
             tokio::select! {
                 () = tasks.token().cancelled() => return,
                 _ = sweep.tick() => self.sweep(),
-                asked = queue.recv() => {
-                    let Some((version, hashes)) = asked else { return };
+                asked = next(&slots, &mut queue) => {
+                    let Some((slot, (version, hashes))) = asked else { return };
+                    let slot = Arc::new(slot);
                     for hashes in hashes.chunks(PIECES_MAX) {
                         let (one, engine) = (self.clone(), engine.clone());
                         let (hashes, links) = (hashes.to_vec(), Arc::clone(&links));
+                        let slot = Arc::clone(&slot);
                         tasks.spawn("fetch content", async move {
                             one.fetch_from_any(&engine, &links, version, hashes).await;
+                            drop(slot);
                         });
                     }
                 }
@@ -137,7 +152,22 @@ impl Fetcher {
         if let Some(why) = why {
             shelf.gone.insert(version, (now, why));
         }
-        shelf.has_news |= is_news;
+        if is_news {
+            shelf.news.insert(version.inode);
+        } else {
+            shelf.later.insert((now + ASK_AGAIN, version.inode));
+        }
+        for _ in 0..AGAIN {
+            let Some(again) = shelf.refused.pop_first() else {
+                break;
+            };
+            if is_news {
+                shelf.news.insert(again);
+            } else {
+                // They would find nobody either.
+                shelf.later.insert((now + ASK_AGAIN, again));
+            }
+        }
         drop(shelf);
         if is_news {
             self.waker.wake();
@@ -211,6 +241,15 @@ impl Fetcher {
     }
 }
 
+/// The next request, once there is a place for it. Nothing is lost when it is not waited for to the end.
+async fn next(
+    slots: &Arc<Semaphore>,
+    queue: &mut Requests,
+) -> Option<(OwnedSemaphorePermit, (ContentVersion, Vec<BlobHash>))> {
+    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+    Some((slot, queue.recv().await?))
+}
+
 fn remove(dir: &Path) -> std::io::Result<()> {
     match std::fs::remove_dir_all(dir) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -236,9 +275,13 @@ impl ContentSource for Fetcher {
         Ok(self.path(version, hash).exists())
     }
 
-    fn has_news(&mut self) -> bool {
+    fn news(&mut self) -> BTreeSet<u64> {
+        let now = self.clock.monotonic();
         let mut shelf = self.shelf();
-        std::mem::take(&mut shelf.has_news)
+        let waiting = shelf.later.split_off(&(now, u64::MAX));
+        let due = std::mem::replace(&mut shelf.later, waiting);
+        shelf.news.extend(due.into_iter().map(|(_, inode)| inode));
+        std::mem::take(&mut shelf.news)
     }
 
     fn want(&mut self, version: &ContentVersion, hashes: &[BlobHash]) -> Result<()> {
@@ -252,13 +295,17 @@ impl ContentSource for Fetcher {
         if missing.is_empty() {
             return Ok(());
         }
-        if let Err(refused) = self.requests.try_send((*version, missing)) {
+        let sent = self.requests.try_send((*version, missing));
+        let mut shelf = self.shelf();
+        if let Err(refused) = sent {
             // The queue is full: the image is tried again, and asks again then.
             let (version, hashes) = refused.into_inner();
-            let mut shelf = self.shelf();
             for hash in hashes {
                 shelf.under_way.remove(&(version, hash));
             }
+            shelf.refused.insert(version.inode);
+        } else {
+            shelf.refused.remove(&version.inode);
         }
         Ok(())
     }

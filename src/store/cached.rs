@@ -12,7 +12,7 @@ use crate::error::Result;
 
 /// Changed values that are kept until they are encoded, and values of each generation that were read; a node takes
 /// some 3 KiB.
-const VALUES_MAX: usize = 1_024;
+const VALUES_MAX: usize = 512;
 
 /// Values of one table.
 pub(super) struct Cached<T> {

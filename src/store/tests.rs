@@ -268,6 +268,36 @@ fn numbers_cursors_devices_and_acks_survive_reopening() {
 }
 
 #[test]
+fn parked_inodes_are_not_walked_over_and_come_back_in_their_order() {
+    fn check(state: &mut impl State) {
+        for (inode, order) in [(1, 30), (2, 10), (3, 20)] {
+            state.set_dirty(inode, Some(order)).unwrap();
+        }
+        state.set_parked(2, Some("waits")).unwrap();
+        state.set_parked(9, Some("never marked")).unwrap();
+        assert_eq!(state.dirty_after(None, 9).unwrap(), [(20, 3), (30, 1)]);
+        // It changes while it is parked.
+        state.set_dirty(2, Some(25)).unwrap();
+        assert_eq!(state.dirty_after(None, 9).unwrap(), [(20, 3), (30, 1)]);
+        assert!(state.is_dirty(2).unwrap());
+        state.set_parked(2, None).unwrap();
+        state.set_parked(9, None).unwrap();
+        let all = [(20, 3), (25, 2), (30, 1)];
+        assert_eq!(state.dirty_after(None, 9).unwrap(), all);
+        state.set_parked(3, Some("waits")).unwrap();
+        state.set_dirty(3, None).unwrap();
+        state.set_parked(3, None).unwrap();
+        assert_eq!(state.dirty_after(None, 9).unwrap(), [(25, 2), (30, 1)]);
+    }
+    check(&mut MemState::default());
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&dir.path().join("state")).unwrap();
+    check(&mut store);
+    store.commit().unwrap();
+    assert_eq!(store.dirty_after(None, 9).unwrap(), [(25, 2), (30, 1)]);
+}
+
+#[test]
 fn suspects_come_by_their_clock_and_no_further_than_asked() {
     fn check(state: &mut impl State) {
         for (inode, order) in [(1, 30), (2, 10), (3, 20), (4, 10)] {

@@ -272,6 +272,32 @@ impl Engine {
         Ok(())
     }
 
+    /// See [`super::port::Engine::retry_faults`].
+    pub fn retry_faults(&mut self) -> Result<()> {
+        self.with(|opened, _| {
+            for (inode, reason) in opened.core.state().all_parked()? {
+                if reason != WAITS_FOR_CONTENT {
+                    opened.unpark(inode)?;
+                }
+            }
+            Ok(())
+        })?;
+        self.wake();
+        Ok(())
+    }
+
+    /// See [`super::port::Engine::retry`].
+    pub fn retry(&mut self, inodes: &[u64]) -> Result<()> {
+        self.with(|opened, _| {
+            for inode in inodes {
+                opened.unpark(*inode)?;
+            }
+            Ok(())
+        })?;
+        self.wake();
+        Ok(())
+    }
+
     /// See [`super::port::Engine::applied`].
     pub fn applied(&mut self, inode: u64) -> Result<Option<Image>> {
         let shown = self.with(|opened, _| opened.core.state().applied(inode))?;
@@ -659,6 +685,15 @@ impl Opened {
             WAITS_FOR_NEWER => self.waiting.overtake(inode),
             _ => self.waiting.park(inode),
         }
+    }
+
+    /// What kept an inode from being shown may have passed.
+    fn unpark(&mut self, inode: u64) -> Result<()> {
+        if self.core.state().parked(inode)?.is_some() {
+            self.core.state_mut().set_parked(inode, None)?;
+            self.waiting.unpark_one(inode);
+        }
+        Ok(())
     }
 
     /// Takes note of what the connector shows. Returns whether there was anything.

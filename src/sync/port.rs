@@ -169,7 +169,7 @@ pub trait Engine: Send {
     fn submit(&mut self, txns: Vec<LocalTxn>) -> Result<()>;
 
     /// At most `limit` images that differ from the applied view, in the order in which they are to be applied.
-    /// Images that are parked or wait for content are left out until they change or [`Engine::retry_parked`].
+    /// Images that are parked or wait for content are left out until they change, or [`Engine::retry`] or [`Engine::retry_parked`] puts them back.
     ///
     /// # Errors
     /// When the state store fails.
@@ -181,11 +181,23 @@ pub trait Engine: Send {
     /// When the state store fails.
     fn done(&mut self, round: Round) -> Result<()>;
 
-    /// Puts parked images back into the work.
+    /// Puts all parked images back into the work.
     ///
     /// # Errors
     /// When the state store fails.
     fn retry_parked(&mut self) -> Result<()>;
+
+    /// Puts parked images back into the work, but for those that wait for content: their source tells when to try.
+    ///
+    /// # Errors
+    /// When the state store fails.
+    fn retry_faults(&mut self) -> Result<()>;
+
+    /// Puts those of `inodes` back into the work that are parked.
+    ///
+    /// # Errors
+    /// When the state store fails.
+    fn retry(&mut self, inodes: Vec<u64>) -> Result<()>;
 
     /// What the connector last reported of each of `inodes`: the base of every local diff.
     ///

@@ -79,7 +79,8 @@ pub trait State {
     fn applied_entries(&self, directory: u64) -> Result<Vec<(Name, u64, u64)>>;
     /// The inode and link that the connector shows at a name.
     fn applied_at(&self, directory: u64, name: &Name) -> Result<Option<(u64, u64)>>;
-    /// Inodes whose image may differ from the applied one, by order, at most `limit` of them from `after` on.
+    /// Inodes whose image may differ from the applied one and that are not parked, by order, at most `limit` of them
+    /// from `after` on.
     fn dirty_after(&self, after: Option<(u64, u64)>, limit: usize) -> Result<Vec<(u64, u64)>>;
     /// Marks an inode as dirty with an order, or as clean.
     fn set_dirty(&mut self, inode: u64, order_us: Option<u64>) -> Result<()>;
@@ -339,6 +340,7 @@ impl State for MemState {
             .dirty
             .ordered
             .range((from, Bound::Unbounded))
+            .filter(|(_, inode)| !self.parked.contains_key(inode))
             .take(limit)
             .copied()
             .collect())

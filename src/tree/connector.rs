@@ -57,7 +57,7 @@ pub struct ConnectorOptions {
     pub rescan_every: Duration,
     /// Time between full scans while the watch is blind, or after one that could not be believed. Default: 30 s.
     pub blind_rescan_every: Duration,
-    /// Time after which parked images are tried again. Default: 10 s.
+    /// Time after which parked images that do not wait for content are tried again. Default: 10 s.
     pub retry_every: Duration,
     /// How long files rest that are still written to.
     pub pace: Pace,

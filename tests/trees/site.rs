@@ -48,8 +48,8 @@ impl ContentSource for Source {
         Ok(())
     }
 
-    fn has_news(&mut self) -> bool {
-        false
+    fn news(&mut self) -> BTreeSet<u64> {
+        BTreeSet::new()
     }
 }
 

@@ -30,6 +30,7 @@ struct Site {
     tree: tempfile::TempDir,
     _state: tempfile::TempDir,
     engine: Handle,
+    fetcher: Fetcher,
     connector: Arc<Mutex<Connector>>,
     root: Arc<Root>,
     links: Links,
@@ -87,7 +88,9 @@ impl Site {
         let server = TreeContent::new(Arc::clone(&root), engine.clone(), looker);
         let (link, transports) = spawn(tasks, other, Arc::new(server));
         let links: Links = Arc::new(BTreeMap::from([(other, link)]));
-        let run = fetcher.run(tasks.clone(), engine.clone(), Arc::clone(&links), queue);
+        let run = fetcher
+            .clone()
+            .run(tasks.clone(), engine.clone(), Arc::clone(&links), queue);
         tasks.spawn("fetch", run);
         let (connector, stop) = (
             Arc::new(Mutex::new(connector)),
@@ -105,6 +108,7 @@ impl Site {
             tree,
             _state: state,
             engine,
+            fetcher,
             connector,
             root,
             links,
@@ -341,6 +345,27 @@ async fn bytes_that_count_and_are_on_no_disk_are_recorded_as_lost_and_the_old_on
     assert!(a.engine.call(Engine::status).unwrap().parked.is_empty());
     let lost = |site: &Site| site.conflicts("register").iter().any(|one| !one.superseded);
     assert!(lost(a) && lost(b));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_files_than_the_queue_holds_are_fetched_as_its_answers_come() {
+    let mut pair = Pair::connected().await;
+    let files = REQUESTS_MAX + FETCHES_MAX + 100;
+    let name = |nth| format!("f{nth}");
+    for nth in 0..files {
+        pair.a.write(&name(nth), &noise(0, 9_000 + nth));
+    }
+    pair.a.scan();
+    pair.a.send_to(&pair.b);
+    let start = SystemClock.monotonic();
+    let b = &mut pair.b;
+    while !(0..files).all(|nth| b.read(&name(nth)).is_some()) {
+        let news: Vec<u64> = b.fetcher.news().into_iter().collect();
+        b.engine.call(move |e| e.retry(&news)).unwrap();
+        b.connector.lock().unwrap().apply_once().unwrap();
+        let waited = SystemClock.monotonic().saturating_sub(start);
+        assert!(waited < PATIENCE, "{:?}", b.engine.call(Engine::status));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -200,19 +200,14 @@ impl Opened {
 
     /// Removals of a site that are merged and not applied.
     fn pending_removals(&self, brake: &Brake, site_id: u64) -> Result<u64> {
-        let (mut count, mut after) = (0, None);
-        loop {
-            let marked = self.core.state().dirty_after(after, 1_024)?;
-            let Some(last) = marked.last() else {
-                return Ok(count);
-            };
-            after = Some(*last);
-            for (_, inode) in marked {
-                let by = self.core.removed_by(inode)?;
-                let counts = by.is_some_and(|(site, at)| site == site_id && brake.counts(site, at));
-                count += u64::from(counts);
-            }
-        }
+        let mut count = 0;
+        self.each_marked(&mut |_, inode| {
+            let by = self.core.removed_by(inode)?;
+            let counts = by.is_some_and(|(site, at)| site == site_id && brake.counts(site, at));
+            count += u64::from(counts);
+            Ok(())
+        })?;
+        Ok(count)
     }
 
     /// Names of files that there are, or were within the window; counted at most once a window, for it takes a while

@@ -110,6 +110,14 @@ impl port::Engine for Handle {
         self.call(Engine::retry_parked)
     }
 
+    fn retry_faults(&mut self) -> Result<()> {
+        self.call(Engine::retry_faults)
+    }
+
+    fn retry(&mut self, inodes: Vec<u64>) -> Result<()> {
+        self.call(move |engine| engine.retry(&inodes))
+    }
+
     fn applied_of(&mut self, inodes: Vec<u64>) -> Result<Vec<Option<Image>>> {
         self.call(move |engine| inodes.into_iter().map(|i| engine.applied(i)).collect())
     }

@@ -235,27 +235,41 @@ impl Opened {
 
     /// What is merged and not applied stands in the nodes that are marked.
     fn rebuild_waiting(&mut self) -> Result<()> {
-        let mut after = None;
-        loop {
-            let marked = self.core.state().dirty_after(after, 1_024)?;
-            let Some(last) = marked.last() else {
-                return self.park_again();
-            };
-            after = Some(*last);
-            for (_, inode) in marked {
-                let node = self.core.state().node(inode)?.unwrap_or_default();
-                let stream = crate::journal::dot::shard_of(inode);
-                for unapplied in &node.unapplied {
-                    self.waiting
-                        .add(inode, Dot::new(unapplied.actor, stream, unapplied.seq));
-                }
+        let mut waiting = Waiting::default();
+        self.each_marked(&mut |state, inode| {
+            let node = state.node(inode)?.unwrap_or_default();
+            let stream = crate::journal::dot::shard_of(inode);
+            for unapplied in &node.unapplied {
+                waiting.add(inode, Dot::new(unapplied.actor, stream, unapplied.seq));
             }
-        }
-    }
-
-    fn park_again(&mut self) -> Result<()> {
+            Ok(())
+        })?;
+        self.waiting = waiting;
         for (inode, reason) in self.core.state().all_parked()? {
             self.set_aside(inode, &reason);
+        }
+        Ok(())
+    }
+
+    /// Visits every inode that is merged and may not be applied, parked ones included.
+    pub(super) fn each_marked(
+        &self,
+        visit: &mut dyn FnMut(&Store, u64) -> Result<()>,
+    ) -> Result<()> {
+        let state = self.core.state();
+        let mut after = None;
+        loop {
+            let marked = state.dirty_after(after, 1_024)?;
+            let Some(last) = marked.last() else { break };
+            after = Some(*last);
+            for (_, inode) in marked {
+                visit(state, inode)?;
+            }
+        }
+        for (inode, _) in state.all_parked()? {
+            if state.is_dirty(inode)? {
+                visit(state, inode)?;
+            }
         }
         Ok(())
     }

@@ -248,10 +248,7 @@ impl Opened {
             {
                 let (inode, dot) = (entry.inode, Dot::new(actor, batch.stream, entry.first_seq));
                 // What kept an older image of it from being shown may not concern the new one.
-                if self.core.state().parked(inode)?.is_some() {
-                    self.core.state_mut().set_parked(inode, None)?;
-                    self.waiting.unpark_one(inode);
-                }
+                self.unpark(inode)?;
                 self.waiting.add(inode, dot);
             }
         }

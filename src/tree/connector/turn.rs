@@ -18,6 +18,8 @@ use crate::tree::watch::{FileHint, Hints, Watch};
 /// Longest rest: so often others learn that nothing happened here. Half of a heartbeat, so that no beat says what the
 /// one before it said.
 const REST_MAX: Duration = Duration::from_millis(500);
+/// Images that wait for content are tried again when their source has news; after this time in any case.
+const RETRY_ALL_EVERY: Duration = Duration::from_secs(300);
 /// Shortest time from one full scan to the next when events are lost again and again.
 const LOST_PAUSE: Duration = Duration::from_secs(1);
 /// How long images are applied before the tree is looked at again, and how much longer than the last look took: who
@@ -41,6 +43,7 @@ pub(in crate::tree) struct Turns {
     /// The last full scan saw what it could not journal: nothing may be said to be noticed until the next one.
     is_incomplete: bool,
     retried: Duration,
+    retried_all: Duration,
     told: Standing,
     /// Directories with events since the last look.
     dirty: BTreeSet<Vec<Name>>,
@@ -79,6 +82,7 @@ impl Connector {
             full_due: Duration::ZERO,
             is_incomplete: true,
             retried: self.clock.monotonic(),
+            retried_all: self.clock.monotonic(),
             told: Standing::default(),
             dirty: BTreeSet::new(),
             drained_us: self.clock.now_us(),
@@ -87,6 +91,8 @@ impl Connector {
         };
         self.see(&mut turns, None, tell);
         self.look_back()?;
+        // What was fetched before the last end is gone, and whatever stood in the way may be.
+        self.engine.retry_parked()?;
         self.apply_all(&mut turns, stop, tell)?;
         self.full(&mut turns, stop, tell)?;
         self.tell_standing(&mut turns, tell);
@@ -126,9 +132,16 @@ impl Connector {
         }
         let now = self.clock.monotonic();
         // Asked between two batches: what a batch waits for may arrive before the batch has parked it.
-        if self.source.has_news() || now.saturating_sub(turns.retried) >= self.options.retry_every {
+        let news = self.source.news();
+        if now.saturating_sub(turns.retried_all) >= RETRY_ALL_EVERY {
             self.engine.retry_parked()?;
+            (turns.retried_all, turns.retried) = (now, now);
+        } else if now.saturating_sub(turns.retried) >= self.options.retry_every {
+            self.engine.retry_faults()?;
             turns.retried = now;
+        }
+        if !news.is_empty() {
+            self.engine.retry(news.into_iter().collect())?;
         }
         let any = self.apply_all(turns, stop, tell)?;
         self.tell_standing(turns, tell);

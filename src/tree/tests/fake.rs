@@ -278,6 +278,16 @@ impl Engine for FakeEngine {
         Ok(())
     }
 
+    fn retry_faults(&mut self) -> Result<()> {
+        self.retry_parked()
+    }
+
+    fn retry(&mut self, inodes: Vec<u64>) -> Result<()> {
+        let mut state = self.0.lock().unwrap();
+        state.parked.retain(|inode| !inodes.contains(inode));
+        Ok(())
+    }
+
     fn applied_of(&mut self, inodes: Vec<u64>) -> Result<Vec<Option<Image>>> {
         let applied = &self.0.lock().unwrap().applied;
         let images = inodes.iter().map(|inode| applied.get(inode).cloned());
@@ -403,8 +413,8 @@ impl ContentSource for FakeSource {
             .map_or(Fetch::Pending, |bytes| Fetch::Ready(bytes.clone())))
     }
 
-    fn has_news(&mut self) -> bool {
-        false
+    fn news(&mut self) -> BTreeSet<u64> {
+        BTreeSet::new()
     }
 
     fn has(&mut self, version: &ContentVersion, hash: &BlobHash) -> Result<bool> {
