@@ -3,8 +3,15 @@
 //! Bytes are durable before they are journaled, so this finds something only where a disk or filesystem lost what it
 //! had promised to keep. Such files are not journaled: the applied view is corrected to what is on the disk, and the
 //! merged version, whose bytes other sites have, is applied again.
+//!
+//! A write that was not journaled may leave its name on the disk and none of its bytes: most filesystems write names out
+//! before bytes. A file that holds no data at all, was changed within the last minute, and had bytes when it was journaled
+//! last, is therefore taken for such a half of a write and not for the wish to empty it.
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
 
 use super::diff::micros;
 use super::observe::{Details, Observed, observe};
@@ -45,8 +52,13 @@ enum Verdict {
     Missing,
 }
 
-/// Judges `record` by what is there under its identity.
-fn judge(record: &DeviceImage, seen: Option<&Stat>, ended_us: u64) -> Verdict {
+/// Judges `record` by what is there under its identity, which may be the half of a write.
+fn judge(
+    record: &DeviceImage,
+    seen: Option<&Stat>,
+    is_half_written: bool,
+    ended_us: u64,
+) -> Verdict {
     let Some(stat) = seen else {
         let is_fresh = micros(record.ctime).saturating_add(LOST_US) >= ended_us;
         return if is_fresh {
@@ -61,11 +73,19 @@ fn judge(record: &DeviceImage, seen: Option<&Stat>, ended_us: u64) -> Verdict {
         Some(NodeKind::Dir) => stat.ctime < record.ctime,
         Some(NodeKind::File | NodeKind::Symlink) | None => stat.ctime <= record.ctime,
     };
-    if !is_same && is_older {
+    if !is_same && (is_older || is_half_written) {
         Verdict::Older
     } else {
         Verdict::Sound
     }
+}
+
+/// Whether a file that had bytes was changed shortly before the end: it is worth a look whether it has data.
+fn may_be_half_written(record: &DeviceImage, stat: &Stat, ended_us: u64) -> bool {
+    stat.kind == Some(NodeKind::File)
+        && record.size > 0
+        && stat.image() != *record
+        && micros(stat.ctime).saturating_add(LOST_US) >= ended_us
 }
 
 /// Corrects the applied view of `engine` where the tree is older than what was journaled; `ended_us` is the last
@@ -143,13 +163,19 @@ impl Pass<'_> {
                     continue;
                 };
                 let seen = self.places.get(&DevId::of(&record)).map(|(stat, _)| *stat);
-                let mut verdict = judge(&record, seen.as_ref(), self.ended_us);
+                let is_half = seen.is_some_and(|stat| self.is_half_written(&record, &stat));
+                let mut verdict = judge(&record, seen.as_ref(), is_half, self.ended_us);
                 if is_lost && seen.is_none() {
                     verdict = Verdict::Missing;
                 }
-                match (verdict, seen) {
+                let other = match seen {
+                    Some(_) => None,
+                    None => self.stand_in(&image, &record, verdict)?,
+                };
+                match (verdict, seen.or(other)) {
                     (Verdict::Older, Some(stat)) => self.correct(&image, &stat)?,
-                    (Verdict::Missing, _) => self.missing(&image, &record)?,
+                    (_, Some(stat)) if other.is_some() => self.correct(&image, &stat)?,
+                    (Verdict::Missing, _) => self.missing(&image)?,
                     (Verdict::Sound | Verdict::Older, _) => {}
                 }
                 if image.kind == NodeKind::Dir {
@@ -160,8 +186,14 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Gone, or replaced by the file that was there before it.
-    fn missing(&mut self, image: &Image, record: &DeviceImage) -> Result<()> {
+    /// What stands in the place of an object that is not there: the one that was there before it, when it was lost, or
+    /// one that was to follow it and has no bytes.
+    fn stand_in(
+        &mut self,
+        image: &Image,
+        record: &DeviceImage,
+        verdict: Verdict,
+    ) -> Result<Option<Stat>> {
         for link in &image.links {
             let Some(dir) = self.seen_dir(link.parent)? else {
                 continue;
@@ -169,11 +201,38 @@ impl Pass<'_> {
             let Some(stat) = dir.entries.get(&link.name).copied() else {
                 continue;
             };
-            let unknown = self.engine.inode_of(stat.id.ino, stat.id.btime)?.is_none();
-            if unknown && stat.kind == Some(image.kind) && stat.ctime <= record.ctime {
-                return self.correct(image, &stat);
+            let is_earlier = verdict == Verdict::Missing && stat.ctime <= record.ctime;
+            if stat.kind == Some(image.kind)
+                && (is_earlier || self.is_half_written(record, &stat))
+                && self.engine.inode_of(stat.id.ino, stat.id.btime)?.is_none()
+            {
+                return Ok(Some(stat));
             }
         }
+        Ok(None)
+    }
+
+    /// Whether a file holds nothing of what was to take the place of what `record` stands for.
+    fn is_half_written(&self, record: &DeviceImage, stat: &Stat) -> bool {
+        may_be_half_written(record, stat, self.ended_us)
+            && (stat.size == 0 || self.is_void(stat) == Some(true))
+    }
+
+    /// Whether a file is one hole, as space is that was taken and not written; none when it cannot be opened.
+    fn is_void(&self, stat: &Stat) -> Option<bool> {
+        let (_, at) = self.places.get(&stat.id)?;
+        let (dir, name) = at.first()?;
+        let dir = self
+            .root
+            .open_dir(&self.snapshot.dirs.get(dir)?.path)
+            .ok()?;
+        let file = Root::open_file(&dir, name).ok()?;
+        let data = rustix::fs::seek(&file, SeekFrom::Data(0));
+        Some(data == Err(Errno::NXIO))
+    }
+
+    /// Gone, with nothing in its place.
+    fn missing(&mut self, image: &Image) -> Result<()> {
         self.found.missing += 1;
         self.engine.correct(image.inode, None)?;
         self.engine.set_device(image.inode, None)
@@ -349,8 +408,14 @@ mod tests {
 
     #[test]
     fn an_older_ctime_is_a_rollback_and_a_newer_one_a_change() {
-        let judge =
-            |kind, ctime, size| judge(&record(900), Some(&stat(kind, ctime, size)), ENDED_US);
+        let judge = |kind, ctime, size| {
+            judge(
+                &record(900),
+                Some(&stat(kind, ctime, size)),
+                false,
+                ENDED_US,
+            )
+        };
         use NodeKind::{Dir, File};
         assert_eq!(judge(File, 899, 5), Verdict::Older);
         assert_eq!(judge(File, 900, 5), Verdict::Sound);
@@ -361,8 +426,27 @@ mod tests {
     }
 
     #[test]
+    fn only_a_file_with_bytes_that_changed_shortly_before_the_end_may_be_half_written() {
+        let may = |before, ctime| {
+            let record = DeviceImage {
+                size: before,
+                ..record(900)
+            };
+            may_be_half_written(&record, &stat(NodeKind::File, ctime, 0), ENDED_US)
+        };
+        assert!(may(5, 940));
+        // The journal ends before the disk does.
+        assert!(may(5, 1_005));
+        assert!(!may(5, 939), "emptied long before");
+        assert!(!may(0, 940), "it was empty");
+        let half = stat(NodeKind::File, 940, 0);
+        let verdict = judge(&record(900), Some(&half), true, ENDED_US);
+        assert_eq!(verdict, Verdict::Older);
+    }
+
+    #[test]
     fn only_what_was_journaled_within_a_minute_before_the_end_can_be_lost() {
-        assert_eq!(judge(&record(940), None, ENDED_US), Verdict::Missing);
-        assert_eq!(judge(&record(939), None, ENDED_US), Verdict::Sound);
+        assert_eq!(judge(&record(940), None, false, ENDED_US), Verdict::Missing);
+        assert_eq!(judge(&record(939), None, false, ENDED_US), Verdict::Sound);
     }
 }

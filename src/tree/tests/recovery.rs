@@ -2,9 +2,12 @@
 
 use std::fs;
 
-use super::fake::Pair;
+use super::fake::{Pair, Site};
+use crate::clock::{Clock as _, SystemClock};
 use crate::error::ReplError;
+use crate::sync::port::Engine as _;
 use crate::tree::recover::recover;
+use crate::tree::rollback::roll_back;
 
 /// A change with every kind of step.
 fn prepared() -> Pair {
@@ -131,5 +134,30 @@ fn a_file_written_between_stop_and_recovery_is_kept() {
         }
         assert!(kept >= names.len(), "stop {nth}: {kept} of {names:?} kept");
         nth += 3;
+    }
+}
+
+#[test]
+fn a_write_that_left_its_name_and_no_bytes_before_the_power_failed_is_no_change() {
+    // In place, and as a new file under the same name; with a size and without.
+    for (is_new, size) in [(false, 0), (true, 0), (false, 9_000), (true, 9_000)] {
+        let mut site = Site::new(1);
+        fs::write(site.path("f"), vec![7; 20_000]).unwrap();
+        site.scan();
+        let inode = site.engine.shown_as("f");
+        site.engine.take_ops();
+        if is_new {
+            fs::rename(site.path("f"), site.dir.path().with_extension("away")).unwrap();
+        }
+        let file = fs::File::create(site.path("f")).unwrap();
+        file.set_len(size).unwrap();
+        let now_us = SystemClock.now_us();
+        let found = roll_back(&mut site.engine, &site.root, &site.policy, now_us).unwrap();
+        assert_eq!((found.older, found.missing), (1, 0), "{is_new} {size}");
+        site.scan();
+        assert_eq!(site.engine.take_ops(), [], "{is_new} {size}");
+        let shown = site.engine.applied(inode).unwrap().unwrap();
+        assert_eq!(shown.content.unwrap().value.size, size);
+        fs::remove_file(site.dir.path().with_extension("away")).ok();
     }
 }
