@@ -209,6 +209,34 @@ fn a_saved_file_is_journaled_at_once_although_its_old_name_was_waited_for() {
 }
 
 #[test]
+fn trap_24_what_is_written_through_an_open_file_after_its_last_name_went_is_not_journaled() {
+    let mut bench = Bench::new(FAR_US);
+    fs::write(bench.path("last"), b"old").unwrap();
+    fs::write(bench.path("one"), b"old").unwrap();
+    fs::hard_link(bench.path("one"), bench.path("two")).unwrap();
+    let mut turns = bench.begin();
+    bench.engine.take_ops();
+    let mut last = append(&bench.path("last"), b", written to");
+    let mut linked = append(&bench.path("one"), b", written to");
+    fs::remove_file(bench.path("last")).unwrap();
+    fs::remove_file(bench.path("one")).unwrap();
+    bench.rest_for(&mut turns, Duration::from_secs(2));
+    assert_eq!(
+        bench.kinds(),
+        [OpKind::Unlink, OpKind::Unlink, OpKind::Write],
+        "both names, and what the other name still shows"
+    );
+    last.write_all(b" again").unwrap();
+    linked.write_all(b" again").unwrap();
+    drop((last, linked));
+    bench.rest_for(&mut turns, Duration::from_secs(2));
+    assert_eq!(bench.kinds(), [OpKind::Write], "of the linked one alone");
+    bench.connector.scan_once().unwrap();
+    assert_eq!(bench.kinds(), []);
+    assert_eq!(bench.standing().busy, 0);
+}
+
+#[test]
 fn a_mark_does_not_pass_a_change_that_is_not_journaled() {
     let mut bench = Bench::new(FAR_US);
     let mut turns = bench.begin();
