@@ -754,7 +754,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__run)
-            opts="-s -o -q -v -h --config --adopt-copy --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --config --adopt-copy --accept-clock --server --output --json --color --timeout --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -269,6 +269,7 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -l adopt-copy -d 'The tree was restored by copy: take its files for those that were there. Once, after a restore'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -l accept-clock -d 'The clock of this machine is right, however far it is ahead of the last change. Once, when status asks for it'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -l json -d 'The same as --output json'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -s v -l verbose -d 'Say more'

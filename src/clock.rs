@@ -8,6 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::error::{ReplError, Result};
+
+/// Where the kernel tells which start of the machine this is.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
 /// Microseconds since 1970-01-01 UTC.
 pub type TimestampUs = u64;
 
@@ -19,12 +24,23 @@ pub fn rfc3339(us: TimestampUs) -> Option<String> {
     Some(format!("{at:.6}"))
 }
 
+/// The kernel's id of this start of the machine, as it writes it.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub fn boot_id() -> Result<String> {
+    let id = std::fs::read_to_string(BOOT_ID).map_err(|e| ReplError::io("read", BOOT_ID, e))?;
+    Ok(id.trim().to_owned())
+}
+
 /// Tells the time. Cheap to call.
 pub trait Clock: Debug + Send + Sync {
     /// The wall clock. It may step in either direction.
     fn now_us(&self) -> TimestampUs;
-    /// Time since an arbitrary start that never goes back: for timeouts and backoff.
+    /// Time since the machine was started, suspended time included; it never goes back.
     fn monotonic(&self) -> Duration;
+    /// Which start of the machine that was; none if the system does not tell. It does not change while a process runs.
+    fn boot_id(&self) -> Option<u128>;
 }
 
 /// A shared clock.
@@ -44,9 +60,14 @@ impl Clock for SystemClock {
     }
 
     fn monotonic(&self) -> Duration {
-        let at = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let at = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
         let seconds = u64::try_from(at.tv_sec).unwrap_or(0);
         Duration::new(seconds, u32::try_from(at.tv_nsec).unwrap_or(0))
+    }
+
+    fn boot_id(&self) -> Option<u128> {
+        let id = boot_id().ok()?.replace('-', "");
+        u128::from_str_radix(&id, 16).ok()
     }
 }
 
@@ -55,6 +76,7 @@ impl Clock for SystemClock {
 pub struct ManualClock {
     now_us: AtomicU64,
     monotonic_us: AtomicU64,
+    boots: AtomicU64,
 }
 
 impl ManualClock {
@@ -64,6 +86,7 @@ impl ManualClock {
         Arc::new(Self {
             now_us: AtomicU64::new(now_us),
             monotonic_us: AtomicU64::new(0),
+            boots: AtomicU64::new(1),
         })
     }
 
@@ -78,6 +101,13 @@ impl ManualClock {
     pub fn step_to(&self, now_us: TimestampUs) {
         self.now_us.store(now_us, Ordering::SeqCst);
     }
+
+    /// The machine was off for `off` and starts again.
+    pub fn reboot(&self, off: Duration) {
+        self.advance(off);
+        self.monotonic_us.store(0, Ordering::SeqCst);
+        self.boots.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 impl Clock for ManualClock {
@@ -87,6 +117,10 @@ impl Clock for ManualClock {
 
     fn monotonic(&self) -> Duration {
         Duration::from_micros(self.monotonic_us.load(Ordering::SeqCst))
+    }
+
+    fn boot_id(&self) -> Option<u128> {
+        Some(self.boots.load(Ordering::SeqCst).into())
     }
 }
 
@@ -113,6 +147,23 @@ mod tests {
             Some("2026-11-22T17:54:49.102113Z")
         );
         assert_eq!((rfc3339(u64::MAX), rfc3339(i64::MAX as u64)), (None, None));
+    }
+
+    #[test]
+    fn the_kernel_tells_which_boot_this_is() {
+        assert_eq!(boot_id().unwrap().len(), 36);
+        assert_eq!(SystemClock.boot_id(), SystemClock.boot_id());
+        assert!(SystemClock.boot_id().is_some());
+    }
+
+    #[test]
+    fn a_start_of_the_machine_begins_another_time_under_another_name() {
+        let clock = ManualClock::at(1_000);
+        let before = clock.boot_id();
+        clock.advance(Duration::from_micros(5));
+        clock.reboot(Duration::from_micros(5));
+        assert_eq!((clock.now_us(), clock.monotonic()), (1_010, Duration::ZERO));
+        assert_ne!(clock.boot_id(), before);
     }
 
     #[test]

@@ -27,4 +27,5 @@ pub mod registers;
 pub mod replication;
 pub mod state;
 pub mod view;
+pub mod wall;
 pub mod work;

@@ -2,6 +2,7 @@
 //! nothing. What a part of it can prove alone is proven beside that part; docs/testing.md lists both.
 
 mod certificates;
+mod clock;
 mod disk;
 mod hostile;
 mod peer;

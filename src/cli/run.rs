@@ -25,6 +25,9 @@ pub(super) struct RunArgs {
     /// The tree was restored by copy: take its files for those that were there. Once, after a restore
     #[arg(long)]
     adopt_copy: bool,
+    /// The clock of this machine is right, however far it is ahead of the last change. Once, when status asks for it
+    #[arg(long)]
+    accept_clock: bool,
 }
 
 /// Runs the daemon until it is asked to stop.
@@ -50,6 +53,7 @@ pub(super) fn run(_ui: &mut Ui, args: &RunArgs) -> CliResult {
             signal(SignalKind::hangup()).map_err(|e| failure("wait for signals", &e))?;
         let asked = daemon::StartOptions {
             adopt_copy: args.adopt_copy,
+            accept_clock: args.accept_clock,
         };
         let daemon = daemon::Daemon::start_with(&config, asked).await;
         let daemon = daemon.map_err(|e| not_started(e, &args.config))?;

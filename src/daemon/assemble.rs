@@ -14,7 +14,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use super::causes::Causes;
+use super::causes::{Causes, Topic};
 use super::certificates::Certificates;
 use super::content::Fetcher;
 use super::content::ask::Links;
@@ -72,6 +72,8 @@ pub(super) struct PeerHandle {
 pub struct StartOptions {
     /// The tree was restored by copy: take it for the one that was there.
     pub adopt_copy: bool,
+    /// The wall clock is right, whatever the last stamp is.
+    pub accept_clock: bool,
 }
 
 /// Why the daemon ends.
@@ -140,7 +142,7 @@ impl Daemon {
         let certificates = Certificates::load(config, &clock, causes.clone())?;
         let listener = listen(config).await?;
         let tasks = Tasks::new();
-        let engine = Engine::open(engine_config(config, disk, &clock)?)?;
+        let engine = Engine::open(engine_config(config, asked, disk, &clock)?)?;
         let mut engine = found(config, engine.with_brake(brake_rules(config)))?;
         let actor = engine.actor()?;
         let (engine, engine_thread) = start(engine)?;
@@ -186,7 +188,7 @@ impl Daemon {
         tasks.spawn("trash", keeping);
         let fetching = fetcher.run(tasks.clone(), engine.clone(), links, queue);
         tasks.spawn("content", fetching);
-        tasks.spawn("tick", tick(tasks.clone(), engine.clone()));
+        tasks.spawn("tick", tick(tasks.clone(), engine.clone(), causes));
         let waking = wake_tree(tasks.clone(), engine.changes(), waker);
         tasks.spawn("wake tree", waking);
         Ok(Self {
@@ -396,6 +398,7 @@ async fn listen(config: &Config) -> Result<Option<TcpListener>> {
 
 fn engine_config(
     config: &Config,
+    asked: StartOptions,
     disk: crate::disk::SharedDisk,
     clock: &SharedClock,
 ) -> Result<EngineConfig> {
@@ -421,6 +424,7 @@ fn engine_config(
             keep_bytes: config.state.journal_keep_bytes,
             max_absence: config.state.max_absence,
         },
+        accept_clock: asked.accept_clock,
     })
 }
 
@@ -567,15 +571,30 @@ async fn wake_tree(tasks: Tasks, mut changes: watch::Receiver<u64>, waker: Waker
     }
 }
 
-async fn tick(tasks: Tasks, engine: Handle) {
+async fn tick(tasks: Tasks, engine: Handle, causes: Causes) {
     let mut every = tokio::time::interval(TICK);
     loop {
         tokio::select! {
             () = tasks.token().cancelled() => return,
             _ = every.tick() => {}
         }
-        if let Err(error) = engine.ask(Engine::tick).await {
-            tracing::warn!(%error, "state was not written out");
+        let ticked = engine.ask(|engine| {
+            engine.tick()?;
+            engine.clock_ahead()
+        });
+        match ticked.await {
+            Ok(Some(ahead)) => causes.set(
+                Topic::Clock,
+                format!(
+                    "the clock of this site is {} minutes ahead of its last stamp, and nothing says that it is right: \
+                     changes made here are stamped at the old pace and may lose to older ones",
+                    ahead.as_secs() / 60
+                ),
+                "it is believed as soon as a peer's clock agrees; where no peer is reached and it is right, start the \
+                 daemon once with: cfs-repl run --accept-clock; where it is wrong, set it",
+            ),
+            Ok(None) => drop(causes.clear(Topic::Clock)),
+            Err(error) => tracing::warn!(%error, "state was not written out"),
         }
     }
 }

@@ -17,6 +17,8 @@ pub(super) enum Topic {
     StateRoom,
     /// The tree has no room: nothing is applied.
     TreeRoom,
+    /// The wall clock is not believed: entries are stamped at the old pace.
+    Clock,
     /// Something in the tree cannot be read: it is not sent.
     Unreadable,
     /// What goes away in the tree is not believed.
@@ -36,6 +38,7 @@ impl Causes {
             Topic::Certificates
             | Topic::StateRoom
             | Topic::TreeRoom
+            | Topic::Clock
             | Topic::Unreadable
             | Topic::Disbelief => None,
             Topic::Refused(site, _) => Some(site.clone()),

@@ -484,10 +484,11 @@ impl Receiver {
             return Ok(());
         }
         let site_id = self.local.remote.0;
-        let asked = self
-            .local
-            .engine
-            .ask(move |e| Ok((e.heads()?, e.held()?.get(&site_id).copied())));
+        let wall_us = beat.clock.wall_us;
+        let asked = self.local.engine.ask(move |e| {
+            e.peer_clock(wall_us)?;
+            Ok((e.heads()?, e.held()?.get(&site_id).copied()))
+        });
         let (heads, held) = asked.await?;
         let mut received = BTreeMap::new();
         self.with_view(|view| received = view.received());

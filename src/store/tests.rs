@@ -126,13 +126,13 @@ proptest! {
             let op = LocalOp { inode, link: inode, change, back_date_us: None, device: None };
             let txn = LocalTxn { ops: vec![op] };
             if remote {
-                for batch in batches(&other.author(&txn, at * 100, true).unwrap()) {
+                for batch in batches(&other.author(&txn, at * 100).unwrap()) {
                     memory.merge_batch(&batch, at).unwrap();
                     disk.merge_batch(&batch, at).unwrap();
                 }
             } else {
-                let authored = memory.author(&txn, at * 100, true).unwrap();
-                prop_assert_eq!(&authored, &disk.author(&txn, at * 100, true).unwrap());
+                let authored = memory.author(&txn, at * 100).unwrap();
+                prop_assert_eq!(&authored, &disk.author(&txn, at * 100).unwrap());
                 for batch in batches(&authored).iter().filter(|_| event > 2) {
                     other.merge_batch(batch, at).unwrap();
                 }
@@ -198,8 +198,8 @@ fn a_store_without_counters_counts_its_conflicts_when_it_is_opened() {
         let txn = |change: &Change| LocalTxn {
             ops: vec![op(change)],
         };
-        here.author(&txn(&change), at * 100, true).unwrap();
-        for batch in batches(&there.author(&txn(&change), at * 100 + 1, true).unwrap()) {
+        here.author(&txn(&change), at * 100).unwrap();
+        for batch in batches(&there.author(&txn(&change), at * 100 + 1).unwrap()) {
             here.merge_batch(&batch, at).unwrap();
         }
     }

@@ -38,12 +38,7 @@ impl<S: State> Core<S> {
     ///
     /// # Errors
     /// When an operation does not fit the state, or the store fails. The state is then not to be used further.
-    pub fn author(
-        &mut self,
-        txn: &LocalTxn,
-        now_us: TimestampUs,
-        clock_vouched: bool,
-    ) -> Result<Authored> {
+    pub fn author(&mut self, txn: &LocalTxn, now_us: TimestampUs) -> Result<Authored> {
         let mut authored = Authored::default();
         for op in &txn.ops {
             if op.inode == ROOT_INODE && !matches!(op.change, Change::SetAttr { .. }) {
@@ -54,7 +49,7 @@ impl<S: State> Core<S> {
             }
             // One after the other: what an operation touches depends on what those before it have made explicit.
             for part in self.expand(op)? {
-                let (entry, seen) = self.author_one(&part, now_us, clock_vouched)?;
+                let (entry, seen) = self.author_one(&part, now_us)?;
                 self.show_local(&part, &entry)?;
                 authored.entries.push(entry);
                 authored.seen.push(seen);
@@ -76,12 +71,7 @@ impl<S: State> Core<S> {
     ///
     /// # Errors
     /// When the change is not a control operation, or the store fails.
-    pub fn author_control(
-        &mut self,
-        change: Change,
-        now_us: TimestampUs,
-        clock_vouched: bool,
-    ) -> Result<Authored> {
+    pub fn author_control(&mut self, change: Change, now_us: TimestampUs) -> Result<Authored> {
         if !change.kind().is_control() {
             return Err(ReplError::serialization(
                 "control entry",
@@ -95,7 +85,7 @@ impl<S: State> Core<S> {
             back_date_us: None,
             device: None,
         };
-        let (entry, seen) = self.author_one(&op, now_us, clock_vouched)?;
+        let (entry, seen) = self.author_one(&op, now_us)?;
         Ok(Authored {
             entries: vec![entry],
             seen: vec![seen],
@@ -133,12 +123,7 @@ impl<S: State> Core<S> {
         self.show_local(&op, entry)
     }
 
-    fn author_one(
-        &mut self,
-        op: &LocalOp,
-        now_us: TimestampUs,
-        clock_vouched: bool,
-    ) -> Result<(JournalEntry, Seen)> {
+    fn author_one(&mut self, op: &LocalOp, now_us: TimestampUs) -> Result<(JournalEntry, Seen)> {
         let kind = op.change.kind();
         let shard = if kind.is_control() {
             CONTROL_STREAM
@@ -146,7 +131,7 @@ impl<S: State> Core<S> {
             shard_of(op.inode)
         };
         let seq = self.state.cursor(self.local, shard)? + 1;
-        let (hlc_us, _) = self.clock.tick(now_us, clock_vouched);
+        let hlc_us = self.clock.tick(now_us);
         let node = self.load(op.inode)?;
         let timestamp_us = stamp(op, kind, &node, hlc_us);
         let mut vector = self.state.cursors(shard)?;

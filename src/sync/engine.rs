@@ -21,6 +21,7 @@ use super::ids::Minter;
 use super::port::{DeviceImage, Image, LocalTxn, Outcome, Round};
 use super::progress::{StreamProgress, Waiting};
 use super::state::State;
+use super::wall::WallClock;
 use crate::clock::{SharedClock, TimestampUs};
 use crate::content::{Claim, ContentVersion, WAITS_FOR_CONTENT, WAITS_FOR_NEWER};
 use crate::disk::SharedDisk;
@@ -41,6 +42,7 @@ mod open;
 mod receive;
 mod room;
 mod standing;
+mod time;
 mod upkeep;
 
 pub use handle::{Handle, start};
@@ -48,8 +50,9 @@ pub use members::{Fence, FenceCause, MemberReport, MemberStatus, Retention};
 pub use receive::{Arrived, Refusal};
 pub use standing::{Standing, StreamHead};
 
-/// Uncommitted state is written out at this size, or after a second, whichever comes first.
+/// Uncommitted state is written out at this size, or after this time, whichever comes first.
 const COMMIT_BYTES: usize = 4 << 20;
+const COMMIT_EVERY: Duration = Duration::from_secs(1);
 
 /// Payload bytes, and transactions, that are journaled with one sync at most.
 const SUBMIT_BYTES: usize = 8 << 20;
@@ -78,6 +81,8 @@ pub struct EngineConfig {
     pub sends: bool,
     /// For whom the journal is kept, and how much of it.
     pub retention: Retention,
+    /// A person says that the wall clock is right, whatever the last stamp is.
+    pub accept_clock: bool,
 }
 
 /// What an operator asks first.
@@ -116,6 +121,8 @@ pub struct EngineStatus {
 pub struct Engine {
     config: EngineConfig,
     open: Option<Opened>,
+    /// The wall clock of what is not open after a failure.
+    wall: Option<WallClock>,
     /// Moves whenever there may be work for the connector, or progress to tell.
     changed: watch::Sender<u64>,
     last_failure: Option<String>,
@@ -134,8 +141,9 @@ struct Opened {
     minter: Minter,
     waiting: Waiting,
     marks: BTreeMap<Actor, u64>,
+    wall: WallClock,
     observed_us: u64,
-    committed_at_us: u64,
+    committed_at: Duration,
     /// Up to where the logs are in the state on disk.
     synced: Synced,
     members: BTreeMap<u64, Tracked>,
@@ -151,11 +159,12 @@ impl Engine {
     /// # Errors
     /// Damage, another site's journal, or a disk that refuses; nothing was changed then.
     pub fn open(config: EngineConfig) -> Result<Self> {
-        let opened = open::open(&config)?;
+        let opened = open::open(&config, None)?;
         let (changed, _) = watch::channel(0);
         Ok(Self {
             config,
             open: Some(opened),
+            wall: None,
             changed,
             last_failure: None,
             failed_at: None,
@@ -186,10 +195,10 @@ impl Engine {
     /// See [`super::port::Engine::submit`].
     pub fn submit(&mut self, txns: &[LocalTxn]) -> Result<()> {
         self.write(|opened, config| {
-            let now_us = config.clock.now_us();
+            let now_us = opened.stamping_us(config);
             let (mut authored, mut bytes) = (Vec::new(), 0);
             for txn in txns {
-                let one = opened.core.author(txn, now_us, false)?;
+                let one = opened.core.author(txn, now_us)?;
                 bytes += one.entries.iter().map(|e| e.payload.len()).sum::<usize>();
                 authored.push(one);
                 // A look at a large tree finds more than the journal takes in one go.
@@ -211,10 +220,10 @@ impl Engine {
     /// Journals operations of the control stream, durable with one sync.
     pub fn submit_control(&mut self, changes: Vec<Change>) -> Result<()> {
         self.write(|opened, config| {
-            let now_us = config.clock.now_us();
+            let now_us = opened.stamping_us(config);
             let mut authored = Vec::with_capacity(changes.len());
             for change in changes {
-                authored.push(opened.core.author_control(change, now_us, false)?);
+                authored.push(opened.core.author_control(change, now_us)?);
             }
             opened.journal_all(authored)
         })?;
@@ -358,22 +367,6 @@ impl Engine {
         self.with(|opened, _| Ok(opened.core.clock().last_us()))
     }
 
-    /// See [`super::port::Engine::observed_through`].
-    pub fn observed_through(&mut self, wall_us: u64) -> Result<()> {
-        self.with(|opened, _| {
-            // Later entries must be stamped later than what the mark promises, even if the wall clock steps back.
-            let clock = opened.core.clock_mut();
-            if clock
-                .too_far_ahead(wall_us, wall_us.min(clock.last_us()))
-                .is_none()
-            {
-                clock.observe(wall_us);
-                opened.observed_us = opened.observed_us.max(wall_us);
-            }
-            Ok(())
-        })
-    }
-
     /// Writes the state out when it is due, and looks after the logs. Called about once a second.
     pub fn tick(&mut self) -> Result<()> {
         if self.is_full() {
@@ -381,8 +374,9 @@ impl Engine {
         }
         self.with(|opened, config| {
             opened.settle(config)?;
-            let due = opened.committed_at_us + 1_000_000 <= config.clock.now_us();
-            if due {
+            opened.stamping_us(config);
+            let since = config.clock.monotonic().saturating_sub(opened.committed_at);
+            if since >= COMMIT_EVERY {
                 opened.commit(config)?;
             } else {
                 opened.commit_if_large()?;
@@ -568,7 +562,7 @@ impl Engine {
     /// Drops what is not durable, as a kill does; the next call opens the logs and the state again. For tests of
     /// recovery.
     pub fn forget(&mut self) {
-        self.open = None;
+        (self.open, self.wall) = (None, None);
     }
 
     /// Commits and ends. What is not open has nothing to commit.
@@ -586,7 +580,7 @@ impl Engine {
             Some(opened) => opened,
             None => {
                 let began = clock.monotonic();
-                let opened = open::open(&self.config)?;
+                let opened = open::open(&self.config, self.wall.clone())?;
                 self.full.opened(began, clock.monotonic());
                 self.open.insert(opened)
             }
@@ -599,7 +593,7 @@ impl Engine {
             if error.is_disk_full() {
                 self.full.failed(clock.monotonic());
             }
-            self.open = None;
+            self.wall = self.open.take().map(|opened| opened.wall);
         }
         result
     }
@@ -667,7 +661,7 @@ impl Opened {
         let mut authored = Vec::new();
         for inode in inodes {
             if let Some(txn) = self.core.keep_shown(*inode)? {
-                authored.push(self.core.author(&txn, now_us, false)?);
+                authored.push(self.core.author(&txn, now_us)?);
                 self.core.state_mut().set_parked(*inode, None)?;
             }
         }
@@ -718,7 +712,7 @@ impl Opened {
     }
 
     fn commit(&mut self, config: &EngineConfig) -> Result<()> {
-        self.committed_at_us = config.clock.now_us();
+        self.committed_at = config.clock.monotonic();
         self.commit_positions()
     }
 
@@ -733,6 +727,7 @@ impl Opened {
         store.set_number(open::JOURNAL_KEY, journal);
         store.set_number(open::MINTED_KEY, next);
         store.set_number(open::HLC_KEY, hlc);
+        time::keep(store, &self.wall)?;
         for (actor, position) in &received {
             store.set_number(&open::received_key(*actor), *position);
         }

@@ -11,18 +11,6 @@ use crate::clock::TimestampUs;
 /// How far a stamp may lie in our future before its connection is held (CORRECTNESS of the design, 1.4).
 pub const MAX_AHEAD: Duration = Duration::from_secs(5 * 60);
 
-/// What the clock thinks of a forward step of the wall clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// The wall clock is believed.
-    Believed,
-    /// It jumped by more than the bound and nothing vouches for it: the old pace is kept until something does.
-    Doubted {
-        /// By how many microseconds it is ahead of the last durable stamp.
-        ahead_us: u64,
-    },
-}
-
 /// The clock of one site. Owned by the loop that writes the journal; `last_us` never goes back.
 #[derive(Debug, Clone)]
 pub struct Hlc {
@@ -47,23 +35,11 @@ impl Hlc {
         self.last_us
     }
 
-    /// The next stamp of this site, greater than all before it. `vouched` says that the kernel or a peer confirms
-    /// the wall clock `now_us`. A first reading (nothing stamped so far) is believed.
-    pub fn tick(&mut self, now_us: TimestampUs, vouched: bool) -> (TimestampUs, Step) {
-        let limit = self.last_us.saturating_add(self.max_ahead_us);
-        let doubted = self.last_us > 0 && now_us > limit && !vouched;
-        let physical = if doubted { 0 } else { now_us };
-        self.last_us = physical.max(self.last_us.saturating_add(1));
-        if doubted {
-            (
-                self.last_us,
-                Step::Doubted {
-                    ahead_us: now_us.saturating_sub(self.last_us),
-                },
-            )
-        } else {
-            (self.last_us, Step::Believed)
-        }
+    /// The next stamp of this site, greater than all before it, and not before `now_us`: the wall clock as far as it is
+    /// believed ([`super::wall`]).
+    pub fn tick(&mut self, now_us: TimestampUs) -> TimestampUs {
+        self.last_us = now_us.max(self.last_us.saturating_add(1));
+        self.last_us
     }
 
     /// Takes note of a stamp of another site, which [`Hlc::too_far_ahead`] has let through.
@@ -89,32 +65,17 @@ mod tests {
     }
 
     #[test]
-    fn stamps_grow_through_a_backward_step() {
+    fn stamps_follow_the_time_and_grow_through_a_step_back() {
         let mut clock = clock(0);
-        let (first, _) = clock.tick(5_000_000, false);
-        let (second, step) = clock.tick(1_000_000, false);
-        assert_eq!((second, step), (first + 1, Step::Believed));
-    }
-
-    #[test]
-    fn a_small_forward_step_is_believed_and_a_large_one_only_with_a_witness() {
-        let mut clock = clock(1_000_000);
-        assert_eq!(
-            clock.tick(200_000_000, false),
-            (200_000_000, Step::Believed)
-        );
-        let far = 200_000_000 + 3_600_000_000;
-        let (stamp, step) = clock.tick(far, false);
-        assert_eq!(stamp, 200_000_001);
-        assert!(matches!(step, Step::Doubted { ahead_us } if ahead_us > 3_000_000_000));
-        assert_eq!(clock.tick(far, true), (far, Step::Believed));
+        assert_eq!(clock.tick(5_000_000), 5_000_000);
+        assert_eq!(clock.tick(1_000_000), 5_000_001);
     }
 
     #[test]
     fn whoever_saw_a_stamp_stamps_later() {
         let mut clock = clock(10);
         clock.observe(1_000);
-        assert!(clock.tick(50, false).0 > 1_000);
+        assert!(clock.tick(50) > 1_000);
     }
 
     #[test]

@@ -15,8 +15,6 @@ use crate::error::{ReplError, Result};
 const FILE_NAME: &str = "tree-boot";
 /// Format of the file.
 const VERSION: u32 = 1;
-/// Where the kernel tells which boot this is.
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct BootRecord {
@@ -28,15 +26,6 @@ struct BootRecord {
     /// The connector ended by itself, with everything that it knew of on the disk.
     #[prost(bool, tag = "3")]
     clean: bool,
-}
-
-/// The kernel's id of this boot.
-///
-/// # Errors
-/// When the kernel does not tell.
-pub fn current_boot_id() -> Result<String> {
-    let id = fs::read_to_string(BOOT_ID).map_err(|e| ReplError::io("read", BOOT_ID, e))?;
-    Ok(id.trim().to_owned())
 }
 
 /// The record of one state folder.
@@ -175,10 +164,5 @@ mod tests {
         fs::write(&file, bytes).unwrap();
         let error = Boot::begin(state.path(), "one".to_owned()).unwrap_err();
         assert!(error.to_string().contains(FILE_NAME), "{error}");
-    }
-
-    #[test]
-    fn the_kernel_tells_which_boot_this_is() {
-        assert_eq!(current_boot_id().unwrap().len(), 36);
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::adopt::rebind;
 use super::agenda::{Agenda, FileAt, Pace};
 use super::apply::{Applier, ApplyReport, path_of};
-use super::boot::{Boot, current_boot_id};
+use super::boot::Boot;
 use super::diff::{RACY_US, micros};
 use super::intent::IntentLog;
 use super::look::{Asked, Looks};
@@ -26,7 +26,7 @@ use super::scan::{Between, Disbelief, Memory, ScanOptions, ScanReport, Scope, sc
 use super::serve::{Served, Server};
 use super::stuck::{self, Stuck};
 use super::wake::Waker;
-use crate::clock::SharedClock;
+use crate::clock::{self, SharedClock};
 use crate::content::ContentSource;
 use crate::content::manifest::BlobHash;
 use crate::error::Result;
@@ -169,7 +169,7 @@ impl Connector {
         } else {
             pin::open(&options.root, &options.state)?
         };
-        let boot_id = options.boot_id.take().map_or_else(current_boot_id, Ok)?;
+        let boot_id = options.boot_id.take().map_or_else(clock::boot_id, Ok)?;
         let boot = Boot::begin(&options.state, boot_id)?;
         let mut log = IntentLog::open(&options.state)?;
         // Before anything is heard of other sites, whose clocks would move it.

@@ -45,6 +45,7 @@ impl Site {
             applies: true,
             sends: true,
             retention: Retention::default(),
+            accept_clock: false,
         };
         Self {
             config,

@@ -205,7 +205,7 @@ impl World {
     pub(super) fn author(&mut self, at: usize, txn: &LocalTxn) -> Check<Authored> {
         let now_us = self.clock(at);
         let site = &mut self.sites[at];
-        let authored = site.core.author(txn, now_us, true).unwrap();
+        let authored = site.core.author(txn, now_us).unwrap();
         for (entry, vector) in authored.entries.iter().zip(&authored.seen) {
             entry.validate().unwrap();
             if entry.hlc_us <= site.seen_hlc_us {

@@ -72,6 +72,10 @@ impl Clock for PausesPass {
     fn monotonic(&self) -> Duration {
         SystemClock.monotonic() + Duration::from_secs(self.0.load(Ordering::SeqCst))
     }
+
+    fn boot_id(&self) -> Option<u128> {
+        SystemClock.boot_id()
+    }
 }
 
 /// What runs of a site, and is gone after a stop.
@@ -122,6 +126,7 @@ impl Site {
             applies: true,
             sends: true,
             retention: Retention::default(),
+            accept_clock: false,
         })?;
         let (handle, thread) = start(engine)?;
         let options = ConnectorOptions::new(&self.tree, &self.state);

@@ -68,6 +68,7 @@ impl Site {
             applies: true,
             sends: true,
             retention: Retention::default(),
+            accept_clock: false,
         };
         let (engine, _) = start(Engine::open(config).unwrap()).unwrap();
         let (fetcher, queue) = Fetcher::new(

@@ -57,7 +57,7 @@ impl Site {
             device: None,
         };
         let txn = LocalTxn { ops: vec![op] };
-        let authored = self.core.author(&txn, now_us, true).unwrap();
+        let authored = self.core.author(&txn, now_us).unwrap();
         self.journal.entries.extend(authored.entries);
         self.journal.seen.extend(authored.seen);
     }

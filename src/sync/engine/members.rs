@@ -209,8 +209,8 @@ impl Opened {
             state,
             final_cursors: Vec::new(),
         };
-        let now_us = config.clock.now_us();
-        let authored = self.core.author_control(change, now_us, false)?;
+        let now_us = self.stamping_us(config);
+        let authored = self.core.author_control(change, now_us)?;
         self.journal_all(vec![authored])
     }
 

@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use std::path::Path;
 
 use super::upkeep::Synced;
-use super::{EngineConfig, Opened, members};
+use super::{EngineConfig, Opened, members, time};
 use crate::error::{ReplError, Result};
 use crate::journal::dot::{Actor, Dot};
 use crate::journal::{Journal, LogOptions, ReceivedLog};
@@ -14,6 +14,7 @@ use crate::sync::core::Core;
 use crate::sync::ids::Minter;
 use crate::sync::progress::Waiting;
 use crate::sync::state::State;
+use crate::sync::wall::WallClock;
 
 /// Position of the journal up to which the state was made.
 pub(super) const JOURNAL_KEY: &str = "journal";
@@ -32,7 +33,7 @@ fn received_dir(actor: Actor) -> String {
     format!("{}-{:016x}", actor.site_id, actor.incarnation)
 }
 
-pub(super) fn open(config: &EngineConfig) -> Result<Opened> {
+pub(super) fn open(config: &EngineConfig, wall: Option<WallClock>) -> Result<Opened> {
     // The state is read first: what it was made from was durable, and damage there is no torn tail.
     let store = Store::open(&config.dir.join("state.redb"))?;
     let journal = open_journal(config, store.number(JOURNAL_KEY)?)?;
@@ -52,6 +53,7 @@ pub(super) fn open(config: &EngineConfig) -> Result<Opened> {
     let minter = Minter::new(actor.site_id, tag, store.number(MINTED_KEY)?);
     check_kept(config, &store, &journal, &received)?;
     let members = members::load(&store)?;
+    let wall = wall.map_or_else(|| time::begin(config, &store, last_hlc_us), Ok)?;
     let mut opened = Opened {
         core: Core::new(actor, store, last_hlc_us),
         journal,
@@ -59,8 +61,9 @@ pub(super) fn open(config: &EngineConfig) -> Result<Opened> {
         minter,
         waiting: Waiting::default(),
         marks: BTreeMap::new(),
+        wall,
         observed_us: 0,
-        committed_at_us: config.clock.now_us(),
+        committed_at: config.clock.monotonic(),
         synced: Synced::default(),
         members,
         pins: Vec::new(),

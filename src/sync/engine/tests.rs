@@ -14,6 +14,7 @@ use crate::sync::port::LocalOp;
 
 mod retention;
 mod room;
+mod time;
 
 struct Site {
     folder: tempfile::TempDir,
@@ -169,6 +170,7 @@ fn config(dir: &std::path::Path, clock: &Arc<ManualClock>, site_id: u64) -> Engi
         applies: true,
         sends: true,
         retention: Retention::default(),
+        accept_clock: false,
     }
 }
 

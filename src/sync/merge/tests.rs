@@ -30,7 +30,7 @@ impl Site {
     /// One operation of the user. Returns where its entries stand in the log.
     fn does(&mut self, now_us: u64, ops: &[LocalOp]) -> Vec<usize> {
         let txn = LocalTxn { ops: ops.to_vec() };
-        let authored = self.core.author(&txn, now_us, true).unwrap();
+        let authored = self.core.author(&txn, now_us).unwrap();
         let from = self.log.len();
         let entries = authored.entries.into_iter().zip(authored.seen);
         self.log.extend(entries);
@@ -535,7 +535,7 @@ fn an_acknowledgement_is_known_everywhere_even_before_its_conflict() {
         note: "looked at it".to_owned(),
         by: "someone".to_owned(),
     };
-    let ack = b.core.author_control(change, 30, true).unwrap();
+    let ack = b.core.author_control(change, 30).unwrap();
     let log = ack.entries.into_iter().zip(ack.seen).collect();
     let core = Core::new(Actor::default(), MemState::default(), 0);
     c.takes_all(&Site { core, log });

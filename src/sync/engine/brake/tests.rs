@@ -36,6 +36,7 @@ fn open(dir: &std::path::Path, clock: &Arc<ManualClock>, id: u64) -> Engine {
         applies: true,
         sends: true,
         retention: Retention::default(),
+        accept_clock: false,
     };
     Engine::open(config).unwrap().with_brake(RULES)
 }
