@@ -81,6 +81,12 @@ impl Store {
         self.kv.pending_bytes()
     }
 
+    /// Nothing waits for [`Store::commit`].
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.kv.is_clean() && self.nodes.is_clean() && self.applied.is_clean()
+    }
+
     /// A number kept under a name, such as a log position; zero when it was never set.
     ///
     /// # Errors

@@ -85,6 +85,11 @@ impl<T> Cached<T> {
         }
     }
 
+    /// Nothing waits for [`Cached::flush`].
+    pub(super) fn is_clean(&self) -> bool {
+        self.changed.is_empty()
+    }
+
     /// Hands everything that was changed to the store.
     pub(super) fn flush(&mut self, kv: &mut Kv) {
         let read = self.read.get_mut();

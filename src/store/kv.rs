@@ -139,6 +139,11 @@ impl Kv {
         }
     }
 
+    /// Nothing waits to be committed.
+    pub(super) fn is_clean(&self) -> bool {
+        self.overlay.is_empty()
+    }
+
     /// Bytes that wait to be committed.
     pub(super) const fn pending_bytes(&self) -> usize {
         self.overlay_bytes

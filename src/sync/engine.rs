@@ -36,6 +36,7 @@ use members::Tracked;
 use upkeep::Synced;
 
 mod brake;
+mod commit;
 mod handle;
 mod members;
 mod open;
@@ -49,10 +50,6 @@ pub use handle::{Handle, start};
 pub use members::{Fence, FenceCause, MemberReport, MemberStatus, Retention};
 pub use receive::{Arrived, Refusal};
 pub use standing::{Standing, StreamHead};
-
-/// Uncommitted state is written out at this size, or after this time, whichever comes first.
-const COMMIT_BYTES: usize = 4 << 20;
-const COMMIT_EVERY: Duration = Duration::from_secs(1);
 
 /// Payload bytes, and transactions, that are journaled with one sync at most.
 const SUBMIT_BYTES: usize = 8 << 20;
@@ -142,6 +139,8 @@ struct Opened {
     waiting: Waiting,
     marks: BTreeMap<Actor, u64>,
     wall: WallClock,
+    /// The last stamp on record when this was opened.
+    ended_us: u64,
     observed_us: u64,
     committed_at: Duration,
     /// Up to where the logs are in the state on disk.
@@ -362,9 +361,9 @@ impl Engine {
         Ok(())
     }
 
-    /// See [`super::port::Engine::last_us`].
-    pub fn last_us(&mut self) -> Result<u64> {
-        self.with(|opened, _| Ok(opened.core.clock().last_us()))
+    /// See [`super::port::Engine::ended_us`].
+    pub fn ended_us(&mut self) -> Result<u64> {
+        self.with(|opened, _| Ok(opened.ended_us))
     }
 
     /// Writes the state out when it is due, and looks after the logs. Called about once a second.
@@ -376,7 +375,7 @@ impl Engine {
             opened.settle(config)?;
             opened.stamping_us(config);
             let since = config.clock.monotonic().saturating_sub(opened.committed_at);
-            if since >= COMMIT_EVERY {
+            if since >= opened.commit_every()? {
                 opened.commit(config)?;
             } else {
                 opened.commit_if_large()?;
@@ -702,40 +701,6 @@ impl Opened {
     fn heads(&self) -> BTreeMap<u32, u64> {
         let points = self.journal.points().iter();
         points.map(|(stream, point)| (*stream, point.seq)).collect()
-    }
-
-    fn commit_if_large(&mut self) -> Result<()> {
-        if self.core.state().pending_bytes() < COMMIT_BYTES {
-            return Ok(());
-        }
-        self.commit_positions()
-    }
-
-    fn commit(&mut self, config: &EngineConfig) -> Result<()> {
-        self.committed_at = config.clock.monotonic();
-        self.commit_positions()
-    }
-
-    fn commit_positions(&mut self) -> Result<()> {
-        let journal = self.journal.durable().position;
-        let logs = self.received.iter();
-        let received: BTreeMap<Actor, u64> = logs
-            .map(|(actor, log)| (*actor, log.durable().position))
-            .collect();
-        let (next, hlc) = (self.minter.next(), self.core.clock().last_us());
-        let store = self.core.state_mut();
-        store.set_number(open::JOURNAL_KEY, journal);
-        store.set_number(open::MINTED_KEY, next);
-        store.set_number(open::HLC_KEY, hlc);
-        time::keep(store, &self.wall)?;
-        for (actor, position) in &received {
-            store.set_number(&open::received_key(*actor), *position);
-        }
-        failpoint::pass("commit");
-        store.commit()?;
-        failpoint::pass("committed");
-        self.synced = Synced { journal, received };
-        Ok(())
     }
 
     fn progress(&self, actor: Actor) -> Result<Vec<StreamProgress>> {

@@ -272,11 +272,11 @@ pub trait Engine: Send {
     /// When the state store fails.
     fn correct(&mut self, inode: u64, shown: Option<Image>) -> Result<()>;
 
-    /// The last moment that is on record, in the hybrid clock: right after a start, when it ended.
+    /// When the run before this one ended, in the hybrid clock, as far as that is on record.
     ///
     /// # Errors
     /// When the state store fails.
-    fn last_us(&mut self) -> Result<u64>;
+    fn ended_us(&mut self) -> Result<u64>;
 
     /// Everything up to this hybrid clock was noticed: the basis of the mark that tells others how current they are.
     ///

@@ -70,6 +70,13 @@ impl WallClock {
         now.wall_us
     }
 
+    /// No earlier than the wall clock was at any moment before `now` at which it was believed.
+    #[must_use]
+    pub fn latest(&self, now: Reading) -> TimestampUs {
+        let expected = micros(now.since_boot).saturating_add(self.offset_us);
+        u64::try_from(expected).unwrap_or(0).max(now.wall_us)
+    }
+
     /// Somebody vouches for the wall clock.
     pub fn believe(&mut self, now: Reading) {
         self.ahead_us = 0;
@@ -207,6 +214,14 @@ mod tests {
             WallClock::new(kept, Some(8), soon, DAY).read(soon, DAY),
             DAY + 4
         );
+    }
+
+    #[test]
+    fn the_latest_moment_is_known_although_the_clock_stepped_back() {
+        let mut wall = new(None, at(DAY, 0), 0);
+        wall.read(at(DAY + 5, 5), DAY);
+        assert_eq!(wall.latest(at(DAY - HOUR, 10)), DAY + 10);
+        assert_eq!(wall.latest(at(DAY + 20, 10)), DAY + 20);
     }
 
     #[test]

@@ -172,8 +172,7 @@ impl Connector {
         let boot_id = options.boot_id.take().map_or_else(clock::boot_id, Ok)?;
         let boot = Boot::begin(&options.state, boot_id)?;
         let mut log = IntentLog::open(&options.state)?;
-        // Before anything is heard of other sites, whose clocks would move it.
-        let ended_us = engine.last_us()?;
+        let ended_us = engine.ended_us()?;
         let memory = Memory {
             doubts: pin::has_doubt(&options.state)?,
             ..Memory::default()

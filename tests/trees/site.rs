@@ -74,7 +74,8 @@ impl Clock for PausesPass {
     }
 
     fn boot_id(&self) -> Option<u128> {
-        SystemClock.boot_id()
+        // Its pauses pass without the wall clock: that has nothing to go by from one run to the next.
+        None
     }
 }
 

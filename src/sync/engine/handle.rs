@@ -153,8 +153,8 @@ impl port::Engine for Handle {
         self.call(move |engine| engine.correct(inode, shown.as_ref()))
     }
 
-    fn last_us(&mut self) -> Result<u64> {
-        self.call(Engine::last_us)
+    fn ended_us(&mut self) -> Result<u64> {
+        self.call(Engine::ended_us)
     }
 
     fn observed_through(&mut self, wall_us: u64) -> Result<()> {

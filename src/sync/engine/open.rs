@@ -54,14 +54,16 @@ pub(super) fn open(config: &EngineConfig, wall: Option<WallClock>) -> Result<Ope
     check_kept(config, &store, &journal, &received)?;
     let members = members::load(&store)?;
     let wall = wall.map_or_else(|| time::begin(config, &store, last_hlc_us), Ok)?;
+    let promised_us = time::promised_us(config, &wall, store.number(HLC_KEY)?);
     let mut opened = Opened {
-        core: Core::new(actor, store, last_hlc_us),
+        core: Core::new(actor, store, last_hlc_us.max(promised_us)),
         journal,
         received,
         minter,
         waiting: Waiting::default(),
         marks: BTreeMap::new(),
         wall,
+        ended_us: last_hlc_us,
         observed_us: 0,
         committed_at: config.clock.monotonic(),
         synced: Synced::default(),

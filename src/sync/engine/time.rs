@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::commit::IDLE_COMMIT_EVERY;
 use super::{Engine, EngineConfig, Opened};
 use crate::clock::{SharedClock, TimestampUs};
 use crate::error::Result;
@@ -11,6 +12,8 @@ use crate::sync::wall::{Anchor, Reading, WallClock, agree};
 /// Which boot the kept offset belongs to, in two halves.
 const BOOT_KEYS: [&str; 2] = ["clock/boot_high", "clock/boot_low"];
 const OFFSET_KEY: &str = "clock/offset";
+/// How much later than due the state is written out at most.
+const TICK_LATE_MAX: Duration = Duration::from_secs(60);
 /// A time server moves the clock all the time; what moved by less is not written down.
 const OFFSET_STEP_US: u64 = 1_000_000;
 
@@ -33,6 +36,19 @@ pub(super) fn begin(
         wall.believe(now);
     }
     Ok(wall)
+}
+
+/// Marks may have been told up to here, if the state was written out last at `committed_us`: an idle site does so
+/// seldom. Entries must be stamped later, even if the wall clock stepped back meanwhile.
+pub(super) fn promised_us(
+    config: &EngineConfig,
+    wall: &WallClock,
+    committed_us: TimestampUs,
+) -> TimestampUs {
+    let span = IDLE_COMMIT_EVERY + TICK_LATE_MAX;
+    let span_us = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+    let latest = wall.latest(reading(&config.clock));
+    latest.min(committed_us.saturating_add(span_us))
 }
 
 fn kept(store: &Store) -> Result<Option<Anchor>> {

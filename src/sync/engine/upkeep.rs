@@ -18,7 +18,7 @@ pub(super) const UPKEEP_EVERY: Duration = Duration::from_secs(10);
 const ABSENCE_STEP_MAX: Duration = Duration::from_secs(60);
 
 /// Log positions up to which the state on disk was made.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Synced {
     pub(super) journal: u64,
     pub(super) received: BTreeMap<Actor, u64>,

@@ -359,7 +359,7 @@ impl Engine for FakeEngine {
         Ok(())
     }
 
-    fn last_us(&mut self) -> Result<u64> {
+    fn ended_us(&mut self) -> Result<u64> {
         Ok(self.0.lock().unwrap().observed_us)
     }
 

@@ -8,7 +8,12 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// The stamp of what is journaled next, and the wall clock at that moment.
 fn stamp(site: &mut Site, name: &str) -> (u64, u64) {
     site.create(name, 1);
-    (site.engine.last_us().unwrap(), site.clock.now_us())
+    (last_us(site), site.clock.now_us())
+}
+
+fn last_us(site: &mut Site) -> u64 {
+    let last = |opened: &mut Opened, _: &EngineConfig| Ok(opened.core.clock().last_us());
+    site.engine.with(last).unwrap()
 }
 
 /// Whether what is journaled next is stamped by the wall clock.
@@ -113,4 +118,54 @@ fn entries_of_others_vouch_for_the_clock_too() {
     stamp(&mut a, "three");
     a.send_to(&mut b);
     assert!(follows(&mut b, "four"));
+}
+
+#[test]
+fn what_a_mark_promised_holds_after_a_crash_and_a_step_back_although_an_idle_site_writes_seldom() {
+    let mut a = Site::new(1);
+    stamp(&mut a, "one");
+    a.engine.close().unwrap();
+    let state = || std::fs::read(a.folder.path().join("state.redb")).unwrap();
+    let before = state();
+    for _ in 0..58 {
+        a.clock.advance(Duration::from_secs(1));
+        a.engine.observed_through(a.clock.now_us()).unwrap();
+        a.engine.tick().unwrap();
+    }
+    assert!(state() == before, "nothing was written");
+    let mark = a.engine.mark().unwrap();
+    assert_eq!(mark, a.clock.now_us());
+    a.clock.step_to(mark - 30_000_000);
+    a.crash();
+    assert!(a.engine.ended_us().unwrap() < mark);
+    let (after, _) = stamp(&mut a, "two");
+    assert!(after > mark, "{after} {mark}");
+}
+
+#[test]
+fn an_idle_site_writes_its_clock_out_once_a_minute() {
+    let mut a = Site::new(1);
+    stamp(&mut a, "one");
+    a.engine.close().unwrap();
+    a.clock.advance(Duration::from_secs(60));
+    a.engine.observed_through(a.clock.now_us()).unwrap();
+    a.engine.tick().unwrap();
+    let now_us = a.clock.now_us();
+    a.crash();
+    assert_eq!(a.engine.ended_us().unwrap(), now_us);
+}
+
+#[test]
+fn what_changed_is_written_out_after_a_second_and_not_before() {
+    let mut a = Site::new(1);
+    a.engine.close().unwrap();
+    let state = |site: &Site| std::fs::read(site.folder.path().join("state.redb")).unwrap();
+    let before = state(&a);
+    stamp(&mut a, "one");
+    a.clock.advance(Duration::from_millis(990));
+    a.engine.tick().unwrap();
+    assert!(state(&a) == before);
+    a.clock.advance(Duration::from_millis(10));
+    a.engine.tick().unwrap();
+    assert!(state(&a) != before);
 }
