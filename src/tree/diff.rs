@@ -138,7 +138,7 @@ struct Diff<'a> {
     bound: BTreeMap<DevId, u64>,
     /// Directories that are new: the key is in `bound` too.
     fresh: BTreeSet<DevId>,
-    stats: BTreeMap<DevId, Stat>,
+    stats: BTreeMap<DevId, &'a Stat>,
     places: BTreeMap<DevId, Vec<(DevId, Name)>>,
     /// Links of the directories that were listed, as the engine knows them; what is matched is taken out.
     was: BTreeMap<(u64, Name), Known>,
@@ -159,21 +159,27 @@ struct Diff<'a> {
     found: Findings,
 }
 
+/// Room for one: nearly every file has one name, and a look at a large tree keeps them all.
+fn one<T>() -> Vec<T> {
+    Vec::with_capacity(1)
+}
+
 impl Diff<'_> {
     fn bind(&mut self) -> Result<()> {
-        self.bound.insert(self.reader.snapshot.root, ROOT_INODE);
-        for (dir, seen) in &self.reader.snapshot.dirs {
+        let snapshot = self.reader.snapshot;
+        self.bound.insert(snapshot.root, ROOT_INODE);
+        for (dir, seen) in &snapshot.dirs {
             let entries = seen.entries.values().map(|stat| stat.id);
             let mut ids: Vec<DevId> = entries.collect();
-            ids.extend((*dir != self.reader.snapshot.root).then_some(*dir));
+            ids.extend((*dir != snapshot.root).then_some(*dir));
             let files = ids.iter().map(|id| (id.ino, id.btime)).collect();
             let inodes = self.engine.inodes_of(files)?;
             let known = ids.into_iter().zip(inodes);
             self.bound
                 .extend(known.filter_map(|(id, inode)| Some((id, inode?))));
             for (name, stat) in &seen.entries {
-                self.stats.insert(stat.id, *stat);
-                let places = self.places.entry(stat.id).or_default();
+                self.stats.insert(stat.id, stat);
+                let places = self.places.entry(stat.id).or_insert_with(one);
                 places.push((*dir, name.clone()));
             }
         }
@@ -291,7 +297,7 @@ impl Diff<'_> {
     }
 
     fn mint_directories(&mut self) -> Result<()> {
-        let is_new = |(id, stat): &(&DevId, &Stat)| {
+        let is_new = |(id, stat): &(&DevId, &&Stat)| {
             stat.kind == Some(NodeKind::Dir) && !self.bound.contains_key(id)
         };
         let new: Vec<DevId> = self
@@ -316,7 +322,7 @@ impl Diff<'_> {
                 name: name.clone(),
             };
             self.was_at.insert(place.clone());
-            let links = gone.entry(known.inode).or_default();
+            let links = gone.entry(known.inode).or_insert_with(one);
             links.push((known.link, place));
         }
         let ids: Vec<DevId> = self.places.keys().copied().collect();
@@ -335,12 +341,12 @@ impl Diff<'_> {
                 Some(inode) if several || stale => self.skip(inode, &id),
                 Some(inode) if !self.fresh.contains(&id) => {
                     let gone = gone.remove(&inode).unwrap_or_default();
-                    self.match_links(inode, &stat, places, gone)?;
+                    self.match_links(inode, stat, places, gone)?;
                 }
                 _ if several || stale => {
                     self.found.busy.extend(self.path_of(&id));
                 }
-                inode => self.create(&stat, inode, places)?,
+                inode => self.create(stat, inode, places)?,
             }
         }
         Ok(())
