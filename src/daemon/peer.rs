@@ -225,6 +225,7 @@ fn receipt(progress: StreamProgress) -> Receipt {
         stream: progress.stream,
         received: progress.received,
         merged: progress.merged,
+        // What is on the tree has its bytes here. More may have; nobody looks, so it is not claimed.
         durable: progress.applied,
         applied: progress.applied,
         parked: progress.parked,

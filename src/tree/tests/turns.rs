@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::fake::{FakeEngine, FakeSource, Site};
@@ -404,4 +404,59 @@ fn a_tree_that_cannot_be_watched_is_scanned_and_said_to_be_until_it_is_watched()
     let scans = bench.full_scans();
     bench.rest_for(&mut turns, Duration::from_secs(300));
     assert_eq!(bench.full_scans(), scans, "no need to scan any more");
+}
+
+#[test]
+fn a_doubt_about_an_emptied_tree_outlasts_a_restart_until_the_files_are_back() {
+    let mut bench = Bench::new(FAR_US);
+    for name in ["f", "g"] {
+        fs::write(bench.path(name), b"x").unwrap();
+    }
+    bench.begin();
+    bench.engine.take_ops();
+    let away = tempfile::tempdir().unwrap();
+    for name in ["f", "g"] {
+        fs::copy(bench.path(name), away.path().join(name)).unwrap();
+        fs::remove_file(bench.path(name)).unwrap();
+    }
+    bench.connector.scan_once().unwrap();
+    assert_eq!(bench.kinds(), []);
+    bench.restart(|_| ()).unwrap();
+    fs::write(bench.path("new"), b"x").unwrap();
+    bench.begin();
+    assert_eq!(
+        bench.kinds(),
+        [OpKind::Create, OpKind::Write],
+        "something new proves nothing"
+    );
+    for name in ["f", "g"] {
+        fs::copy(away.path().join(name), bench.path(name)).unwrap();
+    }
+    bench.connector.scan_once().unwrap();
+    bench.restart(|_| ()).unwrap();
+    bench.begin();
+    bench.engine.take_ops();
+    fs::remove_file(bench.path("f")).unwrap();
+    bench.connector.scan_once().unwrap();
+    assert_eq!(bench.kinds(), [OpKind::Unlink], "believed again");
+}
+
+#[test]
+fn a_stop_ends_a_long_look_between_two_pieces_and_nothing_is_said_to_be_noticed() {
+    /// More than is read in one go.
+    const FILES: usize = 5_000;
+    let mut bench = Bench::new(FAR_US);
+    for nth in 0..FILES {
+        File::create(bench.path(&format!("{nth}"))).unwrap();
+    }
+    bench.stop.store(true, Ordering::SeqCst);
+    bench.begin();
+    let first = bench.kinds().len();
+    assert!((1..FILES).contains(&first), "{first}");
+    assert_eq!(bench.observed_us(), 0);
+    bench.stop.store(false, Ordering::SeqCst);
+    bench.restart(|_| ()).unwrap();
+    bench.begin();
+    assert_eq!(bench.kinds().len(), FILES - first);
+    assert_eq!(bench.observed_us(), FAR_US);
 }
