@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::exit::{CliError, CliResult, Exit};
+use super::human;
 use super::render::{Row, View};
 use super::ui::Ui;
 use crate::tree::compare::{self, Comparison, Difference};
@@ -54,7 +55,7 @@ pub(super) fn show(ui: &mut Ui, left: &Path, right: &Path, keep: usize) -> CliRe
 
 /// The outcome in one line.
 pub(super) fn verdict(found: &Comparison) -> String {
-    let (names, bytes, differing) = (found.names, megabytes(found.bytes), found.differing);
+    let (names, bytes, differing) = (found.names, human::bytes(found.bytes), found.differing);
     if found.is_equal() {
         return format!("equal: {names} names, {bytes} hashed");
     }
@@ -62,11 +63,6 @@ pub(super) fn verdict(found: &Comparison) -> String {
         "different: {differing} differences in {names} names, {} listed",
         found.first.len()
     )
-}
-
-/// Bytes as people read them.
-fn megabytes(bytes: u64) -> String {
-    format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000)
 }
 
 fn view(found: &Comparison) -> View {
@@ -111,7 +107,7 @@ mod tests {
     fn equal_trees_exit_with_0_and_print_no_difference() {
         let (exit, data, talk) = compared(Format::Table, false, SHOWN);
         assert_eq!((exit, data.as_str()), (Exit::Ok, ""));
-        assert_eq!(talk, "equal: 0 names, 0.0 MB hashed\n");
+        assert_eq!(talk, "equal: 0 names, 0 B hashed\n");
         let (exit, data, _) = compared(Format::Json, false, SHOWN);
         let document: serde_json::Value = serde_json::from_str(&data).unwrap();
         assert_eq!((exit, &document["items"]), (Exit::Ok, &json!([])));

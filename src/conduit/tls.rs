@@ -303,13 +303,16 @@ pub fn explain(error: &(dyn StdError + 'static)) -> String {
 
 fn explain_tls(error: &rustls::Error) -> String {
     if let rustls::Error::AlertReceived(alert) = error {
-        return format!(
-            "the peer refused our certificate: {}",
-            explain_alert(*alert)
-        );
+        return explain_alert(*alert);
     }
     if matches!(error, rustls::Error::NoCertificatesPresented) {
         return "the peer has no certificate: set its `tls.cert`".to_owned();
+    }
+    if matches!(error, rustls::Error::InvalidMessage(_)) {
+        return format!("what answers there is no peer: it does not speak TLS ({error})");
+    }
+    if !matches!(error, rustls::Error::InvalidCertificate(_)) {
+        return format!("no TLS connection: {error}");
     }
     let why = explain_refused(error).unwrap_or_else(|| error.to_string());
     format!("we refused the peer's certificate: {why}")
@@ -339,7 +342,7 @@ fn explain_refused(error: &rustls::Error) -> Option<String> {
 }
 
 /// What an operator should know of an alert that a peer answers a certificate with.
-const ALERTS: [(AlertDescription, &str); 8] = [
+const ALERTS: [(AlertDescription, &str); 7] = [
     (
         AlertDescription::CertificateExpired,
         "it expired, issue a new one (or a clock is wrong)",
@@ -368,27 +371,32 @@ const ALERTS: [(AlertDescription, &str); 8] = [
         AlertDescription::BadCertificate,
         "it is malformed, not valid yet, or not for this use",
     ),
-    (
-        AlertDescription::ProtocolVersion,
-        "the peer speaks no TLS 1.3",
-    ),
 ];
 
 fn explain_alert(alert: AlertDescription) -> String {
-    let found = ALERTS.iter().find(|(known, _)| *known == alert);
-    found.map_or_else(|| format!("{alert:?}"), |(_, words)| (*words).to_owned())
+    if alert == AlertDescription::ProtocolVersion {
+        return "the peer speaks no TLS 1.3".to_owned();
+    }
+    match ALERTS.iter().find(|(known, _)| *known == alert) {
+        Some((_, words)) => format!("the peer refused our certificate: {words}"),
+        None => format!("the peer ended the TLS connection: {alert:?}"),
+    }
 }
 
-/// HTTP/2 keeps only the text of what broke its connection; the alert is found by the words of rustls.
+/// What rustls says of a connection that ended without the goodbye of TLS, as that of a killed process does.
+const NO_GOODBYE: &str = "without sending TLS close_notify";
+
+/// HTTP/2 keeps only the text of what broke its connection; what it was is found by the words of rustls.
 fn explain_text(text: String) -> String {
-    let said = |alert: AlertDescription| rustls::Error::AlertReceived(alert).to_string();
-    let found = ALERTS
-        .iter()
-        .find(|(alert, _)| text.ends_with(&said(*alert)));
-    match found {
-        Some((alert, _)) => explain_tls(&rustls::Error::AlertReceived(*alert)),
-        None => text,
+    if text.contains(NO_GOODBYE) {
+        return "the peer ended without a goodbye".to_owned();
     }
+    let said = |alert: &AlertDescription| {
+        text.ends_with(&rustls::Error::AlertReceived(*alert).to_string())
+    };
+    let known = ALERTS.iter().map(|(alert, _)| *alert);
+    let found = known.chain([AlertDescription::ProtocolVersion]).find(said);
+    found.map_or(text.clone(), explain_alert)
 }
 
 /// Asks the verifiers that a peer uses, in both roles.

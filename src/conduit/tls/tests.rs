@@ -152,6 +152,27 @@ fn alerts_are_explained_from_any_depth() {
         "{}",
         explain(&only_text)
     );
+    let old = std::io::Error::other("received fatal alert: ProtocolVersion");
+    assert_eq!(explain(&old), "the peer speaks no TLS 1.3");
+    let other = rustls::Error::AlertReceived(AlertDescription::InternalError);
+    assert!(
+        !explain(&other).contains("certificate"),
+        "{}",
+        explain(&other)
+    );
     let plain = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "refused");
     assert_eq!(explain(&plain), "refused");
+}
+
+#[test]
+fn who_speaks_no_tls_or_ends_without_a_goodbye_is_not_said_to_have_a_bad_certificate() {
+    let no_tls = rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType);
+    let told = explain(&std::io::Error::other(no_tls));
+    assert!(told.contains("does not speak TLS"), "{told}");
+    let killed = std::io::Error::other(
+        "connection error: peer closed connection without sending TLS close_notify: and where to read of it",
+    );
+    assert_eq!(explain(&killed), "the peer ended without a goodbye");
+    let incompatible = explain(&rustls::Error::HandshakeNotComplete);
+    assert!(!incompatible.contains("certificate"), "{incompatible}");
 }
