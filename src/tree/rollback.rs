@@ -5,8 +5,8 @@
 //! merged version, whose bytes other sites have, is applied again.
 //!
 //! A write that was not journaled may leave its name on the disk and none of its bytes: most filesystems write names out
-//! before bytes. A file that holds no data at all, was changed within the last minute, and had bytes when it was journaled
-//! last, is therefore taken for such a half of a write and not for the wish to empty it.
+//! before bytes. A file that holds no data at all, was changed about the end, and had bytes when it was journaled last, is
+//! therefore taken for such a half of a write and not for the wish to empty it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +27,9 @@ use crate::sync::port::{DeviceImage, Engine, Image, NodeKind, Round, ShownLink, 
 /// A file that is missing was lost by the disk if it was journaled within this time before the end, and removed by
 /// somebody otherwise (CORRECTNESS 2.5).
 pub const LOST_US: u64 = 60_000_000;
+/// The end was at most so long after the last moment that the engine knows of: an idle one writes its clock out once a
+/// minute. What was changed later was changed by somebody who found the tree as it is.
+const LATEST_US: u64 = 2 * 60_000_000;
 /// Attempts to list the tree while nothing moves in it; others rarely start to work before this site has looked.
 const ATTEMPTS: u32 = 5;
 
@@ -80,12 +83,14 @@ fn judge(
     }
 }
 
-/// Whether a file that had bytes was changed shortly before the end: it is worth a look whether it has data.
+/// Whether a file that had bytes was changed about the end: it is worth a look whether it has data.
 fn may_be_half_written(record: &DeviceImage, stat: &Stat, ended_us: u64) -> bool {
+    let changed_us = micros(stat.ctime);
     stat.kind == Some(NodeKind::File)
         && record.size > 0
         && stat.image() != *record
-        && micros(stat.ctime).saturating_add(LOST_US) >= ended_us
+        && changed_us.saturating_add(LOST_US) >= ended_us
+        && changed_us <= ended_us.saturating_add(LATEST_US)
 }
 
 /// Corrects the applied view of `engine` where the tree is older than what was journaled; `ended_us` is the last
@@ -172,6 +177,9 @@ impl Pass<'_> {
                     Some(_) => None,
                     None => self.stand_in(&image, &record, verdict)?,
                 };
+                if verdict == Verdict::Missing && !is_lost && self.is_replaced(&image, &record)? {
+                    verdict = Verdict::Sound;
+                }
                 match (verdict, seen.or(other)) {
                     (Verdict::Older, Some(stat)) => self.correct(&image, &stat)?,
                     (_, Some(stat)) if other.is_some() => self.correct(&image, &stat)?,
@@ -210,6 +218,19 @@ impl Pass<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Whether something stands in a place of an object that came there after it was journaled: somebody removed it or
+    /// saved over it, and the disk kept that.
+    fn is_replaced(&mut self, image: &Image, record: &DeviceImage) -> Result<bool> {
+        for link in &image.links {
+            let dir = self.seen_dir(link.parent)?;
+            let stat = dir.and_then(|dir| dir.entries.get(&link.name));
+            if stat.is_some_and(|stat| stat.ctime > record.ctime) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether a file holds nothing of what was to take the place of what `record` stands for.
@@ -426,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_file_with_bytes_that_changed_shortly_before_the_end_may_be_half_written() {
+    fn only_a_file_with_bytes_that_changed_about_the_end_may_be_half_written() {
         let may = |before, ctime| {
             let record = DeviceImage {
                 size: before,
@@ -437,6 +458,8 @@ mod tests {
         assert!(may(5, 940));
         // The journal ends before the disk does.
         assert!(may(5, 1_005));
+        assert!(may(5, 1_120));
+        assert!(!may(5, 1_121), "emptied long after");
         assert!(!may(5, 939), "emptied long before");
         assert!(!may(0, 940), "it was empty");
         let half = stat(NodeKind::File, 940, 0);

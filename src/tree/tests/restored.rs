@@ -136,6 +136,26 @@ fn a_file_that_a_power_loss_took_is_made_again() {
 }
 
 #[test]
+fn what_replaced_a_file_right_before_a_power_loss_is_a_change_and_no_clash() {
+    let mut bench = noticed();
+    // Kept, so that its inode number is not given to what follows.
+    let old = fs::File::open(bench.path("f")).unwrap();
+    fs::remove_file(bench.path("f")).unwrap();
+    fs::write(bench.path("f"), b"anew").unwrap();
+    fs::write(bench.path("g.tmp"), b"saved").unwrap();
+    fs::rename(bench.path("g.tmp"), bench.path("g")).unwrap();
+    start(&mut bench, "two");
+    drop(old);
+    let files = [("f", "anew"), ("g", "saved")];
+    for (name, bytes) in files {
+        let found = fs::read(bench.path(name)).unwrap();
+        assert_eq!(found, bytes.as_bytes(), "{name}");
+    }
+    assert_eq!(fs::read_dir(bench.tree.path()).unwrap().count(), 3);
+    assert_eq!(bench.kinds(), [OpKind::Write, OpKind::Write]);
+}
+
+#[test]
 fn a_file_that_was_journaled_long_before_the_power_loss_was_removed_by_somebody() {
     let mut bench = noticed();
     fs::remove_file(bench.path("f")).unwrap();
