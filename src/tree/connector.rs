@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::adopt::rebind;
 use super::agenda::{Agenda, FileAt, Pace};
 use super::apply::{Applier, ApplyReport, path_of};
-use super::boot::Boot;
+use super::boot::{Boot, Mount};
 use super::diff::{RACY_US, micros};
 use super::intent::IntentLog;
 use super::look::{Asked, Looks};
@@ -170,7 +170,7 @@ impl Connector {
             pin::open(&options.root, &options.state)?
         };
         let boot_id = options.boot_id.take().map_or_else(clock::boot_id, Ok)?;
-        let boot = Boot::begin(&options.state, boot_id)?;
+        let boot = Boot::begin(&options.state, boot_id, Mount::of(root.fd()))?;
         let mut log = IntentLog::open(&options.state)?;
         let ended_us = engine.ended_us()?;
         let memory = Memory {
@@ -258,12 +258,14 @@ impl Connector {
         } else if self.boot.is_suspect() {
             let found = roll_back(&mut *self.engine, &self.root, policy, self.ended_us)?;
             if found == Rollback::default() {
-                tracing::info!("the machine went down unexpectedly, and the tree lost nothing");
+                tracing::info!(
+                    "the machine or the disk went down unexpectedly, and the tree lost nothing"
+                );
             } else {
                 tracing::warn!(
                     ?found,
-                    "the machine went down unexpectedly and the tree lost changes that had been \
-                     journaled; they are fetched from other sites"
+                    "the machine or the disk went down unexpectedly and the tree lost changes that had \
+                     been journaled; they are fetched from other sites"
                 );
             }
         }

@@ -62,6 +62,12 @@ impl Loopback {
                 return Err(format!("{program} is missing"));
             }
         }
+        if !tells_mounts_apart() {
+            return Err(
+                "Linux 6.8 is needed to tell a disk that was mounted again without a reboot"
+                    .to_owned(),
+            );
+        }
         if !has_program("perl") && !has_program("python3") {
             return Err("perl or python3 is needed for an ioctl".to_owned());
         }
@@ -123,6 +129,14 @@ impl Loopback {
         };
         run(command.arg(&mount.0).args([SHUTDOWN, flags]));
     }
+}
+
+fn tells_mounts_apart() -> bool {
+    let system = rustix::system::uname();
+    let release = system.release().to_string_lossy();
+    let mut numbers = release.split(['.', '-']).map(|part| part.parse::<u32>());
+    let version = (numbers.next(), numbers.next());
+    matches!(version, (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= (6, 8))
 }
 
 fn unmount(at: &Path) -> bool {
