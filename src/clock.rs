@@ -24,6 +24,13 @@ pub fn rfc3339(us: TimestampUs) -> Option<String> {
     Some(format!("{at:.6}"))
 }
 
+/// The time in UTC to the second, in the form that names of files bear: `20251127T165959Z`.
+#[must_use]
+pub fn compact(us: TimestampUs) -> Option<String> {
+    let at = jiff::Timestamp::from_microsecond(i64::try_from(us).ok()?).ok()?;
+    Some(at.strftime("%Y%m%dT%H%M%SZ").to_string())
+}
+
 /// The kernel's id of this start of the machine, as it writes it.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ pub mod apply;
 pub mod boot;
 pub mod change;
 pub mod compare;
+pub mod concede;
 pub mod connector;
 pub mod diff;
 pub mod exec;

@@ -35,6 +35,9 @@ mod power_loss;
 #[cfg(feature = "cli")]
 mod real_tree;
 #[cfg(test)]
+#[cfg(feature = "cli")]
+mod replica;
+#[cfg(test)]
 mod rng;
 #[cfg(test)]
 #[cfg(feature = "cli")]

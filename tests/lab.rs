@@ -32,6 +32,8 @@ pub(crate) struct LabOptions {
     pub(crate) homes: Option<[PathBuf; 2]>,
     /// The connection goes over a wire that [`Lab::cut`] cuts.
     pub(crate) is_cuttable: bool,
+    /// The second site follows the first one and sends nothing.
+    pub(crate) is_replica: bool,
 }
 
 /// Two sites that know each other.

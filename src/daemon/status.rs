@@ -62,8 +62,10 @@ pub(super) fn note(facts: &Mutex<TreeFacts>, event: &ConnectorEvent, clock: &dyn
         ConnectorEvent::Standing(standing) => facts.standing = standing.clone(),
         ConnectorEvent::Scanned(report) => {
             facts.looking_since = None;
-            facts.diverged = report.diverged;
+            // A look at a part knows only of a part.
+            facts.diverged = facts.diverged.max(report.diverged);
             if report.complete {
+                facts.diverged = report.diverged;
                 facts.last_scan_us = Some(clock.now_us());
                 let mut left = report.left_alone();
                 facts.left_alone_first = left.next().map(path_bytes);

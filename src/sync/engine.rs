@@ -462,13 +462,28 @@ impl Engine {
         content: Content,
         before: Option<ManifestRoot>,
     ) -> Result<()> {
+        let what = "a file was written to after it was replaced; its bytes are kept as a conflict";
+        self.record_own(inode, content, before, what)
+    }
+
+    /// See [`super::port::Engine::give_way`].
+    pub fn give_way(&mut self, inode: u64, content: Content) -> Result<()> {
+        let what = "a file was changed at a site that only receives, and a version arrived for it; \
+                    what was here is kept as a conflict";
+        self.record_own(inode, content, None, what)
+    }
+
+    fn record_own(
+        &mut self,
+        inode: u64,
+        content: Content,
+        before: Option<ManifestRoot>,
+        what: &'static str,
+    ) -> Result<()> {
         self.write(|opened, config| {
             let now_us = config.clock.now_us();
             if opened.core.late_write(inode, content, before, now_us)? {
-                tracing::warn!(
-                    inode,
-                    "a file was written to after it was replaced; its bytes are kept as a conflict"
-                );
+                tracing::warn!(inode, what);
                 // Nothing in the logs tells it.
                 opened.commit(config)?;
             }

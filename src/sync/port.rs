@@ -272,6 +272,13 @@ pub trait Engine: Send {
     /// When the state store fails.
     fn correct(&mut self, inode: u64, shown: Option<Image>) -> Result<()>;
 
+    /// Records that other bytes of `inode` than any site journaled are on this site's filesystem and give way to what
+    /// is merged: they are the loser of a conflict, known to this site alone. Durable when it returns.
+    ///
+    /// # Errors
+    /// When the state store fails.
+    fn give_way(&mut self, inode: u64, content: Content) -> Result<()>;
+
     /// When the run before this one ended, in the hybrid clock, as far as that is on record.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use super::adopt::rebind;
 use super::agenda::{Agenda, FileAt, Pace};
 use super::apply::{Applier, ApplyReport, path_of};
 use super::boot::{Boot, Mount};
+use super::concede::concede;
 use super::diff::{RACY_US, micros};
 use super::intent::IntentLog;
 use super::look::{Asked, Looks};
@@ -374,13 +375,18 @@ impl Connector {
         Ok(report)
     }
 
-    /// Images that met a local change: the directories concerned are scanned when they come again.
+    /// Images that met a local change: the directories concerned are scanned when they come again. Where nothing is
+    /// journaled, what stands in their way gives way before.
     fn come_again(&mut self, report: &ApplyReport) -> Result<()> {
         let reason = if report.no_space {
             stuck::NO_SPACE
         } else {
             stuck::LOCAL_CHANGE
         };
+        if self.options.receive_only && !report.no_space && !report.met.is_empty() {
+            let now_us = self.clock.now_us();
+            concede(&mut *self.engine, &self.root, now_us, &report.met)?;
+        }
         let now = self.clock.monotonic();
         let mut paths: BTreeMap<u64, Option<Vec<Name>>> = BTreeMap::new();
         for met in &report.met {

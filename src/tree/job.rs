@@ -159,6 +159,8 @@ impl Job {
             inode: self.image.inode,
             order_us: self.image.order_us,
             dirs: links.map(|link| link.place.parent).chain(own).collect(),
+            kind: self.image.kind,
+            goal: self.goal.clone(),
         }
     }
 

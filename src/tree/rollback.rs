@@ -358,7 +358,7 @@ impl Pass<'_> {
 }
 
 /// `image` with the values of `details`.
-fn with_values(image: &Image, details: &Details) -> Image {
+pub(super) fn with_values(image: &Image, details: &Details) -> Image {
     let mut shown = image.clone();
     let stat = &details.stat;
     let dot = |of: Option<Dot>| of.unwrap_or_default();

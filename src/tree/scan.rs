@@ -52,7 +52,8 @@ pub struct ScanReport {
     pub txns: u64,
     /// Operations in them.
     pub ops: u64,
-    /// Local changes that were not journaled because this site only receives.
+    /// Files and directories that differ from what was replicated and were not journaled because this site only
+    /// receives.
     pub diverged: u64,
     /// Removals that were not believed in this round, and what has to wait with them.
     pub held: u64,
@@ -239,7 +240,9 @@ impl Round<'_> {
         report.vanished += found.vanished;
         let ops: u64 = found.txns.iter().map(|txn| txn.ops.len() as u64).sum();
         if self.receive_only {
-            report.diverged += ops;
+            let ops = found.txns.iter().flat_map(|txn| &txn.ops);
+            let differ: BTreeSet<u64> = ops.map(|op| op.inode).collect();
+            report.diverged += differ.len() as u64;
             return Ok(());
         }
         report.ops += ops;

@@ -10,8 +10,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::plan::LinkAt;
 use crate::journal::op::Name;
-use crate::sync::port::Image;
+use crate::sync::port::{Image, NodeKind};
 
 /// First wait after a scan that did not help; below it a wait is not worth the scan.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -35,6 +36,10 @@ pub struct Met {
     pub order_us: u64,
     /// Logical inodes of the directories that it is, stands in, or is to stand in.
     pub dirs: BTreeSet<u64>,
+    /// What it is.
+    pub kind: NodeKind,
+    /// Where it is to be.
+    pub goal: Vec<LinkAt>,
 }
 
 #[derive(Debug, Clone)]
@@ -186,7 +191,7 @@ fn pause(tries: u32) -> Duration {
 mod tests {
     use super::*;
     use crate::journal::dot::{Actor, Dot};
-    use crate::sync::port::{NodeKind, ShownLink};
+    use crate::sync::port::ShownLink;
 
     fn met(inode: u64, order_us: u64) -> Met {
         let dirs = BTreeSet::new();
@@ -194,6 +199,8 @@ mod tests {
             inode,
             order_us,
             dirs,
+            kind: NodeKind::Dir,
+            goal: Vec::new(),
         }
     }
 

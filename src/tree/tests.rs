@@ -2,6 +2,7 @@
 //!
 //! The engine here is as simple as can be (the later image of an inode wins), so that what fails is the connector.
 
+mod concede;
 mod connector;
 mod fake;
 mod kinds;

@@ -69,6 +69,9 @@ impl Site {
         command.arg("--tls").arg(tls);
         command.arg("--config").arg(&self.config);
         command.args(["--listen", &format!("127.0.0.1:{port}")]);
+        if options.is_replica && self.id == 2 {
+            command.args(["--role", "replica", "--primary-site-id", "1"]);
+        }
         let (other, other_port) = peer;
         // Only the second one dials, as where the first one has no address to dial.
         let endpoint = if self.id > other.id {

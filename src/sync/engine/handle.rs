@@ -7,7 +7,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::Engine;
 use crate::error::{ReplError, Result};
-use crate::journal::op::{FileTime, Name, Place};
+use crate::journal::op::{Content, FileTime, Name, Place};
 use crate::sync::port::{self, DeviceImage, Image, LocalTxn, Round};
 
 /// Requests that wait for the loop. Every caller waits for its answer, so this bounds callers, not work.
@@ -151,6 +151,10 @@ impl port::Engine for Handle {
 
     fn correct(&mut self, inode: u64, shown: Option<Image>) -> Result<()> {
         self.call(move |engine| engine.correct(inode, shown.as_ref()))
+    }
+
+    fn give_way(&mut self, inode: u64, content: Content) -> Result<()> {
+        self.call(move |engine| engine.give_way(inode, content))
     }
 
     fn ended_us(&mut self) -> Result<u64> {

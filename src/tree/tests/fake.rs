@@ -13,7 +13,7 @@ use crate::content::manifest::BlobHash;
 use crate::content::{ContentSource, ContentVersion, Fetch};
 use crate::error::Result;
 use crate::journal::dot::{Actor, Dot};
-use crate::journal::op::{Attr, Change, FileTime, Name, Place};
+use crate::journal::op::{Attr, Change, Content, FileTime, Name, Place};
 use crate::sync::port::{
     DeviceImage, Engine, Image, LocalOp, LocalTxn, NodeKind, Outcome, Round, ShownLink, Versioned,
 };
@@ -38,6 +38,8 @@ pub(super) struct State {
     ids: BTreeMap<DevId, u64>,
     parked: BTreeSet<u64>,
     pub(super) observed_us: u64,
+    /// Bytes of this site alone that gave way.
+    pub(super) gave_way: Vec<(u64, Content)>,
     pub(super) txns: Vec<LocalTxn>,
 }
 
@@ -238,6 +240,11 @@ impl Engine for FakeEngine {
         work.sort_by_key(|image| image.order_us);
         work.truncate(limit);
         Ok(work)
+    }
+
+    fn give_way(&mut self, inode: u64, content: Content) -> Result<()> {
+        self.0.lock().unwrap().gave_way.push((inode, content));
+        Ok(())
     }
 
     fn done(&mut self, round: Round) -> Result<()> {
