@@ -4,7 +4,7 @@
 //! Fetched pieces are kept by version until nobody has looked at the version for a minute; they are hashed on arrival
 //! and again by the connector, and are gone after a restart, when the connector asks again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,37 +22,15 @@ use crate::tree::wake::Waker;
 
 pub(super) mod ask;
 pub(super) mod serve;
+mod shelf;
 
 use ask::{Asked, Links, PIECES_MAX, ask_any};
+use shelf::{Answer, KEEP, Shelf};
 
 /// Requests of the connector that wait for the fetcher.
 const REQUESTS_MAX: usize = 1_024;
 /// Requests that are under way at once; every one may have some dozen questions to other sites.
 const FETCHES_MAX: usize = 128;
-/// How long requests rest that no site answered.
-const ASK_AGAIN: Duration = Duration::from_secs(10);
-/// Inodes whose requests found no room that may ask again for each answer: more than the one that made the room, so
-/// that the queue stays full.
-const AGAIN: usize = 2;
-/// How long pieces of a version are kept after the last look at them.
-const KEEP: Duration = Duration::from_secs(60);
-
-/// What is fetched and what is under way.
-#[derive(Debug, Default)]
-struct Shelf {
-    looked_at: BTreeMap<ContentVersion, Duration>,
-    under_way: BTreeSet<(ContentVersion, BlobHash)>,
-    /// Versions that cannot be had, since when, and why.
-    gone: BTreeMap<ContentVersion, (Duration, Fetch)>,
-    /// Inodes of which something arrived that the connector has not heard of.
-    news: BTreeSet<u64>,
-    /// Inodes whose requests found no room.
-    refused: BTreeSet<u64>,
-    /// Inodes whose requests nobody answered, and when they may ask again.
-    later: BTreeSet<(Duration, u64)>,
-    /// When a piece last arrived.
-    moved_at: Option<Duration>,
-}
 
 /// The connector's side: pieces that are here, and a queue for those that are not.
 #[derive(Debug, Clone)]
@@ -93,7 +71,7 @@ impl Fetcher {
 
     /// When a piece of anything last arrived.
     pub(super) fn moved_at(&self) -> Option<Duration> {
-        self.shelf().moved_at
+        self.shelf().moved_at()
     }
 
     /// Fetches what is asked for until `tasks` ends.
@@ -130,45 +108,22 @@ impl Fetcher {
     ) {
         let mut put = |hash: BlobHash, bytes: Bytes| self.put(&version, &hash, &bytes);
         let asked = ask_any(engine, links, version, &hashes, &mut put).await;
-        let (why, is_news) = match asked {
-            Ok(Asked::All) => (None, true),
-            Ok(Asked::Superseded) => (Some(Fetch::Superseded), true),
-            Ok(Asked::Gone) => (Some(Fetch::Gone), true),
+        let answer = match asked {
+            Ok(Asked::All) => Answer::News,
+            Ok(Asked::Superseded) => Answer::Never(Fetch::Superseded),
+            Ok(Asked::Gone) => Answer::Never(Fetch::Gone),
             Ok(Asked::Busy { retry_after }) => {
                 tokio::time::sleep(retry_after).await;
-                (None, true)
+                Answer::News
             }
-            Ok(Asked::Unreached { .. }) => (None, false),
+            Ok(Asked::Unreached { .. }) => Answer::Nobody,
             Err(error) => {
                 tracing::warn!(%error, "content cannot be kept here");
-                (None, false)
+                Answer::Nobody
             }
         };
-        let now = self.clock.monotonic();
-        let mut shelf = self.shelf();
-        for hash in hashes {
-            shelf.under_way.remove(&(version, hash));
-        }
-        if let Some(why) = why {
-            shelf.gone.insert(version, (now, why));
-        }
-        if is_news {
-            shelf.news.insert(version.inode);
-        } else {
-            shelf.later.insert((now + ASK_AGAIN, version.inode));
-        }
-        for _ in 0..AGAIN {
-            let Some(again) = shelf.refused.pop_first() else {
-                break;
-            };
-            if is_news {
-                shelf.news.insert(again);
-            } else {
-                // They would find nobody either.
-                shelf.later.insert((now + ASK_AGAIN, again));
-            }
-        }
-        drop(shelf);
+        let (is_news, now) = (answer != Answer::Nobody, self.clock.monotonic());
+        self.shelf().answered(&version, &hashes, answer, now);
         if is_news {
             self.waker.wake();
         }
@@ -187,11 +142,7 @@ impl Fetcher {
         let part = dir.join(format!("{name}.part"));
         std::fs::write(&part, bytes).map_err(failed)?;
         std::fs::rename(&part, dir.join(name.as_str())).map_err(failed)?;
-        let now = self.clock.monotonic();
-        let mut shelf = self.shelf();
-        shelf.moved_at = Some(now);
-        // It may come after the last look at its version, and is to be swept all the same.
-        shelf.looked_at.entry(*version).or_insert(now);
+        self.shelf().moved(version, self.clock.monotonic());
         Ok(())
     }
 
@@ -210,28 +161,11 @@ impl Fetcher {
     }
 
     fn look_at(&self, version: &ContentVersion) -> Option<Fetch> {
-        let now = self.clock.monotonic();
-        let mut shelf = self.shelf();
-        shelf.looked_at.insert(*version, now);
-        shelf.gone.get(version).map(|(_, why)| why.clone())
+        self.shelf().look_at(version, self.clock.monotonic())
     }
 
     fn sweep(&self) {
-        let now = self.clock.monotonic();
-        let mut old = Vec::new();
-        {
-            let mut shelf = self.shelf();
-            shelf
-                .gone
-                .retain(|_, (at, _)| now.saturating_sub(*at) < KEEP);
-            shelf.looked_at.retain(|version, at| {
-                let keep = now.saturating_sub(*at) < KEEP;
-                if !keep {
-                    old.push(*version);
-                }
-                keep
-            });
-        }
+        let old = self.shelf().sweep(self.clock.monotonic());
         for version in old {
             let dir = self.version_dir(&version);
             if let Err(error) = remove(&dir) {
@@ -276,36 +210,20 @@ impl ContentSource for Fetcher {
     }
 
     fn news(&mut self) -> BTreeSet<u64> {
-        let now = self.clock.monotonic();
-        let mut shelf = self.shelf();
-        let waiting = shelf.later.split_off(&(now, u64::MAX));
-        let due = std::mem::replace(&mut shelf.later, waiting);
-        shelf.news.extend(due.into_iter().map(|(_, inode)| inode));
-        std::mem::take(&mut shelf.news)
+        self.shelf().news(self.clock.monotonic())
     }
 
     fn want(&mut self, version: &ContentVersion, hashes: &[BlobHash]) -> Result<()> {
-        let missing: Vec<BlobHash> = {
-            let mut shelf = self.shelf();
-            let new = hashes
-                .iter()
-                .filter(|hash| shelf.under_way.insert((*version, **hash)));
-            new.copied().collect()
-        };
+        let missing = self.shelf().begin(version, hashes);
         if missing.is_empty() {
             return Ok(());
         }
-        let sent = self.requests.try_send((*version, missing));
-        let mut shelf = self.shelf();
-        if let Err(refused) = sent {
-            // The queue is full: the image is tried again, and asks again then.
-            let (version, hashes) = refused.into_inner();
-            for hash in hashes {
-                shelf.under_way.remove(&(version, hash));
+        match self.requests.try_send((*version, missing)) {
+            Ok(()) => self.shelf().took(version),
+            Err(refused) => {
+                let (version, hashes) = refused.into_inner();
+                self.shelf().refuse(&version, &hashes);
             }
-            shelf.refused.insert(version.inode);
-        } else {
-            shelf.refused.remove(&version.inode);
         }
         Ok(())
     }

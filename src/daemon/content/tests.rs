@@ -1,6 +1,7 @@
 //! Two sites with real engines, trees and connectors, and content between them, without a network: what becomes of
 //! bytes that are replaced, removed, lost in a conflict or written to late, and how they come back.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
