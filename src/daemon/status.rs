@@ -228,12 +228,8 @@ impl Reporter {
             .sum();
         let parked = progress.iter().map(|one| one.parked_count).sum();
         let theirs = view.beat.map(|beat| beat.mark_us).filter(|mark| *mark > 0);
-        let lag = match (theirs, applied_mark.or(engine.marks.get(&actor).copied())) {
-            (Some(theirs), Some(ours)) if waiting == 0 => Lag::Known(theirs.saturating_sub(ours)),
-            // The last mark of which everything is applied is not known; what waits is at least as old as this.
-            (Some(theirs), Some(ours)) => Lag::AtLeast(theirs.saturating_sub(ours)),
-            (Some(_), None) | (None, _) => Lag::Unknown,
-        };
+        let ours = applied_mark.or(engine.marks.get(&actor).copied());
+        let lag = inbound_lag(theirs, ours, waiting);
         Ok((
             Some(waiting),
             parked,
@@ -582,6 +578,17 @@ const fn lag(behind: Option<u64>, connected: bool, view: &PeerView, mark: u64) -
     }
 }
 
+/// How far this site is behind a peer in time, given the mark of the peer, the last one that came here, and how many
+/// entries wait.
+const fn inbound_lag(theirs: Option<u64>, ours: Option<u64>, waiting: u64) -> Lag {
+    match (theirs, ours) {
+        (Some(theirs), Some(ours)) if waiting == 0 => Lag::Known(theirs.saturating_sub(ours)),
+        // The last mark of which everything is applied is not known; what waits is at least as old as this.
+        (Some(theirs), Some(ours)) => Lag::AtLeast(theirs.saturating_sub(ours)),
+        (Some(_), None) | (None, _) => Lag::Unknown,
+    }
+}
+
 /// Entries of this site that the peer has not applied; none when it was never heard.
 fn behind(view: &PeerView, engine: &EngineStatus) -> Option<u64> {
     view.hello.as_ref()?;
@@ -629,4 +636,37 @@ fn micros(duration: Duration) -> u64 {
 /// What the brake says of a site that it holds.
 fn why_held(site: &str, removed: u64, files: u64) -> String {
     format!("{site} deleted {removed} of {files} files within a short time")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_makes_the_inbound_lag_a_lower_bound_and_what_is_not_known_is_no_zero() {
+        assert_eq!(inbound_lag(Some(9), Some(4), 0), Lag::Known(5));
+        assert_eq!(inbound_lag(Some(9), Some(4), 1), Lag::AtLeast(5));
+        assert_eq!(
+            inbound_lag(Some(4), Some(9), 0),
+            Lag::Known(0),
+            "an older heartbeat"
+        );
+        assert_eq!(inbound_lag(Some(9), None, 0), Lag::Unknown);
+        assert_eq!(inbound_lag(None, Some(4), 0), Lag::Unknown);
+    }
+
+    #[test]
+    fn the_lag_of_a_peer_that_is_away_is_a_lower_bound_and_of_one_never_heard_unknown() {
+        let view = |applied_mark_us| {
+            let mut view = PeerView::default();
+            view.applied_mark_us = applied_mark_us;
+            view
+        };
+        assert_eq!(lag(None, true, &view(4), 9), Lag::Unknown);
+        assert_eq!(lag(Some(0), true, &view(4), 9), Lag::Known(0));
+        assert_eq!(lag(Some(2), true, &view(4), 9), Lag::Known(5));
+        assert_eq!(lag(Some(2), false, &view(4), 9), Lag::AtLeast(5));
+        assert_eq!(lag(Some(0), false, &view(4), 9), Lag::AtLeast(5));
+        assert_eq!(lag(Some(2), true, &view(0), 9), Lag::Unknown);
+    }
 }

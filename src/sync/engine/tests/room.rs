@@ -1,9 +1,10 @@
-//! A disk without room: writing rests, reading goes on.
+//! A disk without room, or that fails: writing rests, reading goes on, and what failed is shown for a while.
 
 use std::time::Duration;
 
 use super::Site;
-use crate::sync::engine::Refusal;
+use crate::error::{ReplError, Result};
+use crate::sync::engine::{EngineConfig, FAILURE_SHOWN, Opened, Refusal};
 use crate::sync::port::LocalTxn;
 
 /// Makes the engine believe what failures show it.
@@ -42,4 +43,24 @@ fn while_a_full_disk_rests_nothing_is_written_and_everything_can_be_read() {
     a.send_to(&mut b);
     assert_eq!(b.apply_all(), [inode]);
     assert_eq!(b.root_of(inode), Some(2));
+}
+
+#[test]
+fn a_failure_is_shown_for_a_minute_after_it_happened_and_then_forgotten() {
+    let mut a = Site::new(1);
+    let inode = a.create("f", 1);
+    let fail = |_: &mut Opened, _: &EngineConfig| -> Result<()> {
+        let error = std::io::Error::other("the disk said no");
+        Err(ReplError::io("sync", "journal", error))
+    };
+    a.engine.with(fail).unwrap_err();
+    let shown = |site: &mut Site| site.engine.status().unwrap().last_failure;
+    assert!(shown(&mut a).unwrap().contains("the disk said no"));
+    assert_eq!(a.root_of(inode), Some(1), "it was opened again");
+    a.clock.advance(FAILURE_SHOWN);
+    a.engine.tick().unwrap();
+    assert!(shown(&mut a).is_some());
+    a.clock.advance(Duration::from_millis(1));
+    a.engine.tick().unwrap();
+    assert_eq!(shown(&mut a), None);
 }
