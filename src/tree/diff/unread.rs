@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use super::{Findings, RACY_US, micros};
 use crate::error::Result;
 use crate::journal::op::{Change, Name, Place};
-use crate::sync::port::{Engine, Image, LocalOp, LocalTxn};
+use crate::sync::port::{Engine, Image, LocalOp, LocalTxn, NodeKind};
 use crate::tree::agenda::FileAt;
 use crate::tree::change::{attribute_changes, birth_changes};
 use crate::tree::observe::{Details, Observed, observe};
@@ -22,6 +22,9 @@ use crate::tree::walk::{Note, NoteKind, Snapshot};
 /// Files of one piece, and bytes of theirs that travel inside entries.
 const FILES_MAX: usize = 4_096;
 const BYTES_MAX: usize = 8 << 20;
+
+/// How long an emptied file rests: as long as one that a program has open.
+const EMPTIED_US: u64 = 1_000_000;
 
 /// A file that is to be read.
 #[derive(Debug)]
@@ -82,6 +85,10 @@ impl Reader<'_> {
             let Some(details) = self.read(file.id, &file.seen, found)? else {
                 continue;
             };
+            if file.links.is_empty() && self.is_just_emptied(engine, file.inode, &details)? {
+                found.busy.extend(self.path_of(&file.seen));
+                continue;
+            }
             files += 1;
             let content = details.content.as_ref();
             bytes += content.map_or(0, |c| c.inline.as_ref().map_or(0, bytes::Bytes::len));
@@ -95,6 +102,25 @@ impl Reader<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a file lost all its bytes a moment ago: more often than it is meant to be empty, a program is about to
+    /// write it anew, and the state in between is nobody's version. It comes again.
+    fn is_just_emptied(
+        &self,
+        engine: &mut dyn Engine,
+        inode: u64,
+        details: &Details,
+    ) -> Result<bool> {
+        let stat = &details.stat;
+        if stat.kind != Some(NodeKind::File)
+            || stat.size > 0
+            || micros(stat.ctime).saturating_add(EMPTIED_US) <= self.now_us
+        {
+            return Ok(false);
+        }
+        let known = engine.device(inode)?;
+        Ok(known.is_some_and(|known| known.size > 0))
     }
 
     /// A new file: its birth, further names, and then its bytes and attributes.

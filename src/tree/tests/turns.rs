@@ -194,6 +194,34 @@ fn a_file_that_is_written_to_is_neither_read_nor_removed_by_a_scan_of_its_direct
 }
 
 #[test]
+fn a_file_that_was_emptied_a_moment_ago_is_journaled_when_it_has_bytes_again_or_stays_empty() {
+    let mut bench = Bench::new(SystemClock.now_us());
+    for name in ["f", "g"] {
+        fs::write(bench.path(name), b"old").unwrap();
+    }
+    bench.connector.scan_once().unwrap();
+    bench.engine.take_ops();
+    // Looked at without events, in the middle of what a program does.
+    for name in ["f", "g"] {
+        File::create(bench.path(name)).unwrap();
+    }
+    let report = bench.connector.scan_once().unwrap();
+    assert_eq!((report.busy.len(), bench.kinds()), (2, vec![]));
+    fs::write(bench.path("f"), b"anew").unwrap();
+    bench.clock.advance(Duration::from_millis(1_500));
+    let report = bench.connector.scan_once().unwrap();
+    assert_eq!(report.busy.len(), 0);
+    let mut sizes: Vec<u64> = bench
+        .engine
+        .take_ops()
+        .iter()
+        .filter_map(|op| op.device.map(|device| device.size))
+        .collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [0, 4], "g was meant to be empty");
+}
+
+#[test]
 fn a_saved_file_is_journaled_at_once_although_its_old_name_was_waited_for() {
     let mut bench = Bench::new(FAR_US);
     fs::write(bench.path("f"), b"old").unwrap();
