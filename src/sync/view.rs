@@ -5,6 +5,8 @@
 //! files the greatest key keeps it and the others are shown beside it under a name made of their own, their site and
 //! their inode.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use super::core::Core;
@@ -61,6 +63,29 @@ impl<S: State> Core<S> {
     /// The directories that are shown as one with `directory`, ascending; the first one represents them. None: it is
     /// not shown, or something above it is not known yet.
     pub fn group(&self, directory: u64) -> Result<Option<Vec<u64>>> {
+        let Some(chain) = self.chain(directory)? else {
+            return Ok(None);
+        };
+        let mut members = vec![ROOT_INODE];
+        for (_, place) in chain.iter().rev() {
+            members = self.visible_dirs(&members, place)?;
+        }
+        Ok(Some(members))
+    }
+
+    /// The groups of `directory` and of every directory above it, in one walk; none where [`Core::group`] says none.
+    pub(super) fn groups(&self, directory: u64) -> Result<BTreeMap<u64, Vec<u64>>> {
+        let mut groups = BTreeMap::new();
+        let mut members = vec![ROOT_INODE];
+        for (inode, place) in self.chain(directory)?.unwrap_or_default().iter().rev() {
+            members = self.visible_dirs(&members, place)?;
+            groups.insert(*inode, members.clone());
+        }
+        Ok(groups)
+    }
+
+    /// `directory` and what is above it, with their places; none when one of them is not visible.
+    fn chain(&self, directory: u64) -> Result<Option<Vec<(u64, Place)>>> {
         let mut chain = Vec::new();
         let mut at = directory;
         while at != ROOT_INODE {
@@ -74,14 +99,10 @@ impl<S: State> Core<S> {
             if chain.len() == DEPTH_MAX {
                 return Ok(None);
             }
-            at = place.parent;
-            chain.push(place);
+            let inode = std::mem::replace(&mut at, place.parent);
+            chain.push((inode, place));
         }
-        let mut members = vec![ROOT_INODE];
-        for place in chain.iter().rev() {
-            members = self.visible_dirs(&members, place)?;
-        }
-        Ok(Some(members))
+        Ok(Some(chain))
     }
 
     /// Everything that claims the name `name` in the group `members`.

@@ -159,7 +159,7 @@ impl Pass<'_> {
             .any(|entry| !matches!(entry.file_name().to_bytes(), b"." | b".."));
         if holds_any {
             tracing::warn!(
-                path = %path.display(),
+                ?path,
                 "was removed elsewhere and stays here with what only this site has in it"
             );
             self.gone(inode)?;
@@ -271,8 +271,8 @@ impl Pass<'_> {
                 Ok(()) => {
                     let to = self.root.shown(&dir.path, Some(&to));
                     tracing::warn!(
-                        from = %from.display(),
-                        to = %to.display(),
+                        ?from,
+                        ?to,
                         "stood where something arrived that this site only receives, and was renamed"
                     );
                     self.gave_way += 1;

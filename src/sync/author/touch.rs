@@ -146,8 +146,14 @@ impl<S: State> Core<S> {
 
     /// Directories that the connector shows as one with `directory`.
     fn shown_as(&self, directory: u64) -> Result<Vec<u64>> {
+        let group = self.group(directory)?.unwrap_or_default();
+        self.shown_of(directory, group)
+    }
+
+    /// Those of its `group` that the connector shows as one with `directory`.
+    fn shown_of(&self, directory: u64, group: Vec<u64>) -> Result<Vec<u64>> {
         let mut members = Vec::new();
-        for member in self.group(directory)?.unwrap_or_default() {
+        for member in group {
             let applied = self.state.applied(member)?;
             if applied
                 .is_some_and(|image| image.merged_into == Some(directory) || member == directory)
@@ -165,9 +171,15 @@ impl<S: State> Core<S> {
         }
         let mut at = directory;
         let mut walked = BTreeSet::new();
+        // One walk for all of them: a tree may be deep, and every operation in it comes by here.
+        let mut groups = self.groups(directory)?;
         // A connector that reported a directory inside itself must not hold the loop up.
         while at != ROOT_INODE && walked.insert(at) {
-            let mut members = self.shown_as(at)?;
+            let mut members = match groups.remove(&at) {
+                Some(group) => self.shown_of(at, group)?,
+                // The connector shows it elsewhere than the merge.
+                None => self.shown_as(at)?,
+            };
             if !members.contains(&at) {
                 members.push(at);
             }
