@@ -12,6 +12,7 @@ use crate::journal::op::{Attr, Content, ManifestRoot, Place};
 use crate::journal::{EntryBatch, SeenRun};
 use crate::sync::port::LocalOp;
 
+mod deep;
 mod retention;
 mod room;
 mod time;
