@@ -23,7 +23,7 @@ use crate::tree::walk::{Note, NoteKind, Snapshot};
 const FILES_MAX: usize = 4_096;
 const BYTES_MAX: usize = 8 << 20;
 
-/// How long an emptied file rests: as long as one that a program has open.
+/// How long an emptied file rests.
 const EMPTIED_US: u64 = 1_000_000;
 
 /// A file that is to be read.
@@ -115,7 +115,8 @@ impl Reader<'_> {
         let stat = &details.stat;
         if stat.kind != Some(NodeKind::File)
             || stat.size > 0
-            || micros(stat.ctime).saturating_add(EMPTIED_US) <= self.now_us
+            // A clock that stepped back must not make it young for long.
+            || micros(stat.ctime).abs_diff(self.now_us) >= EMPTIED_US
         {
             return Ok(false);
         }
