@@ -99,7 +99,7 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __f
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list ack restore" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list ack restore" -f -a "list" -d 'List conflicts, oldest first'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list ack restore" -f -a "ack" -d 'Acknowledge conflicts: somebody looked at them. Shows at all sites and discards nothing'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list ack restore" -f -a "restore" -d 'Put what lost back, as a new change that goes to all sites'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list ack restore" -f -a "restore" -d 'Put what lost back, as a new change; it goes to all sites, unless this one only receives'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'

@@ -332,7 +332,8 @@ pub struct TreeView {
     pub blocked_reason: Option<String>,
     /// Why removals, or all changes, of the tree are not believed until a human looked; null: they are.
     pub brake: Option<String>,
-    /// Paths that differ from the merged state and are not sent: the site only applies.
+    /// Files and directories that differ from what was merged and are not sent: the site only applies. As of the last
+    /// look at the whole tree, or more.
     pub diverged: u64,
     /// Names that the last whole scan left alone: fifos, sockets, devices, mounted filesystems, and names of the
     /// replicator below the root. Files that cannot be read are a cause of their own.

@@ -58,7 +58,7 @@ struct AckArgs {
     reach: Reach,
 }
 
-/// Put what lost back, as a new change that goes to all sites
+/// Put what lost back, as a new change; it goes to all sites, unless this one only receives
 #[derive(Debug, clap::Args)]
 struct RestoreArgs {
     /// Id of the conflict, or the beginning of one

@@ -483,7 +483,7 @@ impl Engine {
         self.write(|opened, config| {
             let now_us = config.clock.now_us();
             if opened.core.late_write(inode, content, before, now_us)? {
-                tracing::warn!(inode, what);
+                tracing::warn!(inode, "{what}");
                 // Nothing in the logs tells it.
                 opened.commit(config)?;
             }

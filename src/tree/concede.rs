@@ -32,17 +32,16 @@ pub const DIVERGED_MARK: &str = ".cfs-diverged-";
 /// Names that are tried.
 const ATTEMPTS: u32 = 100;
 
-/// Lets what stands in the way of the images that `met` it give way. Returns how many objects did.
+/// Lets what stands in the way of the images that `met` it give way.
 ///
 /// # Errors
 /// When the engine or the disk fails; it can be done again.
-pub fn concede(engine: &mut dyn Engine, root: &Root, now_us: u64, met: &[Met]) -> Result<u64> {
+pub fn concede(engine: &mut dyn Engine, root: &Root, now_us: u64, met: &[Met]) -> Result<()> {
     let mut pass = Pass {
         engine,
         root,
         now_us,
         judged: BTreeSet::new(),
-        gave_way: 0,
     };
     for one in met {
         pass.object(one.inode)?;
@@ -53,7 +52,7 @@ pub fn concede(engine: &mut dyn Engine, root: &Root, now_us: u64, met: &[Met]) -
             pass.kept(one.inode)?;
         }
     }
-    Ok(pass.gave_way)
+    Ok(())
 }
 
 struct Pass<'a> {
@@ -62,7 +61,6 @@ struct Pass<'a> {
     now_us: u64,
     /// Inodes whose applied view is as the disk is.
     judged: BTreeSet<u64>,
-    gave_way: u64,
 }
 
 /// A directory that is where it is shown.
@@ -180,7 +178,6 @@ impl Pass<'_> {
             self.judged.insert(inode);
             self.engine.correct(inode, None)?;
             self.engine.set_device(inode, None)?;
-            self.gave_way += 1;
         }
         Ok(())
     }
@@ -204,9 +201,7 @@ impl Pass<'_> {
         let shown = with_values(&image, &details);
         self.engine.correct(image.inode, Some(shown))?;
         self.engine
-            .set_device(image.inode, Some(details.stat.image()))?;
-        self.gave_way += 1;
-        Ok(())
+            .set_device(image.inode, Some(details.stat.image()))
     }
 
     /// Whether a file of this site alone took the place of `image`, as editors do.
@@ -275,7 +270,6 @@ impl Pass<'_> {
                         ?to,
                         "stood where something arrived that this site only receives, and was renamed"
                     );
-                    self.gave_way += 1;
                     return Ok(());
                 }
                 Err(Errno::EXIST) => {}
