@@ -48,7 +48,7 @@ complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "pki" -d 'Make a c
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "run" -d 'Run the daemon of a site in the foreground'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "demo" -d 'Start two sites on this machine and watch them keep in step'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "pair" -d 'Keep two directories on this machine in step until Ctrl-C'
-complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "compare" -d 'Compare two directory trees by everything that is replicated'
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "compare" -d 'Compare two directory trees'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "version" -d 'Print the version of this program and of what it was built with'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "help" -d 'Print help on a command or a topic: exit-codes, environment, config, join'

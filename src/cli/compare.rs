@@ -16,11 +16,12 @@ use crate::tree::compare::{self, Comparison, Difference};
 /// Differences that are listed unless told otherwise: a screen.
 pub(super) const SHOWN: usize = 20;
 
-/// Compare two directory trees by everything that is replicated
+/// Compare two directory trees
 ///
 /// Names, types, content, holes, modes, owners, times of files and links, user attributes, targets, and which names
-/// are hard links of each other. Left out: times of directories, access times, and .cfs-repl at the top. Exits with 0
-/// when the trees are equal and with 1 when they differ.
+/// are hard links of each other. Left out: times of directories, access times, and .cfs-repl at the top. Special files,
+/// set-uid and set-gid bits are compared too, and marked as not replicated. Exits with 0 when the trees are equal, with
+/// 9 when they differ, and with 1 when that could not be found out.
 #[derive(Debug, clap::Args)]
 pub(super) struct CompareArgs {
     /// One tree
@@ -49,7 +50,7 @@ pub(super) fn show(ui: &mut Ui, left: &Path, right: &Path, keep: usize) -> CliRe
     if found.is_equal() {
         Ok(())
     } else {
-        Err(CliError::Told(Exit::Failure))
+        Err(CliError::Told(Exit::Differs))
     }
 }
 
@@ -59,10 +60,15 @@ pub(super) fn verdict(found: &Comparison) -> String {
     if found.is_equal() {
         return format!("equal: {names} names, {bytes} hashed");
     }
-    format!(
+    let mut line = format!(
         "different: {differing} differences in {names} names, {} listed",
         found.first.len()
-    )
+    );
+    if found.not_replicated > 0 {
+        let of_all = found.not_replicated;
+        line += &format!("; {of_all} of special files or set-uid bits, which are not replicated");
+    }
+    line
 }
 
 fn view(found: &Comparison) -> View {
@@ -114,15 +120,27 @@ mod tests {
     }
 
     #[test]
-    fn different_trees_exit_with_1_and_list_no_more_than_asked() {
+    fn different_trees_exit_with_9_and_list_no_more_than_asked() {
         let (exit, data, talk) = compared(Format::Table, true, 2);
-        assert_eq!(exit, Exit::Failure);
+        assert_eq!(exit, Exit::Differs);
         assert_eq!(data.lines().count(), 3, "{data}");
         assert!(
             data.contains("present") && data.contains("absent"),
             "{data}"
         );
         assert_eq!(talk, "different: 3 differences in 3 names, 2 listed\n");
+    }
+
+    #[test]
+    fn what_is_not_replicated_is_told_apart() {
+        let found = Comparison {
+            names: 5,
+            differing: 3,
+            not_replicated: 2,
+            ..Comparison::default()
+        };
+        let told = verdict(&found);
+        assert!(told.ends_with("; 2 of special files or set-uid bits, which are not replicated"));
     }
 
     #[test]

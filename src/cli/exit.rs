@@ -31,6 +31,8 @@ pub enum Exit {
     TimedOut,
     /// What the caller relied on is no longer so.
     PreconditionLost,
+    /// Two trees that were compared differ.
+    Differs,
     /// The state is worth a look; only where the caller asked for it by `--exit-code`.
     Warning,
     /// The state needs a human; only where the caller asked for it by `--exit-code`.
@@ -41,7 +43,7 @@ pub enum Exit {
 
 impl Exit {
     /// Every way to end, in the order of the codes.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Ok,
         Self::Failure,
         Self::Usage,
@@ -51,6 +53,7 @@ impl Exit {
         Self::Config,
         Self::TimedOut,
         Self::PreconditionLost,
+        Self::Differs,
         Self::Warning,
         Self::Critical,
         Self::Interrupted,
@@ -70,6 +73,7 @@ impl Exit {
             Self::Config => 6,
             Self::TimedOut => 7,
             Self::PreconditionLost => 8,
+            Self::Differs => 9,
             Self::Warning => 20,
             Self::Critical => 21,
             Self::Interrupted => 130,
@@ -89,6 +93,7 @@ impl Exit {
             Self::Config => "config_invalid",
             Self::TimedOut => "timed_out",
             Self::PreconditionLost => "precondition_lost",
+            Self::Differs => "differs",
             Self::Warning => "warning",
             Self::Critical => "critical",
             Self::Interrupted => "interrupted",
@@ -108,6 +113,7 @@ impl Exit {
             Self::Config => "the configuration is not valid",
             Self::TimedOut => "time ran out",
             Self::PreconditionLost => "what the caller relied on is no longer so",
+            Self::Differs => "the trees that were compared differ",
             Self::Warning => "worth a look (only with --exit-code)",
             Self::Critical => "needs a human (only with --exit-code)",
             Self::Interrupted => "interrupted by Ctrl-C",
@@ -261,7 +267,10 @@ fn unreachable(error: &ClientError, source: &std::io::Error) -> Failure {
     };
     Failure::new(Exit::Unreachable, error.to_string())
         .cause(cause)
-        .hint("systemctl status cfs-repl; another daemon is named by --server unix:PATH")
+        .hint(
+            "see whether the daemon runs (systemctl status cfs-repl, or where cfs-repl run was typed); name another \
+             one with --config FILE or --server unix:PATH",
+        )
 }
 
 impl From<ReplError> for CliError {
@@ -324,7 +333,7 @@ mod tests {
     #[test]
     fn the_codes_are_a_contract() {
         let codes: Vec<u8> = Exit::ALL.into_iter().map(Exit::code).collect();
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 8, 20, 21, 130]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 20, 21, 130]);
         let words: BTreeSet<&str> = Exit::ALL.into_iter().map(Exit::word).collect();
         assert_eq!(words.len(), Exit::ALL.len());
     }

@@ -13,7 +13,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::exit::{CliError, CliResult, Exit, Failure};
 use super::ui::Ui;
-use crate::config::units::Endpoint;
+use crate::config::units::{Endpoint, parse_listen};
 use crate::config::{
     Config, DEFAULT_FILE, Example, ExamplePeer, NAME_RULE, Role, SITE_ID_MAX, is_name,
 };
@@ -50,7 +50,7 @@ pub(super) struct InitArgs {
     #[arg(long, value_name = "DIR", default_value = "/var/lib/cfs-repl")]
     state: PathBuf,
     /// Address on which other sites are accepted; without it this site only dials
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = parse_listen)]
     listen: Option<SocketAddr>,
     /// Another site, and where it listens; without endpoints it dials this one. May be repeated
     #[arg(long = "peer", value_name = "ID=NAME[@HOST:PORT,...]", value_parser = peer)]
@@ -95,6 +95,9 @@ pub(super) fn run(ui: &mut Ui, args: InitArgs) -> CliResult {
         .map_err(|error| ReplError::io("create folder", folder, error))?;
     write_new(&file, &text)?;
     ui.say(&format!("wrote {}", file.display()));
+    if args.peers.is_empty() {
+        ui.say("note: no peer is named, so nothing will be sent or taken; add one to the file, as its last lines show");
+    }
     Ok(())
 }
 
@@ -348,6 +351,14 @@ mod tests {
             "{said}"
         );
         assert!(!place.path("etc").exists());
+    }
+
+    #[test]
+    fn a_site_without_peers_is_told_that_it_has_none() {
+        let place = Place::new();
+        let (exit, said) = place.run(|args| args.peers.clear());
+        assert_eq!(exit, Exit::Ok, "{said}");
+        assert!(said.contains("no peer is named"), "{said}");
     }
 
     #[test]

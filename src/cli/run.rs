@@ -38,6 +38,9 @@ pub(super) fn run(_ui: &mut Ui, args: &RunArgs) -> CliResult {
     end_with_parent();
     let config = Config::load(&args.config)?;
     start_logging(&config);
+    if config.peers.is_empty() {
+        tracing::warn!(config = ?args.config, "no peer is configured: changes are journaled, and go nowhere");
+    }
     failpoint::arm_from_environment().map_err(|e| failure("start a test of a crash", &e))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -106,6 +109,17 @@ fn not_started(error: ReplError, config: &Path) -> CliError {
         CliError::from(failure)
     };
     match &error {
+        ReplError::Io {
+            action: "read key" | "read certificate file",
+            source,
+            ..
+        } if source.kind() == std::io::ErrorKind::NotFound => told(
+            Exit::Config,
+            format!(
+                "put certificate, key and authority where [tls] in {file} says; cfs-repl pki makes them for a lab, \
+                 what others must write: cfs-repl pki --help"
+            ),
+        ),
         ReplError::Serialization { what: "tls", .. }
         | ReplError::Io {
             action: "read key" | "read certificate file",

@@ -13,12 +13,17 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _, date_time_ymd,
 };
 
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+
 use super::config::ConduitTlsConfig;
 use super::tls::{TlsConfigs, TlsFiles, dns_name};
 use crate::clock::TimestampUs;
 use crate::error::{ReplError, Result};
 use crate::topology::check_name;
 
+/// What the name of an authority begins with; its cluster and a print of its key follow.
+const CA_NAME: &str = "cfs-repl lab CA ";
 /// How long a lab authority lives.
 const CA_DAYS: u32 = 3_650;
 /// How much earlier than now a certificate starts: clocks of a lab differ.
@@ -68,7 +73,7 @@ pub fn init_ca(dir: &Path, cluster: &str, now_us: TimestampUs) -> Result<CaFiles
 ///
 /// # Errors
 /// [`ReplError::Io`] when there is no authority, or a file of the site exists; [`ReplError::Serialization`] when
-/// the authority is of another cluster.
+/// the authority is of another cluster, which it names, or is none of ours.
 pub fn issue(
     dir: &Path,
     site: &str,
@@ -84,6 +89,16 @@ pub fn issue(
         text.map_err(|error| ReplError::io("read authority", path, error))
     };
     let (ca_pem, ca_key) = (read(&ca.cert)?, read(&ca.key)?);
+    if let Some(other) = cluster_of(ca_pem.as_bytes()).filter(|own| own != cluster) {
+        let shown = dir.display();
+        return Err(ReplError::serialization(
+            "certificate",
+            format!(
+                "the authority in {shown} is of cluster {other}, and the certificate would be of cluster {cluster}: \
+                 name the cluster {other}, or the folder of another authority"
+            ),
+        ));
+    }
     let ca_key = KeyPair::from_pem(&ca_key).map_err(failed)?;
     let issuer = Issuer::new(ca_params(&ca_key, cluster, now_us)?, ca_key);
     let key = KeyPair::generate().map_err(failed)?;
@@ -110,11 +125,21 @@ pub fn issue(
         key: dir.join(format!("{site}.key")),
         ca: ca.cert,
     };
-    // An authority of another cluster has another name, and would sign what nobody believes.
+    // An authority that was not made here may have another name than its key says, and would sign what nobody believes.
     TlsConfigs::new(&material, &files, site, cluster, now_us)?;
     write_new(&files.key, &material.key_pem, 0o600)?;
     write_new(&files.cert, &material.cert_pem, 0o644)?;
     Ok(files)
+}
+
+/// The cluster that an authority was made for, if it was made here: the last thing in its subject is its name.
+fn cluster_of(ca_pem: &[u8]) -> Option<String> {
+    let certificate = CertificateDer::from_pem_slice(ca_pem).ok()?;
+    let anchor = webpki::anchor_from_trusted_cert(&certificate).ok()?;
+    let name = String::from_utf8_lossy(&anchor.subject).into_owned();
+    let (_, rest) = name.split_once(CA_NAME)?;
+    let (cluster, _) = rest.split_once(' ')?;
+    Some(cluster.to_owned())
 }
 
 /// Name and use of an authority follow from its key and cluster, so that they need not be read from its certificate.
@@ -123,7 +148,7 @@ fn ca_params(key: &KeyPair, cluster: &str, now_us: TimestampUs) -> Result<Certif
     let short: String = print.chars().take(12).collect();
     let mut params = CertificateParams::new(Vec::new()).map_err(failed)?;
     params.distinguished_name = DistinguishedName::new();
-    let name = format!("cfs-repl lab CA {cluster} {short}");
+    let name = format!("{CA_NAME}{cluster} {short}");
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -209,7 +234,10 @@ mod tests {
         let error = issue(dir.path(), "fra", "prod", 90, now)
             .unwrap_err()
             .to_string();
-        assert!(error.contains("was not issued by the authority"), "{error}");
+        assert!(
+            error.contains("is of cluster lab") && error.contains("of cluster prod"),
+            "{error}"
+        );
         assert!(!dir.path().join("fra.pem").exists());
         assert!(issue(dir.path(), "Fra", "lab", 90, now).is_err());
     }

@@ -3,7 +3,6 @@
 //! What cannot be read is reported and stands at its default, so that the checks behind can go on; the result counts
 //! only when nothing was reported.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use super::check::name;
 use super::problem::{Findings, Place, Refusal};
 use super::reader::{Section, integer, list, parsed, text, word};
 use super::units::{
-    Endpoint, format_duration, format_size, parse_duration, parse_percent, parse_size,
+    Endpoint, format_duration, format_size, parse_duration, parse_listen, parse_percent, parse_size,
 };
 use super::{
     ConduitSettings, Config, ConflictsConfig, LogConfig, LogFormat, LogLevel, PeerConfig, Role,
@@ -129,19 +128,8 @@ fn state(section: &mut Section<'_>, base: &Path) -> StateConfig {
 }
 
 fn conduit(section: &mut Section<'_>) -> ConduitSettings {
-    let listen = |text: &str| {
-        text.parse::<SocketAddr>()
-            .ok()
-            .filter(|address| address.port() > 0)
-            .ok_or_else(|| {
-                Refusal::new(
-                    format!("\"{text}\" is no address to listen on"),
-                    "write it as \"0.0.0.0:7443\" or \"[::]:7443\"",
-                )
-            })
-    };
     ConduitSettings {
-        listen: section.read("listen", parsed(listen)),
+        listen: section.read("listen", parsed(parse_listen)),
         window_entries: section
             .read("window_entries", integer(1, 1_000_000))
             .unwrap_or(4_096),

@@ -3,6 +3,7 @@
 //! A number without a unit is refused rather than guessed: `settle = "5"` could be five of anything.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -138,6 +139,20 @@ fn in_largest_unit(value: u64, units: &[(&str, u64)], zero: &str) -> String {
             || zero.to_owned(),
             |(unit, length)| format!("{}{unit}", value / length),
         )
+}
+
+/// Reads an address of this machine to listen on; port 0 would be another one at every start.
+///
+/// # Errors
+/// What is wrong, and examples.
+pub fn parse_listen(text: &str) -> Result<SocketAddr, Refusal> {
+    let address = text.parse::<SocketAddr>().ok();
+    address.filter(|address| address.port() > 0).ok_or_else(|| {
+        Refusal::new(
+            format!("\"{text}\" is no address to listen on"),
+            "write it as \"0.0.0.0:7443\" or \"[::]:7443\"",
+        )
+    })
 }
 
 /// Where a peer listens: a host name or address, and a port.

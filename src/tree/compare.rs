@@ -4,7 +4,8 @@
 //! each other; of links: target; of all: mode, uid, gid, extended attributes in `user.`; mtime of files and symbolic
 //! links; and which names are hard links of one another. Not compared: times of directories, ctime, atime, the root's
 //! own attributes, `.cfs-repl` at the root. Nothing else is left out: what is mounted inside a tree cannot be compared,
-//! and counts as a difference.
+//! and counts as a difference. So do special files and set-uid and set-gid bits, which are not replicated; they have a
+//! field of their own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -15,7 +16,7 @@ use std::path::Path;
 
 use rustix::fs::{Dir, Mode, OFlags};
 
-use super::root::open_beneath;
+use super::root::{open_beneath, open_dir_beneath};
 use super::stat::{DevId, Stat, stat_at, stat_fd};
 use super::xattr;
 use crate::error::{ReplError, Result};
@@ -24,6 +25,10 @@ use crate::sync::port::NodeKind;
 
 /// Blocks of 512 bytes by which two files may differ whatever their size: one filesystem block.
 const BLOCK_SLACK: u64 = 8;
+/// The field of differences in what replication leaves alone: special files, set-uid and set-gid bits.
+pub const NOT_REPLICATED: &str = "not replicated";
+/// Set-uid and set-gid.
+const SET_ID: u32 = 0o6000;
 /// Bytes hashed at a time.
 const READ_BYTES: usize = 1 << 20;
 
@@ -56,6 +61,8 @@ pub struct Comparison {
     pub bytes: u64,
     /// How many differences there are.
     pub differing: u64,
+    /// How many of them are of what is not replicated.
+    pub not_replicated: u64,
     /// The first of them, by path.
     pub first: Vec<Difference>,
 }
@@ -94,6 +101,7 @@ pub fn compare(left: &Path, right: &Path, keep: usize) -> Result<Comparison> {
     };
     let mut differ = |path: &[u8], field, left: String, right: String| {
         found.differing += 1;
+        found.not_replicated += u64::from(field == NOT_REPLICATED);
         if found.first.len() < keep {
             found.first.push(Difference {
                 path: path.to_owned(),
@@ -114,9 +122,15 @@ pub fn compare(left: &Path, right: &Path, keep: usize) -> Result<Comparison> {
                     differ(path, field, x, y);
                 }
             }),
-            (a, _) => {
-                let shown = |there| if there { "present" } else { "absent" }.to_owned();
-                differ(path, "name", shown(a.is_some()), shown(a.is_none()));
+            (a, b) => {
+                let is_special = a.or(b).is_some_and(|item| item.stat.kind.is_none());
+                let field = if is_special { NOT_REPLICATED } else { "name" };
+                let shown = |there: Option<&Item>| match there {
+                    Some(item) if is_special => kind_word(item),
+                    Some(_) => "present".to_owned(),
+                    None => "absent".to_owned(),
+                };
+                differ(path, field, shown(a), shown(b));
             }
         }
     }
@@ -135,11 +149,10 @@ fn compare_items(a: &Item, b: &Item, report: &mut dyn FnMut(&'static str, String
     if a.stat.kind != b.stat.kind {
         return;
     }
-    report(
-        "mode",
-        format!("{:o}", a.stat.mode),
-        format!("{:o}", b.stat.mode),
-    );
+    let mode = |item: &Item| format!("{:04o}", item.stat.mode);
+    let only_set_id = a.stat.mode & !SET_ID == b.stat.mode & !SET_ID;
+    let field = if only_set_id { NOT_REPLICATED } else { "mode" };
+    report(field, mode(a), mode(b));
     report(
         "uid",
         a.stat.owner.uid.to_string(),
@@ -226,9 +239,9 @@ impl Side {
             let shown = shown.clone();
             move |e: rustix::io::Errno| ReplError::io(action, shown.clone(), e)
         };
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let at = if dir.is_empty() { &b"."[..] } else { dir };
-        let fd = open_beneath(root.as_fd(), at, flags).map_err(fail("open directory"))?;
+        let names = dir.split(|byte| *byte == b'/');
+        let names = names.filter(|name| !name.is_empty());
+        let fd = open_dir_beneath(root.as_fd(), names).map_err(fail("open directory"))?;
         for entry in Dir::read_from(&fd).map_err(fail("list directory"))? {
             let entry = entry.map_err(fail("list directory"))?;
             let name = entry.file_name().to_bytes();
@@ -388,7 +401,7 @@ mod tests {
     #[test]
     fn every_kind_of_planted_difference_is_found() {
         type Plant = fn(&Path);
-        let cases: [(&str, Plant); 13] = [
+        let cases: [(&str, Plant); 15] = [
             ("name", |r| fs::write(r.join("new"), b"").unwrap()),
             ("name", |r| fs::create_dir(r.join("empty")).unwrap()),
             ("type", |r| {
@@ -427,6 +440,15 @@ mod tests {
                 fs::hard_link(r.join("g"), r.join("i")).unwrap();
             }),
             ("name", |r| fs::create_dir(r.join("d/.cfs-repl")).unwrap()),
+            (NOT_REPLICATED, |r| {
+                let (kind, mode) = (rustix::fs::FileType::Fifo, Mode::RUSR);
+                rustix::fs::mknodat(rustix::fs::CWD, r.join("fifo"), kind, mode, 0).unwrap();
+            }),
+            (NOT_REPLICATED, |r| {
+                let mode = fs::metadata(r.join("g")).unwrap().permissions().mode();
+                fs::set_permissions(r.join("g"), fs::Permissions::from_mode(mode | 0o4000))
+                    .unwrap();
+            }),
         ];
         for (field, change) in cases {
             let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -440,7 +462,27 @@ mod tests {
             );
             let fields: BTreeSet<_> = found.first.iter().map(|d| d.field).collect();
             assert!(fields.len() <= 2, "{field} alone was planted: {found}");
+            assert_eq!(found.not_replicated > 0, field == NOT_REPLICATED, "{found}");
         }
+    }
+
+    #[test]
+    fn a_path_that_is_longer_than_the_system_opens_at_once_is_compared() {
+        let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let name = [b'n'; 200];
+        for (dir, bytes) in [(&a, b"one"), (&b, b"two")] {
+            let mut at: OwnedFd = fs::File::open(dir.path()).unwrap().into();
+            for _ in 0..30 {
+                rustix::fs::mkdirat(&at, &name[..], Mode::RWXU).unwrap();
+                at = open_beneath(at.as_fd(), &name, OFlags::RDONLY | OFlags::DIRECTORY).unwrap();
+            }
+            let flags = OFlags::CREATE | OFlags::WRONLY;
+            let file = rustix::fs::openat(&at, "file", flags, Mode::RUSR).unwrap();
+            rustix::io::write(&file, bytes).unwrap();
+        }
+        let found = compare(a.path(), b.path(), 10).unwrap();
+        assert_eq!(found.names, 31);
+        assert!(found.first.iter().any(|d| d.field == "blake3"), "{found}");
     }
 
     #[test]

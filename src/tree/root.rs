@@ -220,26 +220,7 @@ impl Root {
     /// # Errors
     /// As [`Root::open_dir`].
     pub fn open_dir_from(base: BorrowedFd<'_>, path: &[Name]) -> rustix::io::Result<OwnedFd> {
-        let mut at: Option<OwnedFd> = None;
-        let mut piece: Vec<u8> = Vec::new();
-        let open = |at: &Option<OwnedFd>, piece: &[u8]| {
-            let from = at.as_ref().map_or(base, AsFd::as_fd);
-            open_beneath(from, piece, DIR_FLAGS)
-        };
-        for name in path {
-            if piece.len() + 1 + name.as_bytes().len() > PATH_BYTES {
-                at = Some(open(&at, &piece)?);
-                piece.clear();
-            }
-            if !piece.is_empty() {
-                piece.push(b'/');
-            }
-            piece.extend_from_slice(name.as_bytes());
-        }
-        if piece.is_empty() {
-            piece.push(b'.');
-        }
-        open(&at, &piece)
+        open_dir_beneath(base, path.iter().map(Name::as_bytes))
     }
 
     /// Opens the file `name` in `dir` for reading; refuses a symbolic link and does not wait for a fifo's writer.
@@ -293,6 +274,34 @@ const FILE_FLAGS: OFlags = OFlags::RDONLY
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOCTTY)
     .union(OFlags::CLOEXEC);
+
+/// Opens the directory that `path` leads to from `base`, in as many steps as the limit of the system on one path
+/// demands; an empty path is `base` itself.
+pub(super) fn open_dir_beneath<'a>(
+    base: BorrowedFd<'_>,
+    path: impl Iterator<Item = &'a [u8]>,
+) -> rustix::io::Result<OwnedFd> {
+    let mut at: Option<OwnedFd> = None;
+    let mut piece: Vec<u8> = Vec::new();
+    let open = |at: &Option<OwnedFd>, piece: &[u8]| {
+        let from = at.as_ref().map_or(base, AsFd::as_fd);
+        open_beneath(from, piece, DIR_FLAGS)
+    };
+    for name in path {
+        if piece.len() + 1 + name.len() > PATH_BYTES {
+            at = Some(open(&at, &piece)?);
+            piece.clear();
+        }
+        if !piece.is_empty() {
+            piece.push(b'/');
+        }
+        piece.extend_from_slice(name);
+    }
+    if piece.is_empty() {
+        piece.push(b'.');
+    }
+    open(&at, &piece)
+}
 
 /// openat2 as everything below a root is opened. EAGAIN, which a rename elsewhere can cause, is tried again.
 pub(crate) fn open_beneath(
