@@ -4,7 +4,9 @@
 //! expected against what was found. Messages are lower case without a full stop, so that they nest.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::text::printable;
 
 /// What went wrong, by what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +25,7 @@ pub enum ReplError {
         reason: String,
     },
     /// A log or state file is damaged. Nothing was changed; it needs a human.
-    #[error("{}: damaged at offset {offset}: {reason}", file.display())]
+    #[error("{}: damaged at offset {offset}: {reason}", shown(file))]
     WalCorrupted {
         /// The damaged file.
         file: PathBuf,
@@ -67,7 +69,7 @@ pub enum ReplError {
         reason: String,
     },
     /// The operating system refused.
-    #[error("{action} {}: {source}", path.display())]
+    #[error("{action} {}: {source}", shown(path))]
     Io {
         /// Verb and object, such as "open segment".
         action: &'static str,
@@ -135,5 +137,31 @@ impl ReplError {
     }
 }
 
+/// A path in a message, which may be written to a log or a terminal.
+fn shown(path: &Path) -> String {
+    printable(&path.display().to_string())
+}
+
 /// Result of the library.
 pub type Result<T, E = ReplError> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_in_an_error_does_not_steer_a_terminal_or_forge_a_line() {
+        let path = "/tree/a\n2026-01-01 ERROR all is lost\u{1b}[2J";
+        let refused = ReplError::io("open", path, io::Error::from(io::ErrorKind::NotFound));
+        let damaged = ReplError::WalCorrupted {
+            file: path.into(),
+            offset: 7,
+            reason: "crc".to_owned(),
+        };
+        for error in [refused, damaged] {
+            let told = error.to_string();
+            assert!(!told.contains(char::is_control), "{told:?}");
+            assert!(told.contains("a\\n2026"), "{told:?}");
+        }
+    }
+}

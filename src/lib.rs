@@ -19,6 +19,7 @@ pub mod journal;
 pub mod proto;
 pub mod store;
 pub mod sync;
+pub mod text;
 pub mod topology;
 pub mod tree;
 pub mod wal;

@@ -5,6 +5,7 @@ mod certificates;
 mod clock;
 mod disk;
 mod hostile;
+mod log;
 mod peer;
 mod reload;
 mod site;

@@ -115,6 +115,37 @@ fn a_pair_keeps_both_in_step_and_drains_when_it_is_asked_to_stop() {
     assert_eq!(processes_of(home.path()), Vec::<String>::new());
 }
 
+#[test]
+fn a_pair_that_is_killed_takes_its_daemons_with_it_and_goes_on_when_it_is_started_again() {
+    let home = tempfile::tempdir().unwrap();
+    let (a, b) = (home.path().join("one"), home.path().join("two"));
+    for dir in [&a, &b] {
+        fs::create_dir(dir).unwrap();
+    }
+    let start = || {
+        let mut command = cfs_repl(home.path());
+        let child = command.arg("pair").arg(&a).arg(&b).stderr(Stdio::piped());
+        Stopped(child.spawn().unwrap())
+    };
+    let mut killed = start();
+    fs::write(a.join("first"), "1").unwrap();
+    wait_until("the first file", || b.join("first").exists());
+    killed.0.kill().unwrap();
+    killed.0.wait().unwrap();
+    wait_until("the end of the daemons", || {
+        processes_of(home.path()).is_empty()
+    });
+    for log in logs_below(home.path()) {
+        let told = fs::read_to_string(&log).unwrap();
+        assert!(told.contains("asked to stop, draining"), "{told}");
+    }
+    fs::write(b.join("meanwhile"), "2").unwrap();
+    let again = start();
+    wait_until("what came meanwhile", || a.join("meanwhile").exists());
+    let (code, told) = again.stop();
+    assert_eq!(code, Some(0), "{told}");
+}
+
 /// A child that does not outlive its test.
 struct Stopped(Child);
 

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use super::exit::{CliError, CliResult, Exit, Failure};
 use super::reach::{self, Reach};
-use super::render::{Row, View, printable};
+use super::render::{Row, View};
 use super::status::item;
 use super::ui::Ui;
 use super::{Global, human};
 use crate::admin::client::Client;
 use crate::admin::view::{AckedView, ConflictView, VersionView, path_text};
 use crate::clock::rfc3339;
+use crate::text::printable;
 
 /// A large loser is copied, or fetched from another site; the daemon gives up after the same time.
 const RESTORE_MAX: Duration = Duration::from_secs(300);

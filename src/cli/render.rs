@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::exit::Failure;
 use crate::clock::{self, TimestampUs};
+use crate::text::printable;
 
 /// How data is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, clap::ValueEnum)]
@@ -87,25 +88,6 @@ pub fn failure_json(failure: &Failure) -> String {
             "hint": failure.hint,
         }
     })])
-}
-
-/// The text with control characters escaped, so that a terminal shows them instead of obeying.
-#[must_use]
-pub fn printable(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() || is_direction_mark(c) {
-            safe.extend(c.escape_default());
-        } else {
-            safe.push(c);
-        }
-    }
-    safe
-}
-
-/// Characters that reorder the line around them (Unicode UAX 9, explicit formatting).
-const fn is_direction_mark(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
 }
 
 fn document(view: &View, now_us: TimestampUs) -> Value {
@@ -198,10 +180,5 @@ mod tests {
             "site,lag\r\niad-2,\"2m14s, \"\"late\"\"\"\r\nx\u{1b}[2J,1\r\n"
         );
         assert_eq!(text(Format::Name), "iad-2\nx\\u{1b}[2J\n");
-    }
-
-    #[test]
-    fn what_would_steer_a_terminal_is_shown_instead() {
-        assert_eq!(printable("a\tb\r\u{202e}é日"), "a\\tb\\r\\u{202e}é日");
     }
 }

@@ -3,9 +3,9 @@
 use super::Global;
 use super::exit::CliResult;
 use super::reach::{self, Reach};
-use super::render::printable;
 use super::ui::Ui;
 use crate::admin::client::Client;
+use crate::text::printable;
 
 /// Act on another site
 #[derive(Debug, clap::Args)]

@@ -6,11 +6,12 @@ use serde_json::Value;
 
 use super::exit::{CliError, CliResult, Exit, Failure};
 use super::reach::{self, Reach};
-use super::render::{Format, Row, View, printable};
+use super::render::{Format, Row, View};
 use super::ui::Ui;
 use super::{Global, human};
 use crate::admin::view::{Severity, SiteView, StatusView, Verdict, path_text};
 use crate::clock::rfc3339;
+use crate::text::printable;
 
 /// Show whether all is well, why not, and what to do
 ///

@@ -14,6 +14,7 @@ use super::Global;
 use super::exit::{CliError, CliResult, Exit, Failure};
 use super::render::{self, Format, View};
 use crate::clock::{SharedClock, SystemClock};
+use crate::text::printable;
 
 /// Where a command's output goes.
 pub struct Ui {
@@ -172,7 +173,7 @@ fn failure_text(failure: &Failure) -> String {
 }
 
 fn line(style: Style, label: &str, text: &str) -> String {
-    let text = render::printable(text);
+    let text = printable(text);
     format!("{style}{label}{style:#} {text}\n")
 }
 

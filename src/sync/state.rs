@@ -147,8 +147,17 @@ impl MemState {
     }
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How often this thread asked a state in memory for an inode or for what is shown of one: what an operation costs
+    /// where the state is on a disk.
+    pub(super) static READS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
 impl State for MemState {
     fn node(&self, inode: u64) -> Result<Option<Arc<Node>>> {
+        #[cfg(test)]
+        READS.with(|reads| reads.set(reads.get() + 1));
         Ok(self.nodes.get(&inode).cloned())
     }
 
@@ -297,6 +306,8 @@ impl State for MemState {
     }
 
     fn applied(&self, inode: u64) -> Result<Option<Arc<Image>>> {
+        #[cfg(test)]
+        READS.with(|reads| reads.set(reads.get() + 1));
         Ok(self.applied.get(&inode).cloned())
     }
 

@@ -236,7 +236,8 @@ impl Connector {
         self.scan_all(&mut |_| Ok(true))
     }
 
-    fn scan_all(&mut self, between: &mut Between<'_>) -> Result<ScanReport> {
+    /// As [`Connector::scan_once`], asking between two pieces whether to go on.
+    pub(super) fn scan_all(&mut self, between: &mut Between<'_>) -> Result<ScanReport> {
         let start_us = self.clock.now_us();
         if !self.started {
             self.look_back()?;

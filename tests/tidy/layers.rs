@@ -18,7 +18,7 @@ struct Layer {
 const LAYERS: &[Layer] = &[
     Layer {
         name: "words",
-        modules: &["error", "clock", "failpoint", "daemon::tasks"],
+        modules: &["error", "text", "clock", "failpoint", "daemon::tasks"],
         sees: &[],
     },
     Layer {

@@ -13,6 +13,7 @@ use crate::sync::port::{LocalOp, LocalTxn, Outcome};
 use crate::sync::state::{MemState, State};
 
 mod attributes;
+mod depth;
 
 /// A site: its core and what it wrote, in order.
 struct Site {

@@ -504,3 +504,25 @@ fn a_stop_ends_a_long_look_between_two_pieces_and_nothing_is_said_to_be_noticed(
     assert_eq!(bench.kinds().len(), FILES - first);
     assert_eq!(bench.observed_us(), FAR_US);
 }
+
+#[test]
+fn a_mark_does_not_pass_files_that_vanished_before_they_were_read() {
+    /// More than is read in one go.
+    const FILES: usize = 5_000;
+    let mut bench = Bench::new(FAR_US);
+    let dir = bench.path("d");
+    fs::create_dir(bench.path("kept")).unwrap();
+    fs::create_dir(&dir).unwrap();
+    for nth in 0..FILES {
+        File::create(dir.join(nth.to_string())).unwrap();
+    }
+    let removing = &mut |_: &_| {
+        fs::remove_dir_all(&dir).unwrap();
+        Ok(true)
+    };
+    let report = bench.connector.scan_all(removing).unwrap();
+    assert!(report.complete && report.vanished > 0, "{report:?}");
+    assert_eq!(bench.observed_us(), 0, "they may be elsewhere in the tree");
+    bench.connector.scan_once().unwrap();
+    assert_eq!(bench.observed_us(), FAR_US);
+}
