@@ -165,6 +165,20 @@ pub enum LostValue {
     },
 }
 
+impl LostValue {
+    /// Whether two sites removed the same: it is on record like every loser, and nobody needs to look at it.
+    #[must_use]
+    pub const fn agrees(&self, other: &Self) -> bool {
+        matches!(
+            (self, other),
+            (
+                Self::Place { live: false, .. },
+                Self::Place { live: false, .. }
+            )
+        )
+    }
+}
+
 /// An operator looked at a conflict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ack {
@@ -193,13 +207,15 @@ pub struct ConflictRecord {
     pub register: RegisterId,
     /// The version that lost. Seq 0: bytes that nobody journaled, written to a file after that was displaced.
     pub loser: LwwKey,
-    /// The version shown in its place, as last known; none when nothing took it.
+    /// The version that won against it, or, where only that is known, the one that had seen it and settled the matter;
+    /// none when nothing took its place.
     pub winner: Option<LwwKey>,
     /// When this site noticed.
     pub detected_at_us: TimestampUs,
     /// What was lost.
     pub lost: LostValue,
-    /// A later version that had seen the loser, or the operation that ended a derived conflict.
+    /// It does not count: a later version had seen the loser, an operation ended a derived conflict, or winner and
+    /// loser are both removals.
     pub superseded: bool,
 }
 

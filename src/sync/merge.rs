@@ -268,6 +268,9 @@ impl<S: State> Core<S> {
             Merged::Stale { dominated } | Merged::Taken { dominated, .. } => dominated,
         };
         let winner = register.winner().map(|version| version.key);
+        let shown = register
+            .winner()
+            .map(|version| Node::lost(&id, &version.value));
         let beaten: Vec<(LwwKey, LostValue)> = register
             .losers()
             .map(|version| (version.key, Node::lost(&id, &version.value)))
@@ -281,7 +284,9 @@ impl<S: State> Core<S> {
             }
         }
         for (key, value) in beaten {
-            self.record_loser(incoming, &id, key, winner, value, false)?;
+            // The winner may be another one than before, so that what agreed with it may have lost now, and the reverse.
+            let agrees = shown.as_ref().is_some_and(|shown| value.agrees(shown));
+            self.record_loser(incoming, &id, key, winner, value, agrees)?;
         }
         Ok(())
     }
@@ -329,8 +334,13 @@ impl<S: State> Core<S> {
         let id = ConflictId::new(ConflictKind::Register, inode, register, loser.dot());
         let record = match self.state.conflict(id)? {
             Some(known) => ConflictRecord {
-                winner: winner.max(known.winner),
-                superseded: known.superseded || superseded,
+                // What saw the loser did not win against it: it settled the matter, and may come much later.
+                winner: if superseded {
+                    known.winner.or(winner)
+                } else {
+                    winner.max(known.winner)
+                },
+                superseded,
                 lost: if known.lost == LostValue::Unknown {
                     lost
                 } else {

@@ -14,6 +14,7 @@ use crate::sync::state::{MemState, State};
 
 mod attributes;
 mod depth;
+mod records;
 
 /// A site: its core and what it wrote, in order.
 struct Site {
