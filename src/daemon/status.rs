@@ -521,12 +521,9 @@ impl Reporter {
         let refuse = |what: String, hint: String| Err(AdminError::NotPossible { what, hint });
         match brake {
             None => {}
-            Some(Disbelief::Marker) => {
+            Some(why @ (Disbelief::Marker | Disbelief::Moved)) => {
                 return refuse(
-                    format!(
-                        "the tree of {site} is not the one that it was: {}",
-                        Disbelief::Marker
-                    ),
+                    format!("the tree of {site} is not the one that it was: {why}"),
                     "mount the right filesystem, or put .cfs-repl/id back; a copy that shall take \
                      the place of the tree is adopted by: cfs-repl run --adopt-copy"
                         .to_owned(),

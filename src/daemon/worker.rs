@@ -136,6 +136,11 @@ impl TreeWorker {
             return;
         };
         let next = match why {
+            Disbelief::Moved => {
+                "move the tree back to its path, or unmount what is mounted over it; a tree that is to stay elsewhere \
+                 needs its new path as tree.root, and a restart"
+                    .to_owned()
+            }
             Disbelief::Marker => {
                 "look whether the right filesystem is mounted at the root of the tree".to_owned()
             }

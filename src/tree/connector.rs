@@ -178,7 +178,7 @@ impl Connector {
             doubts: pin::has_doubt(&options.state)?,
             ..Memory::default()
         };
-        let recovery = recover(&root, &mut *engine, &mut log)?;
+        let recovery = recover(&root, &options.policy, &mut *engine, &mut log)?;
         Ok(Self {
             agenda: Agenda::new(options.pace),
             stuck: Stuck::default(),

@@ -115,7 +115,7 @@ impl Exec<'_> {
             Action::Place | Action::Move | Action::Remove => {
                 self.back(&step.to, &step.from, &intent.object, RenameFlags::NOREPLACE)?;
             }
-            // An empty directory comes back when its image asks for it.
+            // Nothing is left of it to take back: recovery makes it again.
             Action::RemoveDir => {}
             Action::Link => {
                 let to = self.open(&step.to)?;

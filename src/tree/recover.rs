@@ -5,14 +5,17 @@
 //! objects that nobody ever saw.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::AsFd as _;
 
-use rustix::fs::{AtFlags, Dir, RenameFlags};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::exec::{Done, Exec, Stop};
 use super::intent::{Fingerprint, Intent, IntentLog};
-use super::plan::{Action, Base, Spot};
-use super::root::Root;
+use super::plan::{Action, Base, Spot, Step};
+use super::policy::Policy;
+use super::root::{Root, open_beneath};
+use super::stage::set_attributes;
 use super::stat::{DevId, stat_at};
 use super::trash::RESCUED;
 use crate::error::{ReplError, Result};
@@ -42,7 +45,12 @@ pub struct Recovery {
 ///
 /// # Errors
 /// When the disk or the engine fails; it can be run again.
-pub fn recover(root: &Root, engine: &mut dyn Engine, log: &mut IntentLog) -> Result<Recovery> {
+pub fn recover(
+    root: &Root,
+    policy: &Policy,
+    engine: &mut dyn Engine,
+    log: &mut IntentLog,
+) -> Result<Recovery> {
     let intents = log.pending()?;
     let mut done = Recovery {
         steps: intents.len() as u64,
@@ -59,12 +67,16 @@ pub fn recover(root: &Root, engine: &mut dyn Engine, log: &mut IntentLog) -> Res
         if is_finished {
             continue;
         }
-        let exchange = intent.step.action == Action::Exchange;
-        let result = if exchange && begun.contains(&intent.step.inode) {
+        let result = match intent.step.action {
             // All names of a file, or it is no longer one file.
-            redo(&exec, intent)
-        } else {
-            exec.undo(intent)
+            Action::Exchange if begun.contains(&intent.step.inode) => redo(&exec, intent),
+            Action::RemoveDir => remake(&exec, policy, engine, &intent.step)?,
+            Action::Place
+            | Action::Move
+            | Action::Replace { .. }
+            | Action::Remove
+            | Action::Link
+            | Action::Exchange => exec.undo(intent),
         };
         match result {
             Ok(()) => {}
@@ -141,6 +153,33 @@ fn redo(exec: &Exec<'_>, intent: &Intent) -> Done {
     exec.run(intent)
 }
 
+/// Makes a directory again that was removed, for what was in it is to come back first, and what is shown and not there
+/// would be taken for a removal by the user of this site. It is another one on the device; [`settle`] tells that.
+fn remake(exec: &Exec<'_>, policy: &Policy, engine: &mut dyn Engine, step: &Step) -> Result<Done> {
+    let root = exec.root;
+    let Some(image) = engine.applied(step.inode)? else {
+        return Ok(Ok(()));
+    };
+    if exec.stat(&step.from).is_ok() {
+        return Ok(Ok(()));
+    }
+    let staged = [STAGED_PREFIX, b"again"].concat();
+    let fail = |e: Errno| ReplError::io("make directory again in", root.path(), e);
+    match rustix::fs::unlinkat(root.staging(), &staged[..], AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(e) => return Err(fail(e)),
+    }
+    rustix::fs::mkdirat(root.staging(), &staged[..], Mode::RWXU).map_err(fail)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let made = open_beneath(root.staging().as_fd(), &staged, flags).map_err(fail)?;
+    if let Err(error) = set_attributes(root, policy, &image, &made) {
+        // It is removed again soon.
+        tracing::warn!(%error, "a directory was made again without all of its attributes");
+    }
+    let at = Spot::staging(Name::new(staged).map_err(|_| fail(Errno::INVAL))?);
+    Ok(exec.take_to(&at, &step.from, RenameFlags::NOREPLACE))
+}
+
 /// Tells the engine what an inode of the batch looks like on the device.
 fn settle(exec: &Exec<'_>, engine: &mut dyn Engine, intent: &Intent) -> Result<()> {
     let step = &intent.step;
@@ -164,12 +203,19 @@ fn settle(exec: &Exec<'_>, engine: &mut dyn Engine, intent: &Intent) -> Result<(
                 engine.set_device(step.inode, None)?;
             }
         }
+        Action::RemoveDir => {
+            let there = exec.stat(&step.from).ok();
+            let Some(stat) = there.filter(|stat| stat.kind == Some(NodeKind::Dir)) else {
+                return Ok(());
+            };
+            let image = stat.image();
+            let bound = engine.inode_of(image.ino, image.btime)?;
+            if bound.is_none() && engine.applied(step.inode)?.is_some() {
+                engine.set_device(step.inode, Some(image))?;
+            }
+        }
         // Their ctime moved, so that the next scan reads them again; it finds nothing, or what a user did meanwhile.
-        Action::Move
-        | Action::Remove
-        | Action::Replace { staged: false, .. }
-        | Action::Link
-        | Action::RemoveDir => {}
+        Action::Move | Action::Remove | Action::Replace { staged: false, .. } | Action::Link => {}
     }
     Ok(())
 }

@@ -248,6 +248,23 @@ impl Root {
         Ok(read_id_at(&self.fd, &self.path)? == Some(self.pin.id))
     }
 
+    /// Where the marker of a tree is that is kept in step, or was.
+    #[must_use]
+    pub fn marker_of(tree: &Path) -> PathBuf {
+        tree.join(OsStr::from_bytes(RESERVED_NAME)).join(ID_FILE)
+    }
+
+    /// Whether the tree still stands at its path, as far as the system lets that be known: it may have been moved away,
+    /// or another filesystem mounted over it.
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        match rustix::fs::open(&self.path, DIR_FLAGS, Mode::empty()) {
+            Ok(fd) => stat_fd(&fd).is_ok_and(|stat| stat.id == self.pin.root),
+            Err(Errno::NOENT | Errno::NOTDIR) => false,
+            Err(_) => true,
+        }
+    }
+
     fn read_id(&self) -> Result<Option<[u8; 16]>> {
         read_id_at(&self.fd, &self.path)
     }

@@ -29,6 +29,8 @@ pub enum Scope {
 /// Why what goes away in a tree is not believed: it looks as if the filesystem were gone, and not its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disbelief {
+    /// Another directory stands at the path of the root, or none: nothing is journaled, and nothing applied.
+    Moved,
     /// The root has no marker, or that of another tree: nothing is journaled.
     Marker,
     /// The root was found empty: no removal is journaled until everything is back, or an operator says that it is
@@ -39,6 +41,9 @@ pub enum Disbelief {
 impl fmt::Display for Disbelief {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Moved => {
+                "another directory stands at its path, or none: nothing is journaled or applied"
+            }
             Self::Marker => ".cfs-repl/id is missing or another one: nothing is journaled",
             Self::EmptyRoot => "the root was empty: no removal is journaled",
         })
@@ -147,6 +152,10 @@ pub fn scan(
     between: &mut Between<'_>,
 ) -> Result<ScanReport> {
     let mut report = ScanReport::default();
+    if !root.is_in_place() {
+        report.brake = Some(Disbelief::Moved);
+        return Ok(report);
+    }
     if !root.marker_is_ours()? {
         report.brake = Some(Disbelief::Marker);
         return Ok(report);

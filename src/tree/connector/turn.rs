@@ -107,6 +107,10 @@ impl Connector {
         tell: Tell<'_>,
     ) -> Result<Duration> {
         let watched_us = self.drain(turns, tell)?;
+        if !self.check_place(turns) {
+            self.tell_standing(turns, tell);
+            return Ok(REST_MAX);
+        }
         let more = turns.more;
         let mut dirs = std::mem::take(&mut turns.dirty);
         let now = self.clock.monotonic();
@@ -149,6 +153,20 @@ impl Connector {
             return Ok(Duration::ZERO);
         }
         Ok(self.rest(turns))
+    }
+
+    /// Whether the tree stands where people look for it. Until it does again nothing is done; then it is looked at as a
+    /// whole.
+    fn check_place(&self, turns: &mut Turns) -> bool {
+        let is_in_place = self.root.is_in_place();
+        if !is_in_place {
+            turns.brake = Some(Disbelief::Moved);
+            turns.is_incomplete = true;
+            turns.dirty.clear();
+        } else if turns.brake == Some(Disbelief::Moved) {
+            turns.full_due = self.clock.monotonic();
+        }
+        is_in_place
     }
 
     fn rest(&self, turns: &Turns) -> Duration {

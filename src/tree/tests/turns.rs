@@ -16,6 +16,7 @@ use crate::journal::op::OpKind;
 use crate::sync::port::{NodeKind, ShownLink};
 use crate::tree::connector::Standing;
 use crate::tree::connector::turn::Turns;
+use crate::tree::scan::Disbelief;
 use crate::tree::{Connector, ConnectorEvent, ConnectorOptions};
 
 /// Later than any file's ctime, so that nothing is racy.
@@ -525,4 +526,33 @@ fn a_mark_does_not_pass_files_that_vanished_before_they_were_read() {
     assert_eq!(bench.observed_us(), 0, "they may be elsewhere in the tree");
     bench.connector.scan_once().unwrap();
     assert_eq!(bench.observed_us(), FAR_US);
+}
+
+#[test]
+fn a_tree_that_was_moved_away_is_left_alone_until_it_is_back() {
+    let mut bench = Bench::new(FAR_US);
+    fs::write(bench.path("f"), b"f").unwrap();
+    let mut turns = bench.begin();
+    bench.kinds();
+    let at = bench.tree.path().to_owned();
+    let away = at.with_extension("away");
+    fs::rename(&at, &away).unwrap();
+    for stands_there in [false, true] {
+        if stands_there {
+            fs::create_dir(&at).unwrap();
+            fs::write(at.join("lost"), b"by its user").unwrap();
+        }
+        fs::remove_file(away.join("f")).ok();
+        fs::write(away.join("g"), b"g").unwrap();
+        bench.rest_for(&mut turns, Duration::from_secs(60));
+        assert_eq!(bench.kinds(), [], "{stands_there}");
+        assert_eq!(bench.standing().brake, Some(Disbelief::Moved));
+    }
+    fs::remove_dir_all(&at).unwrap();
+    fs::rename(&away, &at).unwrap();
+    bench.rest_for(&mut turns, Duration::from_secs(5));
+    assert_eq!(bench.standing().brake, None);
+    let mut kinds = bench.kinds();
+    kinds.sort_unstable();
+    assert_eq!(kinds, [OpKind::Create, OpKind::Unlink, OpKind::Write]);
 }
