@@ -30,6 +30,9 @@ mod manners;
 mod merge;
 #[cfg(test)]
 #[cfg(feature = "cli")]
+mod parked;
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod power_loss;
 #[cfg(test)]
 #[cfg(feature = "cli")]

@@ -58,7 +58,7 @@ pub struct SiteFacts {
     pub looks_there: bool,
     /// This site is.
     pub looks_here: bool,
-    /// Inodes of it that cannot be applied.
+    /// Changes of it that cannot be applied here, and changes from here that it cannot apply.
     pub parked: u64,
 }
 
@@ -262,6 +262,13 @@ fn causes_of_site(site: &SiteView) -> Vec<Cause> {
                 "make sure that it is meant; what to type then is told by cfs-repl status at {}",
                 site.site
             ),
+        );
+    }
+    if let Some(entries) = site.parked_there_entries.filter(|entries| *entries > 0) {
+        push(
+            Severity::Warning,
+            format!("it cannot apply {}", plural(entries, "change")),
+            format!("which and why is told by cfs-repl status at {}", site.site),
         );
     }
     if let Some(first) = site.parked.first() {

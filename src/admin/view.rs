@@ -266,6 +266,8 @@ pub struct SiteView {
     pub round_trip_us: Option<u64>,
     /// Why its brake holds what comes from the site that answers; null: it does not, or is not connected.
     pub held_there: Option<String>,
+    /// Entries of the site that answers that it cannot apply, among those that it is behind; null: not known.
+    pub parked_there_entries: Option<u64>,
 }
 
 /// An inode that cannot be applied for a reason of its own.
@@ -394,9 +396,11 @@ pub struct ConflictView {
     pub id: String,
     /// What kind, as a word.
     pub kind: String,
-    /// Path of the inode below the root; null: it has none here.
+    /// Path of the inode below the root, the last one if it is gone; null: it never had one here.
     #[serde(flatten, serialize_with = "path")]
     pub path: Option<Vec<u8>>,
+    /// Nothing stands at the path any more, or something else does.
+    pub gone: bool,
     /// The inode.
     #[serde(serialize_with = "id")]
     pub inode: u64,

@@ -185,6 +185,7 @@ fn site_to(site: SiteView) -> pb::SiteStatus {
         clock_skew_us: site.clock_skew_us,
         round_trip_us: site.round_trip_us,
         held_there: site.held_there,
+        parked_there_entries: site.parked_there_entries,
     }
 }
 
@@ -203,6 +204,7 @@ fn site_from(site: pb::SiteStatus) -> SiteView {
         clock_skew_us: site.clock_skew_us,
         round_trip_us: site.round_trip_us,
         held_there: site.held_there,
+        parked_there_entries: site.parked_there_entries,
     }
 }
 
@@ -333,6 +335,7 @@ pub(super) fn conflict_to(view: ConflictView) -> pb::Conflict {
         detected_us: view.detected_us,
         lost_bytes: view.lost_bytes,
         superseded: view.superseded,
+        gone: view.gone,
         ack: view.ack.map(ack_to),
     }
 }
@@ -388,6 +391,7 @@ pub(super) fn conflict_from(conflict: pb::Conflict) -> Result<ConflictView> {
         detected_us: conflict.detected_us,
         lost_bytes: conflict.lost_bytes,
         superseded: conflict.superseded,
+        gone: conflict.gone,
         ack: conflict.ack.map(ack_from),
     })
 }

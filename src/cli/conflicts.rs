@@ -175,6 +175,11 @@ fn cells(conflict: &ConflictView) -> Vec<String> {
         .path
         .as_deref()
         .map_or_else(|| format!("inode {}", conflict.inode), path_text);
+    let path = if conflict.gone {
+        format!("{path} (gone)")
+    } else {
+        path
+    };
     let none = || "-".to_owned();
     let ack = match &conflict.ack {
         Some(ack) => ack.by.clone(),
@@ -223,6 +228,7 @@ mod tests {
             gap_us: None,
             lost_bytes: None,
             ack: None,
+            gone: false,
             ..conflict()
         };
         let pathless = ConflictView {
@@ -240,7 +246,7 @@ mod tests {
             lines,
             [
                 "ID DETECTED KIND PATH REGISTER WINNER LOSER GAP LOST ACK",
-                "c-bygtc5qnmf 2026-11-22T17:56:48.413000Z register plän.xlsx content sin-1 site 1 41ms 17.7 KiB ana",
+                "c-bygtc5qnmf 2026-11-22T17:56:48.413000Z register plän.xlsx (gone) content sin-1 site 1 41ms 17.7 KiB ana",
                 "c-bygtc5qnmf 2026-11-22T17:56:48.413000Z register \\u{1b}[2J\\u{202e}gpj.exe\\n content - site 1 - - -",
                 "c-bygtc5qnmf 2026-11-22T17:56:48.413000Z register inode 14993 content - site 1 - - superseded",
             ]

@@ -20,7 +20,7 @@ use crate::admin::view::plural;
 use crate::clock::{Clock, SystemClock};
 use crate::error::ReplError;
 use crate::tree::policy::Policy;
-use crate::tree::populated::first_file;
+use crate::tree::populated::{first_file, marker_of};
 
 /// How often the trees are looked at when they are small.
 const LOOK: Duration = Duration::from_secs(1);
@@ -81,6 +81,12 @@ fn check_new(lab: &Lab) -> CliResult {
     if a.is_known() || b.is_known() {
         return Ok(());
     }
+    for tree in [&a.tree, &b.tree] {
+        let marker = marker_of(tree);
+        if marker.exists() {
+            return Err(of_another(tree, &marker).into());
+        }
+    }
     let policy = Policy::default();
     let (Some(in_a), Some(in_b)) = (first_file(&a.tree, &policy)?, first_file(&b.tree, &policy)?)
     else {
@@ -99,6 +105,21 @@ fn check_new(lab: &Lab) -> CliResult {
          rsync -a --ignore-existing {tree_b}.before/ {tree_b}/"
     ))
     .into())
+}
+
+/// A tree that another pair, or a site, keeps in step, or did: its daemon would be refused, and the other tree marked.
+fn of_another(tree: &Path, marker: &Path) -> Failure {
+    let tree = tree.display();
+    Failure::new(
+        Exit::Config,
+        format!("cannot pair {tree}: it is kept in step with something else, or was"),
+    )
+    .cause(format!("{} is of another state folder", marker.display()))
+    .cause("nothing was changed")
+    .hint(format!(
+        "name the two directories that were paired before; when nothing keeps {tree} in step any more, or its state \
+         folder is lost: rm -r {tree}/.cfs-repl, and pair again"
+    ))
 }
 
 /// Says whether the trees are in step whenever that changes; ends only with an error.
@@ -294,6 +315,14 @@ mod tests {
         assert_eq!(failure.exit, Exit::Config);
         assert!(failure.causes[0].contains("two/f"), "{failure:?}");
         assert!(failure.hint.unwrap().contains("mkdir"));
+        fs::remove_file(at("two/f")).unwrap();
+        fs::create_dir(at("two/.cfs-repl")).unwrap();
+        fs::write(at("two/.cfs-repl/id"), b"of another pair").unwrap();
+        let Err(CliError::Failed(failure)) = check_new(&lab) else {
+            panic!("a tree of another pair was taken");
+        };
+        assert_eq!(failure.exit, Exit::Config);
+        assert!(failure.hint.unwrap().contains("rm -r"));
         fs::create_dir_all(lab.b.state.join("journal")).unwrap();
         check_new(&lab).unwrap();
     }

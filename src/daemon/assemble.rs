@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -65,6 +65,14 @@ pub(super) struct PeerHandle {
     pub(super) name: String,
     pub(super) link: Link,
     pub(super) view: Arc<Mutex<PeerView>>,
+}
+
+impl PeerHandle {
+    /// What is known of it at this moment.
+    pub(super) fn seen(&self) -> PeerView {
+        let view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        view.clone()
+    }
 }
 
 /// What an operator asks for at one start.

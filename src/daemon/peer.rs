@@ -91,6 +91,13 @@ impl PeerView {
             .map(|(stream, receipt)| (*stream, receipt.received))
             .collect()
     }
+
+    /// How many entries of this site's journal it cannot apply.
+    pub(super) fn parked_there(&self) -> u64 {
+        let counts = self.receipts.values().map(|receipt| receipt.parked_count);
+        // They come from another site, which may say anything.
+        counts.fold(0, u64::saturating_add)
+    }
 }
 
 impl Local for LocalSite {

@@ -127,11 +127,7 @@ impl Reporter {
     }
 
     async fn peer(&self, peer: &PeerHandle, engine: &EngineStatus, mark: u64) -> Result<PeerFacts> {
-        let view = peer
-            .view
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let view = peer.seen();
         let link = peer.link.status();
         let connected = link.state == ConduitState::Connected;
         let behind = behind(&view, engine);
@@ -143,6 +139,8 @@ impl Reporter {
         let fence = member.and_then(|member| member.fence.as_ref());
         let (waiting, parked_count, inbound) = self.inbound(&view, engine).await?;
         let lag = lag(behind, connected, &view, mark);
+        // An earlier daemon of the peer told; what one that is not connected could apply meanwhile is not known.
+        let parked_there = view.hello.as_ref().map(|_| view.parked_there());
         let parked = match &view.hello {
             Some(hello) if parked_count > 0 => self.parked(hello.actor).await?,
             Some(_) | None => Vec::new(),
@@ -164,7 +162,7 @@ impl Reporter {
             looks_here: self.looks_here(),
             lag_us: lag.us(),
             quiet_us: since.map(|at| micros(self.clock.monotonic().saturating_sub(at))),
-            parked: parked_count,
+            parked: parked_count.saturating_add(parked_there.unwrap_or(0)),
         };
         let held = held.map(|held| why_held("it", held.removed, held.files));
         let site = SiteView {
@@ -177,10 +175,11 @@ impl Reporter {
                 .or(held)
                 .or(link.last_error.filter(|_| !connected)),
             lag,
-            behind_entries: behind,
+            behind_entries: behind.map(|behind| behind.saturating_add(parked_there.unwrap_or(0))),
             behind_bytes,
             waiting_entries: waiting,
             parked,
+            parked_there_entries: parked_there,
             clock_skew_us: view.clocks.map(|clocks| clocks.skew_us),
             round_trip_us: view.clocks.map(|clocks| clocks.round_trip_us()),
             held_there: held_there
@@ -245,7 +244,9 @@ impl Reporter {
         let mut views = Vec::new();
         let parked = self.engine.ask(move |e| e.parked_of(actor)).await?;
         for (inode, reason) in parked.into_iter().take(PARKED_SHOWN_MAX) {
-            let path = self.engine.ask(move |e| e.path_of(inode)).await?.map(join);
+            // What cannot be applied may not be shown yet: the place that it is to get tells more than its number.
+            let last = self.engine.ask(move |e| e.last_path_of(inode)).await?;
+            let path = last.map(|(path, _)| join(path));
             views.push(ParkedView {
                 inode,
                 path,
@@ -274,12 +275,14 @@ impl Reporter {
 
     async fn conflict(&self, record: &ConflictRecord, ack: Option<Ack>) -> Result<ConflictView> {
         let inode = record.inode;
-        let path = self.engine.ask(move |e| e.path_of(inode)).await?.map(join);
+        let last = self.engine.ask(move |e| e.last_path_of(inode)).await?;
+        let gone = last.as_ref().is_some_and(|(_, is_shown)| !is_shown);
         let winner = record.winner;
         Ok(ConflictView {
             id: record.id.to_string(),
             kind: record.kind.word().to_owned(),
-            path,
+            path: last.map(|(path, _)| join(path)),
+            gone,
             inode,
             register: register_word(&record.register).to_owned(),
             winner: winner.map(|key| self.version(key)),

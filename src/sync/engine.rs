@@ -529,6 +529,11 @@ impl Engine {
         self.with(|opened, _| opened.path_of(inode))
     }
 
+    /// The path, below the root, under which an inode is shown, or else was last or is to be; and whether it is shown.
+    pub fn last_path_of(&mut self, inode: u64) -> Result<Option<(Vec<Name>, bool)>> {
+        self.with(|opened, _| opened.last_path_of(inode))
+    }
+
     /// Inodes that wait for entries of `actor` and could not be applied, with the reason.
     pub fn parked_of(&mut self, actor: Actor) -> Result<Vec<(u64, String)>> {
         self.with(|opened, _| {
@@ -740,23 +745,36 @@ impl Opened {
     }
 
     fn path_of(&self, inode: u64) -> Result<Option<Vec<Name>>> {
-        let mut names = Vec::new();
-        let mut at = inode;
+        let last = self.last_path_of(inode)?;
+        Ok(last.and_then(|(path, is_shown)| is_shown.then_some(path)))
+    }
+
+    /// The path of an inode, through the places that are shown as far as there are any and through the last ones that
+    /// were written beyond; and whether all of them are shown.
+    fn last_path_of(&self, inode: u64) -> Result<Option<(Vec<Name>, bool)>> {
+        let state = self.core.state();
+        let (mut names, mut is_shown, mut at) = (Vec::new(), true, inode);
         while at != ROOT_INODE {
-            let Some(image) = self.core.state().applied(at)? else {
-                return Ok(None);
+            let image = state.applied(at)?;
+            let shown = image.as_ref().and_then(|image| image.links.first());
+            let place = if let Some(link) = shown {
+                Some((link.parent, link.name.clone()))
+            } else {
+                is_shown = false;
+                let last = state.node(at)?.and_then(|node| node.last_place());
+                last.map(|place| (place.parent, place.name))
             };
-            let Some(link) = image.links.first() else {
+            let Some((parent, name)) = place else {
                 return Ok(None);
             };
             if names.len() >= super::namespace::DEPTH_MAX {
                 return Ok(None);
             }
-            names.push(link.name.clone());
-            at = link.parent;
+            names.push(name);
+            at = parent;
         }
         names.reverse();
-        Ok(Some(names))
+        Ok(Some((names, is_shown)))
     }
 }
 

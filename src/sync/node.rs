@@ -120,6 +120,22 @@ pub struct ShownPlace {
 }
 
 impl Node {
+    /// Where it stood last, whether it still does or not; none when that was never told.
+    #[must_use]
+    pub fn last_place(&self) -> Option<Place> {
+        if let Some(dir) = &self.dir {
+            let written = dir
+                .register
+                .winner()
+                .and_then(|last| last.value.place.clone());
+            let born = dir.birth.as_ref().map(|(_, place)| place.clone());
+            return dir.current.clone().or(written).or(born);
+        }
+        let links = self.links.values().filter_map(Register::winner);
+        let last = links.max_by_key(|last| (last.value.live, last.key));
+        last.map(|last| last.value.place.clone())
+    }
+
     /// The links of a file or symbolic link that are shown, by link id. Liveness rule: any live link; else the most
     /// recently removed one, if the content was written after that removal. None before the birth is known, which
     /// alone tells a file from a symbolic link: another site's rename may arrive earlier.

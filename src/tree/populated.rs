@@ -1,5 +1,5 @@
-//! Whether a tree holds anything that could clash with another one: asked once, before a site journals for the first
-//! time.
+//! Whether a tree holds anything that could clash with another one, or is marked as one that is kept in step: asked
+//! once, before a site journals for the first time.
 //!
 //! Directories of one name are merged, so only what is no directory counts. What cannot be listed is not looked into:
 //! it cannot be replicated either.
@@ -10,8 +10,16 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::policy::Policy;
+use super::root::ID_FILE;
 use crate::error::{ReplError, Result};
-use crate::journal::op::Name;
+use crate::journal::op::{Name, RESERVED_NAME};
+
+/// Where the marker of a tree is that is kept in step, or was.
+#[must_use]
+pub fn marker_of(tree: &Path) -> PathBuf {
+    let reserved = std::ffi::OsStr::from_bytes(RESERVED_NAME);
+    tree.join(reserved).join(ID_FILE)
+}
 
 /// The first file or symbolic link found below `root` that is not excluded and on the same filesystem.
 ///

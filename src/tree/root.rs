@@ -23,7 +23,7 @@ const OPEN_ATTEMPTS: u32 = 64;
 /// Path bytes handed to one openat2, below PATH_MAX (4096) with room for the last name.
 const PATH_BYTES: usize = 3_500;
 /// Name of the file that holds the tree's id.
-const ID_FILE: &str = "id";
+pub(super) const ID_FILE: &str = "id";
 /// Filesystems on which one syncfs makes everything before it durable and reports write errors, by `f_type` of
 /// statfs(2): ext2/3/4, XFS, btrfs, f2fs.
 const SYNCFS_TYPES: [u64; 4] = [0xEF53, 0x5846_5342, 0x9123_683E, 0xF2F5_2010];
@@ -246,12 +246,6 @@ impl Root {
     /// When it cannot be read for another reason than its absence.
     pub fn marker_is_ours(&self) -> Result<bool> {
         Ok(read_id_at(&self.fd, &self.path)? == Some(self.pin.id))
-    }
-
-    /// Where the marker of a tree is that is kept in step, or was.
-    #[must_use]
-    pub fn marker_of(tree: &Path) -> PathBuf {
-        tree.join(OsStr::from_bytes(RESERVED_NAME)).join(ID_FILE)
     }
 
     /// Whether the tree still stands at its path, as far as the system lets that be known: it may have been moved away,

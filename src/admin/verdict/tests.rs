@@ -343,6 +343,16 @@ fn one_peer_decides_the_verdict_and_names_the_next_step() {
         ),
         (
             SiteView {
+                parked_there_entries: Some(2),
+                ..site("iad-2", SiteState::Parked)
+            },
+            Verdict::Degraded,
+            Some(Severity::Warning),
+            "it cannot apply 2 changes",
+            "cfs-repl status at iad-2",
+        ),
+        (
+            SiteView {
                 parked: vec![ParkedView {
                     reason: "name too long".to_owned(),
                     ..ParkedView::default()

@@ -41,6 +41,7 @@ pub(crate) fn status() -> StatusView {
                 clock_skew_us: Some(-14_000),
                 round_trip_us: Some(81_000),
                 held_there: Some("fra-1 deleted 6 of 9".to_owned()),
+                parked_there_entries: Some(2),
             },
             SiteView {
                 site: "sin-1".to_owned(),
@@ -131,6 +132,7 @@ pub(crate) fn conflict() -> ConflictView {
         detected_us: DETECTED_US,
         lost_bytes: Some(18_201),
         superseded: false,
+        gone: true,
         ack: Some(AckView {
             by: "ana".to_owned(),
             note: "sin-1 is right".to_owned(),

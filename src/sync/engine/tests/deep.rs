@@ -28,6 +28,35 @@ fn chain(site: &mut Site) -> Vec<u64> {
 }
 
 #[test]
+fn what_is_gone_has_the_path_that_it_had_last() {
+    let mut site = Site::new(1);
+    let made = chain(&mut site);
+    for depth in (DEPTH - 2..DEPTH).rev() {
+        let place = Place {
+            parent: made[depth - 1],
+            name: Name::new(format!("d{depth}").into_bytes()).unwrap(),
+        };
+        let op = site.op(made[depth], Change::Unlink { place, dir: true });
+        site.engine.submit(&[LocalTxn { ops: vec![op] }]).unwrap();
+    }
+    let mut path = |depth: usize| {
+        let (path, is_shown) = site.engine.last_path_of(made[depth]).unwrap().unwrap();
+        assert_eq!(path.len(), depth + 1);
+        assert_eq!(path[depth].as_bytes(), format!("d{depth}").as_bytes());
+        assert_eq!(
+            site.engine.path_of(made[depth]).unwrap().is_some(),
+            is_shown
+        );
+        is_shown
+    };
+    assert_eq!(
+        [path(DEPTH - 3), path(DEPTH - 2), path(DEPTH - 1)],
+        [true, false, false]
+    );
+    assert_eq!(site.engine.last_path_of(1 << 60).unwrap(), None);
+}
+
+#[test]
 fn one_walk_finds_the_groups_that_a_walk_for_each_directory_finds() {
     let (mut a, mut b) = (Site::new(1), Site::new(2));
     let (ours, theirs) = (chain(&mut a), chain(&mut b));
