@@ -144,7 +144,8 @@ fn init_takes_its_file_from_the_environment_and_says_what_it_wrote() {
     let (code, data, talk) = run(command);
     assert_eq!((code, data.as_str()), (Some(0), ""));
     let wrote = format!("wrote {}\n", file.display());
-    assert!(talk.starts_with(&wrote), "{talk}");
+    let note = "note: no peer is named, so nothing will be sent or taken; add one to the file, as its last lines show\n";
+    assert_eq!(talk, wrote + note);
     let text = fs::read_to_string(&file).unwrap();
     assert!(
         text.contains(&format!("root = \"{}\"", dir.path().join("tree").display())),

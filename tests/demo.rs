@@ -37,6 +37,16 @@ fn logs_below(folder: &Path) -> Vec<PathBuf> {
     logs
 }
 
+/// A home, and two empty directories in it.
+fn two_directories() -> (tempfile::TempDir, PathBuf, PathBuf) {
+    let home = tempfile::tempdir().unwrap();
+    let (a, b) = (home.path().join("one"), home.path().join("two"));
+    for dir in [&a, &b] {
+        fs::create_dir(dir).unwrap();
+    }
+    (home, a, b)
+}
+
 /// The command lines of processes that name `folder`.
 fn processes_of(folder: &Path) -> Vec<String> {
     let folder = folder.to_str().unwrap();
@@ -91,11 +101,7 @@ fn the_demo_ends_with_equal_trees_and_leaves_nothing_behind() {
 
 #[test]
 fn a_pair_keeps_both_in_step_and_drains_when_it_is_asked_to_stop() {
-    let home = tempfile::tempdir().unwrap();
-    let (a, b) = (home.path().join("one"), home.path().join("two"));
-    for dir in [&a, &b] {
-        fs::create_dir(dir).unwrap();
-    }
+    let (home, a, b) = two_directories();
     fs::write(a.join("there"), "before\n").unwrap();
     let mut command = cfs_repl(home.path());
     let child = command.arg("pair").arg(&b).arg(&a).stderr(Stdio::piped());
@@ -117,11 +123,7 @@ fn a_pair_keeps_both_in_step_and_drains_when_it_is_asked_to_stop() {
 
 #[test]
 fn a_pair_that_is_killed_takes_its_daemons_with_it_and_goes_on_when_it_is_started_again() {
-    let home = tempfile::tempdir().unwrap();
-    let (a, b) = (home.path().join("one"), home.path().join("two"));
-    for dir in [&a, &b] {
-        fs::create_dir(dir).unwrap();
-    }
+    let (home, a, b) = two_directories();
     let start = || {
         let mut command = cfs_repl(home.path());
         let child = command.arg("pair").arg(&a).arg(&b).stderr(Stdio::piped());

@@ -251,7 +251,7 @@ pub struct SiteView {
     /// How far it is behind this site.
     #[serde(flatten)]
     pub lag: Lag,
-    /// Entries that it has not applied; null: not known.
+    /// Entries that it has not applied, those that it cannot apply included; null: not known.
     pub behind_entries: Option<u64>,
     /// Bytes of the journal from the first entry on that it has not received, with everything that stands behind it;
     /// null: not known.
@@ -366,7 +366,7 @@ pub struct SiteLag {
     /// How far it is behind this site.
     #[serde(flatten)]
     pub lag: Lag,
-    /// Entries that it has not applied; null: not known.
+    /// Entries that it has not applied, those that it cannot apply included; null: not known.
     pub behind_entries: Option<u64>,
     /// Bytes of the journal that it has not received; null: not known.
     pub behind_bytes: Option<u64>,

@@ -12,7 +12,6 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _, date_time_ymd,
 };
-
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 

@@ -139,7 +139,7 @@ impl Reporter {
         let fence = member.and_then(|member| member.fence.as_ref());
         let (waiting, parked_count, inbound) = self.inbound(&view, engine).await?;
         let lag = lag(behind, connected, &view, mark);
-        // An earlier daemon of the peer told; what one that is not connected could apply meanwhile is not known.
+        // As it said last; a peer that is not connected may have got further.
         let parked_there = view.hello.as_ref().map(|_| view.parked_there());
         let parked = match &view.hello {
             Some(hello) if parked_count > 0 => self.parked(hello.actor).await?,

@@ -1,8 +1,8 @@
 //! Takes back what a stop in the middle of a batch left: afterwards the tree shows what the engine thinks it shows.
 //!
 //! Undone from the last step to the first, each only if the object is still the one that was moved. What a user did to
-//! it since is a local change and stays. New bytes under an unchanged name are kept. Nothing is deleted but staged
-//! objects that nobody ever saw.
+//! it since is a local change and stays. New bytes under an unchanged name are kept. Directories that were removed are
+//! made again. Nothing is deleted but staged objects that nobody ever saw.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd as _;

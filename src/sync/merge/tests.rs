@@ -104,6 +104,18 @@ fn sites<const N: usize>() -> [Site; N] {
     std::array::from_fn(|index| Site::new(index as u64 + 1))
 }
 
+/// Sites that all have the file `f`, which the first one made.
+fn sites_with<const N: usize>(file: u64) -> [Site; N] {
+    let mut sites = sites::<N>();
+    let (first, others) = sites.split_first_mut().unwrap();
+    first.does(10, &[create(file, ROOT, "f"), write(file, 1)]);
+    for site in others {
+        site.takes_all(first);
+        site.applies();
+    }
+    sites
+}
+
 /// Everything to everybody.
 fn exchange<const N: usize>(mut sites: [Site; N]) -> [Site; N] {
     for to in 0..N {

@@ -28,10 +28,7 @@ fn a_mode_with_set_uid_and_bytes_from_different_sites_drop_the_bits() {
 fn different_registers_written_concurrently_are_both_shown_and_noted_until_someone_who_saw_both_writes()
  {
     let file = 1 << 48;
-    let [mut a, mut b] = sites();
-    a.does(10, &[create(file, ROOT, "f"), write(file, 1)]);
-    b.takes_all(&a);
-    b.applies();
+    let [mut a, mut b] = sites_with(file);
     a.does(20, &[write(file, 2)]);
     b.does(30, &[chmod(file, 0o600)]);
     let [mut a, mut b] = exchange([a, b]);

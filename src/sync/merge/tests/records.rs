@@ -5,10 +5,7 @@ use super::*;
 #[test]
 fn who_won_stays_on_record_when_a_version_that_saw_both_settles_the_matter() {
     let file = 1 << 48;
-    let [mut a, mut b] = sites();
-    a.does(10, &[create(file, ROOT, "f"), write(file, 1)]);
-    b.takes_all(&a);
-    b.applies();
+    let [mut a, mut b] = sites_with(file);
     a.does(20, &[write(file, 2)]);
     b.does(30, &[write(file, 3)]);
     let [mut a, b] = exchange([a, b]);
@@ -62,12 +59,7 @@ fn two_sites_that_remove_the_same_have_nothing_to_look_at() {
 #[test]
 fn a_removal_that_agrees_with_the_winner_counts_at_no_site_whatever_came_first() {
     let file = 1 << 48;
-    let [mut a, mut b, mut c] = sites();
-    a.does(10, &[create(file, ROOT, "f"), write(file, 1)]);
-    for site in [&mut b, &mut c] {
-        site.takes_all(&a);
-        site.applies();
-    }
+    let [mut a, mut b, mut c] = sites_with(file);
     a.does(20, &[unlink(file, ROOT, "f")]);
     b.does(30, &[rename(file, ROOT, "g")]);
     c.does(40, &[unlink(file, ROOT, "f")]);
