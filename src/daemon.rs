@@ -9,6 +9,7 @@ mod causes;
 mod certificates;
 mod content;
 mod keeper;
+mod listen;
 mod lock;
 mod peer;
 mod restore;

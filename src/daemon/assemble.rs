@@ -398,10 +398,7 @@ async fn listen(config: &Config) -> Result<Option<TcpListener>> {
     let Some(address) = config.conduit.listen else {
         return Ok(None);
     };
-    let listener = TcpListener::bind(address).await;
-    let listener = listener.map_err(|e| ReplError::io("listen on", address.to_string(), e))?;
-    tracing::info!(%address, "listening");
-    Ok(Some(listener))
+    super::listen::listen(address).await.map(Some)
 }
 
 fn engine_config(
