@@ -192,6 +192,38 @@ async fn what_belongs_to_a_lost_connection_is_not_sent_on_the_next() {
 }
 
 #[tokio::test]
+async fn a_connection_that_takes_nothing_more_is_over_though_its_other_half_is_open() {
+    let tasks = Tasks::new();
+    let (first, mut far_first) = pair::transports(&tasks);
+    let (second, mut far_second) = pair::transports(&tasks);
+    let (link, _accept) = spawn(&tasks, config(1, 2, vec![Ok(first), Ok(second)]));
+    greet(&mut far_first, 2).await;
+    assert!(matches!(
+        event(&link).await,
+        LinkEvent::Connected { connection: 1, .. }
+    ));
+    let Transport {
+        incoming, outgoing, ..
+    } = far_first;
+    drop(incoming);
+    let mark = Frame {
+        batches: Vec::new(),
+        mark_us: 7,
+    };
+    link.send_frame(1, mark).await.unwrap();
+    let LinkEvent::Disconnected { next, .. } = event(&link).await else {
+        panic!("no disconnect");
+    };
+    assert_eq!(next.unwrap().number, 1, "dialled again");
+    greet(&mut far_second, 2).await;
+    assert!(matches!(
+        event(&link).await,
+        LinkEvent::Connected { connection: 2, .. }
+    ));
+    drop(outgoing);
+}
+
+#[tokio::test]
 async fn stopping_tells_the_peer_and_ends_the_events() {
     let tasks = Tasks::new();
     let (near, mut far) = pair::transports(&tasks);
