@@ -174,6 +174,55 @@ fn what_is_no_part_of_replication_is_counted_and_named_in_the_status() {
     site.stop();
 }
 
+/// A filesystem of its own over a directory, until this goes.
+struct Cover<'a>(&'a Path);
+
+impl<'a> Cover<'a> {
+    /// None where this process may not mount.
+    fn new(dir: &'a Path) -> Option<Self> {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "none"]).arg(dir);
+        let is_done = mount.status().is_ok_and(|status| status.success());
+        is_done.then_some(Self(dir))
+    }
+}
+
+impl Drop for Cover<'_> {
+    fn drop(&mut self) {
+        let status = Command::new("umount").arg(self.0).status();
+        if !status.is_ok_and(|status| status.success()) {
+            println!("{} stays mounted", self.0.display());
+        }
+    }
+}
+
+#[test]
+fn a_tree_that_is_mounted_over_is_told_and_left_alone_until_it_is_uncovered() {
+    let lab = Lab::new();
+    let mut site = lab.site_a();
+    fs::write(site.tree.join("f"), "x").unwrap();
+    site.expects(&["another directory stands at its path"]);
+    site.start();
+    wait_until("the scan", || site.journaled() >= 2);
+    let before = site.journaled();
+    let tree = site.tree.clone();
+    let Some(cover) = Cover::new(&tree) else {
+        println!("skipped: mounting a filesystem needs root");
+        site.stop();
+        return;
+    };
+    site.wait_for_cause("mounted over");
+    // It is no part of the tree: what is done there stays there.
+    fs::write(tree.join("elsewhere"), "y").unwrap();
+    assert_eq!(site.journaled(), before, "neither removed nor created");
+    drop(cover);
+    fs::write(tree.join("g"), "z").unwrap();
+    wait_until("the look after it", || site.journaled() >= before + 2);
+    assert_eq!(site.journaled(), before + 2, "a creation and its bytes");
+    wait_until("no cause", || !site.causes().contains("mounted over"));
+    site.stop();
+}
+
 #[test]
 fn a_watch_limit_that_is_reached_is_said_and_the_tree_is_scanned_instead() {
     let lab = Lab::new();

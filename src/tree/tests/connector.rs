@@ -123,7 +123,7 @@ fn a_replica_reports_local_changes_and_journals_none() {
 }
 
 #[test]
-fn lost_events_are_said_and_answered_by_a_full_scan() {
+fn a_connector_begins_with_a_look_at_everything() {
     let [tree, state] = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let engine = FakeEngine::new(1);
     let mut one = connector(tree.path(), state.path(), &engine, tree.path());

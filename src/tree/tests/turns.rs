@@ -332,14 +332,56 @@ fn a_fresh_record_is_read_again_soon_and_once() {
     assert_eq!(scans(&bench), before + 1, "once");
 }
 
+/// How many events wait at most for who watches. None: too many for a test.
+fn queue_of_events() -> Option<usize> {
+    let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+    let limit = limit.trim().parse::<usize>().unwrap();
+    if limit > 50_000 {
+        eprintln!("skipped: the queue of this machine holds {limit} events");
+        return None;
+    }
+    Some(limit)
+}
+
+#[test]
+fn lost_events_are_said_and_answered_by_a_look_at_everything_a_second_after_the_last() {
+    let Some(limit) = queue_of_events() else {
+        return;
+    };
+    let mut bench = Bench::new(FAR_US);
+    for dir in ["noisy", "quiet"] {
+        fs::create_dir(bench.path(dir)).unwrap();
+    }
+    let [one, two] = ["noisy/1", "noisy/2"].map(|name| bench.path(name));
+    fs::write(&one, b"x").unwrap();
+    let mut turns = bench.begin();
+    bench.until_rest(&mut turns);
+    bench.kinds();
+    let scans = bench.full_scans();
+    // A rename is two events; they are no room for what happens next.
+    for _ in 0..=limit / 4 {
+        fs::rename(&one, &two).unwrap();
+        fs::rename(&two, &one).unwrap();
+    }
+    fs::write(bench.path("quiet/f"), b"f").unwrap();
+    bench.rest_for(&mut turns, Duration::from_millis(999));
+    let is_blind = |event: &ConnectorEvent| matches!(event, ConnectorEvent::Blind(reason) if reason == "inotify lost events");
+    assert!(bench.events.iter().any(is_blind), "{:?}", bench.events);
+    assert_eq!(bench.kinds(), [], "nothing told of it");
+    assert_eq!(bench.full_scans(), scans);
+    bench.rest_for(&mut turns, Duration::from_millis(2));
+    assert_eq!(bench.kinds(), [OpKind::Create, OpKind::Write]);
+    assert_eq!(bench.full_scans(), scans + 1);
+    let is_sighted = |event: &ConnectorEvent| matches!(event, ConnectorEvent::Sighted);
+    assert!(bench.events.iter().any(is_sighted), "it sees again");
+}
+
 #[test]
 fn applying_more_than_the_queue_of_events_holds_loses_none_of_them() {
-    let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
-    let files: usize = limit.trim().parse::<usize>().unwrap() + 1_000;
-    if files > 50_000 {
-        eprintln!("skipped: the queue of this machine holds {files} events");
+    let Some(limit) = queue_of_events() else {
         return;
-    }
+    };
+    let files = limit + 1_000;
     let mut other = Site::new(2);
     for nth in 0..files {
         fs::write(other.path(&nth.to_string()), b"").unwrap();
