@@ -1,7 +1,7 @@
 //! What a batch is about to do, durable before the first rename, so that a stop in the middle can be undone.
 //!
 //! One small file in the state folder: records of length, crc32 and protobuf. Records are only believed when all of a
-//! batch are there: a torn file means that nothing was renamed yet.
+//! batch are there: a torn file, or one with zeros in the place of bytes, means that nothing was renamed yet.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -181,11 +181,14 @@ pub(super) fn frame(bytes: &mut Vec<u8>, message: &impl Message) {
     bytes.extend_from_slice(&body);
 }
 
+/// Takes a record off. None: it is torn or damaged. No record is empty: length and crc of nothing are zeros, which is
+/// also what a power loss leaves of bytes that did not reach the disk.
 pub(super) fn unframe<M: Message + Default>(rest: &mut &[u8]) -> Option<M> {
     let (length, after) = rest.split_first_chunk::<4>()?;
     let (crc, after) = after.split_first_chunk::<4>()?;
     let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
-    let body = after.get(..length).filter(|_| length <= RECORD_BYTES_MAX)?;
+    let is_record = (1..=RECORD_BYTES_MAX).contains(&length);
+    let body = after.get(..length).filter(|_| is_record)?;
     *rest = after.get(length..)?;
     (crc32fast::hash(body) == u32::from_le_bytes(*crc)).then(|| M::decode(body).ok())?
 }
@@ -428,6 +431,15 @@ mod tests {
         for cut in 0..whole.len() {
             std::fs::write(&path, &whole[..cut]).unwrap();
             assert_eq!(log.pending().unwrap(), [], "cut at {cut}");
+        }
+        // A power loss may keep the length and not the bytes, from any place on.
+        for kept in 0..whole.len() {
+            let mut zeroed = whole.clone();
+            zeroed[kept..].fill(0);
+            if zeroed != whole {
+                std::fs::write(&path, &zeroed).unwrap();
+                assert_eq!(log.pending().unwrap(), [], "zeros from {kept} on");
+            }
         }
         let mut flipped = whole.clone();
         *flipped.last_mut().unwrap() ^= 1;
