@@ -43,6 +43,8 @@ pub(crate) struct Lab {
     wire: Option<Wire>,
     /// How long everything may take to come to rest.
     pub(crate) patience: Duration,
+    /// Space that is taken and not written, which is not replicated, may differ.
+    pub(crate) may_take_space: bool,
     pub(crate) a: Site,
     pub(crate) b: Site,
 }
@@ -72,6 +74,7 @@ impl Lab {
             folder: Some(folder),
             wire,
             patience: quiet::PATIENCE,
+            may_take_space: false,
             a,
             b,
         }

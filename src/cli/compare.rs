@@ -20,7 +20,7 @@ pub(super) const SHOWN: usize = 20;
 ///
 /// Names, types, content, holes, modes, owners, times of files and links, user attributes, targets, and which names
 /// are hard links of each other. Left out: times of directories, access times, and .cfs-repl at the top. Special files,
-/// set-uid and set-gid bits are compared too, and marked as not replicated. Exits with 0 when the trees are equal, with
+/// set-uid and set-gid bits, and space that is taken and not written are compared too, and marked as not replicated. Exits with 0 when the trees are equal, with
 /// 9 when they differ, and with 1 when that could not be found out.
 #[derive(Debug, clap::Args)]
 pub(super) struct CompareArgs {
@@ -66,7 +66,7 @@ pub(super) fn verdict(found: &Comparison) -> String {
     );
     if found.not_replicated > 0 {
         let of_all = found.not_replicated;
-        line += &format!("; {of_all} of special files or set-uid bits, which are not replicated");
+        line += &format!("; {of_all} in what is not replicated");
     }
     line
 }
@@ -140,7 +140,7 @@ mod tests {
             ..Comparison::default()
         };
         let told = verdict(&found);
-        assert!(told.ends_with("; 2 of special files or set-uid bits, which are not replicated"));
+        assert!(told.ends_with("; 2 in what is not replicated"));
     }
 
     #[test]

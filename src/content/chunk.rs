@@ -129,7 +129,11 @@ pub fn cut(bytes: &[u8]) -> usize {
 }
 
 /// The next stretch of data at or behind `offset`, cut to `size`; empty at `size` when only a hole is left.
-fn data_extent(file: impl AsFd, offset: u64, size: u64) -> rustix::io::Result<(u64, u64)> {
+pub(crate) fn data_extent(
+    file: impl AsFd,
+    offset: u64,
+    size: u64,
+) -> rustix::io::Result<(u64, u64)> {
     let start = match rustix::fs::seek(&file, SeekFrom::Data(offset)) {
         Ok(start) => start.min(size),
         Err(Errno::NXIO) => return Ok((size, size)),

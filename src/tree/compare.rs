@@ -4,8 +4,8 @@
 //! each other; of links: target; of all: mode, uid, gid, extended attributes in `user.`; mtime of files and symbolic
 //! links; and which names are hard links of one another. Not compared: times of directories, ctime, atime, the root's
 //! own attributes, `.cfs-repl` at the root. Nothing else is left out: what is mounted inside a tree cannot be compared,
-//! and counts as a difference. So do special files and set-uid and set-gid bits, which are not replicated; they have a
-//! field of their own.
+//! and counts as a difference. So do special files, set-uid and set-gid bits, and space that is taken and not written,
+//! which are not replicated; they have a field of their own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -19,16 +19,20 @@ use rustix::fs::{Dir, Mode, OFlags};
 use super::root::{open_beneath, open_dir_beneath};
 use super::stat::{DevId, Stat, stat_at, stat_fd};
 use super::xattr;
+use crate::content::chunk::data_extent;
 use crate::error::{ReplError, Result};
 use crate::journal::op::RESERVED_NAME;
 use crate::sync::port::NodeKind;
 
 /// Blocks of 512 bytes by which two files may differ whatever their size: one filesystem block.
 const BLOCK_SLACK: u64 = 8;
-/// The field of differences in what replication leaves alone: special files, set-uid and set-gid bits.
+/// The field of differences in what replication leaves alone: special files, set-uid and set-gid bits, space that is
+/// taken and not written.
 pub const NOT_REPLICATED: &str = "not replicated";
 /// Set-uid and set-gid.
 const SET_ID: u32 = 0o6000;
+/// Bytes of a block, as files are measured in.
+const BLOCK_BYTES: u64 = 512;
 /// Bytes hashed at a time.
 const READ_BYTES: usize = 1 << 20;
 
@@ -170,16 +174,14 @@ fn compare_items(a: &Item, b: &Item, report: &mut dyn FnMut(&'static str, String
     if a.stat.kind == Some(NodeKind::File) {
         report("size", a.stat.size.to_string(), b.stat.size.to_string());
         report("blake3", a.data.clone(), b.data.clone());
-        let (few, many) = (
-            a.stat.blocks.min(b.stat.blocks),
-            a.stat.blocks.max(b.stat.blocks),
-        );
-        if many > few + few / 10 + BLOCK_SLACK {
-            report(
-                "blocks",
-                a.stat.blocks.to_string(),
-                b.stat.blocks.to_string(),
-            );
+        if !takes_alike(a.stat.blocks, b.stat.blocks) {
+            let is_written = !takes_alike(a.written_blocks, b.written_blocks);
+            let field = if is_written { "blocks" } else { NOT_REPLICATED };
+            let shown = |item: &Item| {
+                let (taken, written) = (item.stat.blocks, item.written_blocks);
+                format!("{taken} blocks taken, {written} written")
+            };
+            report(field, shown(a), shown(b));
         }
     } else {
         report("target", a.data.clone(), b.data.clone());
@@ -196,12 +198,20 @@ fn compare_items(a: &Item, b: &Item, report: &mut dyn FnMut(&'static str, String
     }
 }
 
+/// Whether one takes no more than 1.1 times what the other one does, or a filesystem block.
+const fn takes_alike(a: u64, b: u64) -> bool {
+    let (few, many) = if a < b { (a, b) } else { (b, a) };
+    many <= few.saturating_add(few / 10).saturating_add(BLOCK_SLACK)
+}
+
 struct Item {
     stat: Stat,
     /// Another filesystem, or another part of this one, is mounted there.
     mounted: bool,
     /// blake3 of a file, text of a link.
     data: String,
+    /// Blocks of a file that hold data; the rest of what it takes is taken and not written.
+    written_blocks: u64,
     xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
@@ -231,7 +241,7 @@ impl Side {
         (root, device): (&OwnedFd, (u32, u32)),
         top: &Path,
         dir: &[u8],
-        hashes: &mut BTreeMap<DevId, String>,
+        hashes: &mut BTreeMap<DevId, Hashed>,
         todo: &mut Vec<Vec<u8>>,
     ) -> Result<()> {
         let shown = top.join(OsStr::from_bytes(dir));
@@ -271,12 +281,13 @@ impl Side {
         dir: &OwnedFd,
         name: &[u8],
         (stat, mounted): (Stat, bool),
-        hashes: &mut BTreeMap<DevId, String>,
+        hashes: &mut BTreeMap<DevId, Hashed>,
     ) -> rustix::io::Result<Item> {
         let mut item = Item {
             stat,
             mounted,
             data: String::new(),
+            written_blocks: 0,
             xattrs: BTreeMap::new(),
         };
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -292,28 +303,47 @@ impl Side {
             Some(NodeKind::File) => {
                 let fd = open_beneath(dir.as_fd(), name, flags)?;
                 item.xattrs = xattr::read_all(&fd)?;
-                item.data = match hashes.get(&stat.id) {
-                    Some(hash) => hash.clone(),
-                    None => self.hash(&fd)?,
+                let (hash, written) = match hashes.get(&stat.id) {
+                    Some(known) => known.clone(),
+                    None => self.hash(&fd, stat.size)?,
                 };
-                hashes.insert(stat.id, item.data.clone());
+                hashes.insert(stat.id, (hash.clone(), written));
+                (item.data, item.written_blocks) = (hash, written.div_ceil(BLOCK_BYTES));
             }
             None => {}
         }
         Ok(item)
     }
 
-    fn hash(&mut self, file: &OwnedFd) -> rustix::io::Result<String> {
+    /// The hash of a file's bytes, and how many of them are data. Holes are not read: that would make them look like
+    /// data to whoever asks next.
+    fn hash(&mut self, file: &OwnedFd, size: u64) -> rustix::io::Result<Hashed> {
         let mut hasher = blake3::Hasher::new();
         let mut buffer = vec![0; READ_BYTES];
-        loop {
-            let length = rustix::io::retry_on_intr(|| rustix::io::read(file, &mut buffer[..]))?;
-            if length == 0 {
-                return Ok(hasher.finalize().to_hex().to_string());
+        let (mut at, mut written) = (0, 0);
+        while at < size {
+            let (start, end) = data_extent(file, at, size)?;
+            while at < start {
+                let length = take(&mut buffer, start - at);
+                length.fill(0);
+                hasher.update(length);
+                at += length.len() as u64;
             }
-            self.bytes += length as u64;
-            hasher.update(buffer.get(..length).unwrap_or_default());
+            while at < end {
+                let piece = take(&mut buffer, end - at);
+                let length =
+                    rustix::io::retry_on_intr(|| rustix::io::pread(file, &mut *piece, at))?;
+                if length == 0 {
+                    // It shrank, which its size tells.
+                    return Ok((hasher.finalize().to_hex().to_string(), written));
+                }
+                hasher.update(piece.get(..length).unwrap_or_default());
+                at += length as u64;
+                written += length as u64;
+            }
         }
+        self.bytes += size;
+        Ok((hasher.finalize().to_hex().to_string(), written))
     }
 
     /// Names that are one file, by the first of them.
@@ -332,6 +362,16 @@ impl Side {
             })
             .collect()
     }
+}
+
+/// The hash of a file's bytes, and how many of them are data.
+type Hashed = (String, u64);
+
+/// As much of `buffer` as `bytes` are.
+fn take(buffer: &mut [u8], bytes: u64) -> &mut [u8] {
+    let length = usize::try_from(bytes).unwrap_or(usize::MAX);
+    let length = length.min(buffer.len());
+    buffer.get_mut(..length).unwrap_or_default()
 }
 
 fn shown_group(group: &BTreeSet<Vec<u8>>) -> String {
@@ -503,6 +543,26 @@ mod tests {
             found.first.iter().map(|d| d.field).collect::<Vec<_>>(),
             ["blocks"]
         );
+    }
+
+    #[test]
+    fn space_that_is_taken_and_not_written_is_told_apart_however_often_it_is_compared() {
+        const BYTES: u64 = 1 << 20;
+        let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let [taken, sparse] = [&a, &b].map(|dir| fs::File::create(dir.path().join("f")).unwrap());
+        sparse.set_len(BYTES).unwrap();
+        let flags = rustix::fs::FallocateFlags::empty();
+        if let Err(error) = rustix::fs::fallocate(&taken, flags, 0, BYTES) {
+            eprintln!("skipped: no space can be taken here: {error}");
+            return;
+        }
+        touch(&a.path().join("f"), 1);
+        touch(&b.path().join("f"), 1);
+        for _ in 0..2 {
+            let found = compare(a.path(), b.path(), 10).unwrap();
+            let fields: Vec<_> = found.first.iter().map(|d| d.field).collect();
+            assert_eq!(fields, [NOT_REPLICATED], "{found}");
+        }
     }
 
     #[test]
