@@ -4,9 +4,11 @@ use std::error::Error;
 
 use tonic_prost_build::Builder;
 
+/// What a daemon tells its operators about itself by reflection.
+const ADMIN: &str = "claudefs/repl/admin/v1/admin.proto";
 /// Files that hold services or are imported by nobody; imports come along.
 const FILES: [&str; 3] = [
-    "claudefs/repl/admin/v1/admin.proto",
+    ADMIN,
     "claudefs/repl/state/v1/state.proto",
     "claudefs/repl/state/v1/store.proto",
 ];
@@ -25,8 +27,20 @@ fn main() -> Result<(), Box<dyn Error>> {
             .bytes(".")
             .emit_rerun_if_changed(false)
     };
+    describe(&[ADMIN])?;
     compile(configure(), &FILES)?;
     compile(configure().codec_path(CONDUIT_CODEC), &CONDUIT_FILES)
+}
+
+/// Writes the descriptors of `files` for the reflection service.
+fn describe(files: &[&str]) -> Result<(), Box<dyn Error>> {
+    let set = protox::Compiler::new(["proto"])?
+        .include_imports(true)
+        .open_files(files)?
+        .encode_file_descriptor_set();
+    let folder = std::env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?;
+    std::fs::write(std::path::Path::new(&folder).join("admin.fds"), set)?;
+    Ok(())
 }
 
 fn compile(builder: Builder, files: &[&str]) -> Result<(), Box<dyn Error>> {

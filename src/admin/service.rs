@@ -20,6 +20,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::InterceptorLayer;
 use tonic::transport::server::UdsConnectInfo;
 use tonic::{Code, Request, Response, Status};
 
@@ -31,6 +32,8 @@ use crate::error::{ReplError, Result};
 use crate::proto::admin as pb;
 use pb::admin_server::{Admin, AdminServer};
 
+mod standard;
+
 /// Conflicts in one page: some 300 bytes each, far below the 4 MiB that a gRPC message may have.
 pub const PAGE_CONFLICTS: usize = 256;
 /// Accepted connections that wait for the server, and requests under way on one connection. A handful of operators
@@ -40,6 +43,8 @@ const REQUESTS_MAX: usize = 32;
 const REQUEST_MAX: Duration = Duration::from_secs(300);
 /// Pause after a failing accept: out of file descriptors is the usual reason, and takes time to mend.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long requests under way may take to end when the daemon does; those who only watch stay as long as they may.
+const GOODBYE: Duration = Duration::from_secs(2);
 /// Owner alone, as for everything in the state folder.
 const SOCKET_MODE: u32 = 0o600;
 
@@ -62,21 +67,37 @@ pub fn serve(tasks: &Tasks, socket: PathBuf, source: Arc<dyn Source>) -> Result<
         remove(&socket, bound);
     });
     let uid = rustix::process::geteuid().as_raw();
-    let service = AdminServer::with_interceptor(Service { source }, move |request: Request<()>| {
+    let check = InterceptorLayer::new(move |request: Request<()>| {
         let info = request.extensions().get::<UdsConnectInfo>();
         let caller = info.and_then(|info| info.peer_cred).map(|cred| cred.uid());
         permit(caller, uid).map(|()| request)
     });
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let router = tonic::transport::Server::builder()
+        .concurrency_limit_per_connection(REQUESTS_MAX)
+        .timeout(REQUEST_MAX)
+        .layer(check)
+        .add_service(AdminServer::new(Service { source }))
+        .add_service(health)
+        .add_service(standard::reflection()?)
+        .add_service(standard::reflection_alpha()?);
     let stop = tasks.token().clone();
     tasks.spawn("admin server", async move {
-        let served = tonic::transport::Server::builder()
-            .concurrency_limit_per_connection(REQUESTS_MAX)
-            .timeout(REQUEST_MAX)
-            .add_service(service)
-            .serve_with_incoming_shutdown(ReceiverStream::new(incoming), stop.cancelled_owned())
-            .await;
-        if let Err(error) = served {
-            tracing::error!(%error, "admin server ended");
+        standard::tell(&reporter, true).await;
+        let stopped = stop.clone().cancelled_owned();
+        let incoming = ReceiverStream::new(incoming);
+        let serving = router.serve_with_incoming_shutdown(incoming, stopped);
+        let goodbye = async {
+            stop.cancelled().await;
+            standard::tell(&reporter, false).await;
+            // Whoever watches does not keep the daemon from ending.
+            tokio::time::sleep(GOODBYE).await;
+        };
+        tokio::select! {
+            served = serving => if let Err(error) = served {
+                tracing::error!(%error, "admin server ended");
+            },
+            () = goodbye => {}
         }
     });
     Ok(())
