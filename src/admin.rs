@@ -4,13 +4,42 @@
 //! [`view`] alone. [`verdict`] decides what the numbers mean, in the daemon, so that all faces agree.
 
 pub mod client;
+pub mod filter;
+pub mod metrics;
 pub mod service;
 pub mod verdict;
 pub mod view;
 mod wire;
 
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
 use crate::error::ReplError;
-use view::{AckedView, ConflictView, LagView, RestoredView, ResumedView, StatusView};
+use crate::sync::conflict::ConflictId;
+use filter::Matcher;
+use view::{
+    AckedView, ConflictDetail, ConflictView, LagView, RestoredView, ResumedView, StatusView,
+};
+
+/// Bytes of a file piece by piece; what ends with an error is not whole.
+pub type Pieces = mpsc::Receiver<Result<Bytes, ReplError>>;
+
+/// Which conflicts are to be acknowledged, and how.
+#[derive(Debug, Clone, Default)]
+pub struct AckRequest {
+    /// Shown ids, or beginnings of ids.
+    pub ids: Vec<String>,
+    /// Besides, all that this lets through.
+    pub filter: Option<Matcher>,
+    /// How many the filter has to let through; none: any number.
+    pub expect: Option<u64>,
+    /// Why; may be empty.
+    pub note: String,
+    /// Only tell what would be done.
+    pub dry_run: bool,
+    /// Take acknowledgements back.
+    pub undo: bool,
+}
 
 /// What a running daemon knows and can do. Called from the tasks of the admin service, several at once.
 #[tonic::async_trait]
@@ -24,8 +53,23 @@ pub trait Source: Send + Sync + 'static {
     /// How far each peer is behind.
     async fn lag(&self) -> Result<LagView>;
 
-    /// Every conflict on record, oldest first.
-    async fn conflicts(&self) -> Result<Vec<ConflictView>>;
+    /// The conflicts on record that `filter` lets through, oldest first.
+    async fn find_conflicts(&self, filter: &Matcher) -> Result<Vec<ConflictId>>;
+
+    /// These conflicts in this order, apart from those that are not on record.
+    async fn conflicts(&self, ids: &[ConflictId]) -> Result<Vec<ConflictView>>;
+
+    /// One conflict with both versions. `id` is a shown id or the beginning of one.
+    ///
+    /// # Errors
+    /// [`AdminError::ConflictUnknown`], [`AdminError::ConflictAmbiguous`].
+    async fn show(&self, id: &str) -> Result<ConflictDetail>;
+
+    /// The bytes that lost in a conflict.
+    ///
+    /// # Errors
+    /// As [`Source::show`], or [`AdminError::NotPossible`] when no bytes lost or none are kept.
+    async fn loser(&self, id: &str) -> Result<Pieces>;
 
     /// Puts the loser of a conflict back as a new change: where it was, or at `as_path`, a path below the root.
     /// `id` is a shown id or the beginning of one.
@@ -35,18 +79,12 @@ pub trait Source: Send + Sync + 'static {
     /// nothing is kept to restore or the place is taken.
     async fn restore(&self, id: &str, as_path: Option<&[u8]>) -> Result<RestoredView>;
 
-    /// Acknowledges conflicts for all sites, in the name of `by`: all or, when one is not known, none. Those that are
-    /// acknowledged already stay as they are. `dry_run`: only tells what would be done.
+    /// Acknowledges conflicts for all sites in the name of `by`, or takes that back: all or, when one is not known,
+    /// none. Those that are so already stay as they are.
     ///
     /// # Errors
-    /// As [`Source::restore`]; [`AdminError::NotPossible`] when the note is too long.
-    async fn ack(
-        &self,
-        ids: &[String],
-        note: &str,
-        by: &str,
-        dry_run: bool,
-    ) -> Result<Vec<AckedView>>;
+    /// As [`Source::show`]; [`AdminError::NotPossible`] when the note is too long; [`AdminError::Unexpected`].
+    async fn ack(&self, request: AckRequest, by: &str) -> Result<Vec<AckedView>>;
 
     /// Lets a site go on that is held or paused. One that is neither is left as it is; one that the brake holds needs
     /// `confirm`.
@@ -79,6 +117,14 @@ pub enum AdminError {
     ConflictAmbiguous {
         /// As it was given.
         id: String,
+    },
+    /// Look again at what the filter lets through.
+    #[error("the filter lets {found} conflicts through, and {expected} were expected")]
+    Unexpected {
+        /// As it was given.
+        expected: u64,
+        /// As it is.
+        found: u64,
     },
     /// The request is sound and the state does not allow it.
     #[error("{what}")]

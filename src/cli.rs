@@ -3,6 +3,7 @@
 //! Data goes to stdout, talk to stderr; every command ends with a code of [`exit::Exit`]. A subcommand is one file
 //! with its arguments, whose doc is the help, and `run(ui, args)`; only [`ui`] prints, only [`render`] knows formats.
 
+mod check;
 mod compare;
 mod completions;
 mod conflicts;
@@ -22,6 +23,7 @@ mod sites;
 mod status;
 pub mod ui;
 mod version;
+mod wait;
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -103,6 +105,8 @@ enum Command {
     Lag(lag::LagArgs),
     Conflicts(conflicts::ConflictsArgs),
     Sites(sites::SitesArgs),
+    Wait(wait::WaitArgs),
+    Check(check::CheckArgs),
     Init(Box<init::InitArgs>),
     Pki(pki::PkiArgs),
     Run(run::RunArgs),
@@ -138,6 +142,8 @@ fn run(ui: &mut Ui, global: &Global, command: Command) -> CliResult {
         Command::Lag(args) => lag::run(ui, global, &args),
         Command::Conflicts(args) => conflicts::run(ui, global, &args),
         Command::Sites(args) => sites::run(ui, global, &args),
+        Command::Wait(args) => wait::run(ui, global, &args),
+        Command::Check(args) => check::run(ui, global, &args),
         Command::Init(args) => init::run(ui, *args),
         Command::Pki(args) => pki::run(ui, args),
         Command::Run(args) => run::run(ui, &args),

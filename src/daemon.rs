@@ -7,6 +7,7 @@ mod assemble;
 mod backlog;
 mod causes;
 mod certificates;
+mod conflicts;
 mod content;
 mod keeper;
 mod listen;

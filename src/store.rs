@@ -345,14 +345,25 @@ impl State for Store {
         Ok(members)
     }
 
-    fn conflicts(&self) -> Result<Vec<ConflictRecord>> {
+    fn conflicts_from(&self, from: ConflictId, limit: usize) -> Result<Vec<ConflictRecord>> {
         let mut records = Vec::new();
-        self.kv
-            .scan(&Key::of(Table::Conflict).done(), None, |key, value| {
-                let id = ConflictId(key::Parts::behind(key, Table::Conflict)?.array()?);
-                records.push(codec::conflict_from_bytes(id, value)?);
-                Ok(true)
-            })?;
+        if limit == 0 {
+            return Ok(records);
+        }
+        // The scan begins behind a key; the first one of all begins with the prefix.
+        if from != ConflictId::default() {
+            records.extend(self.conflict(from)?);
+        }
+        let behind = Key::of(Table::Conflict).bytes(&from.0).done();
+        let prefix = Key::of(Table::Conflict).done();
+        self.kv.scan(&prefix, Some(&behind), |key, value| {
+            if records.len() >= limit {
+                return Ok(false);
+            }
+            let id = ConflictId(key::Parts::behind(key, Table::Conflict)?.array()?);
+            records.push(codec::conflict_from_bytes(id, value)?);
+            Ok(true)
+        })?;
         Ok(records)
     }
 

@@ -16,6 +16,9 @@ mod demo;
 mod held;
 #[cfg(test)]
 #[cfg(feature = "cli")]
+mod inbox;
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod join;
 #[cfg(test)]
 #[cfg(feature = "cli")]

@@ -15,7 +15,10 @@ use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-use super::view::{AckedView, ConflictView, LagView, RestoredView, ResumedView, StatusView};
+use super::filter::ConflictFilter;
+use super::view::{
+    AckedView, ConflictDetail, ConflictView, LagView, RestoredView, ResumedView, StatusView,
+};
 use super::wire;
 use crate::config::SOCKET_FILE;
 use crate::proto::admin as pb;
@@ -110,6 +113,12 @@ pub enum ClientError {
         /// What to do about it.
         hint: Option<String>,
     },
+    /// What was answered cannot be put where it was wanted.
+    #[error("cannot write what the daemon sends")]
+    NotTaken {
+        /// What the system said.
+        source: io::Error,
+    },
     /// The answer lacks a part: the daemon is of another version.
     #[error("the answer of the daemon lacks \"{missing}\"")]
     Malformed {
@@ -119,6 +128,34 @@ pub enum ClientError {
 }
 
 type Result<T, E = ClientError> = std::result::Result<T, E>;
+
+/// Conflicts that were found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FoundConflicts {
+    /// Name of the site that answers.
+    pub site: String,
+    /// How many there are; more than are listed when there was a limit.
+    pub found: u64,
+    /// Oldest first.
+    pub conflicts: Vec<ConflictView>,
+}
+
+/// Which conflicts are to be acknowledged, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Acking {
+    /// Shown ids, or beginnings of ids.
+    pub ids: Vec<String>,
+    /// Besides, all that this lets through.
+    pub filter: Option<ConflictFilter>,
+    /// How many the filter has to let through; none: any number.
+    pub expect: Option<u64>,
+    /// Why; may be empty.
+    pub note: String,
+    /// Only tell what would be done.
+    pub dry_run: bool,
+    /// Take acknowledgements back.
+    pub undo: bool,
+}
 
 /// A connection to a daemon.
 #[derive(Debug, Clone)]
@@ -186,12 +223,17 @@ impl Client {
         Ok(wire::lags_from(reply.into_inner()))
     }
 
-    /// Name of the site that answers, and its conflicts, oldest first: all, or those that are open.
-    pub async fn conflicts(&self, open_only: bool) -> Result<(String, Vec<ConflictView>)> {
+    /// The conflicts that `filter` lets through, the latest `limit` of them.
+    pub async fn conflicts(
+        &self,
+        filter: ConflictFilter,
+        limit: Option<u64>,
+    ) -> Result<FoundConflicts> {
         let mut inner = self.inner.clone();
         let pages = self
             .wait(async move {
-                let request = pb::ConflictsRequest { open_only };
+                let filter = Some(wire::filter_to(filter));
+                let request = pb::ConflictsRequest { filter, limit };
                 let mut stream = inner.conflicts(request).await?.into_inner();
                 let mut pages = Vec::new();
                 while let Some(page) = stream.message().await? {
@@ -200,11 +242,45 @@ impl Client {
                 Ok(pages)
             })
             .await?;
-        let site = pages.first().map(|page| page.site.clone());
-        let site = site.ok_or(ClientError::Malformed { missing: "site" })?;
+        let first = pages.first().map(|page| (page.site.clone(), page.found));
+        let (site, found) = first.ok_or(ClientError::Malformed { missing: "site" })?;
         let conflicts = pages.into_iter().flat_map(|page| page.conflicts);
         let views = conflicts.map(|conflict| wire::conflict_from(conflict).map_err(malformed));
-        Ok((site, views.collect::<Result<_>>()?))
+        Ok(FoundConflicts {
+            site,
+            found,
+            conflicts: views.collect::<Result<_>>()?,
+        })
+    }
+
+    /// Name of the site that answers, and one conflict with both versions.
+    pub async fn show(&self, id: &str) -> Result<(String, ConflictDetail)> {
+        let mut inner = self.inner.clone();
+        let request = pb::ShowConflictRequest { id: id.to_owned() };
+        let reply = self.wait(inner.show_conflict(request)).await?;
+        wire::detail_from(reply.into_inner()).map_err(malformed)
+    }
+
+    /// Calls `take` with the bytes that lost in a conflict, piece by piece; returns how many they are.
+    pub async fn loser(
+        &self,
+        id: &str,
+        mut take: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<u64> {
+        let mut inner = self.inner.clone();
+        let request = pb::ReadLoserRequest { id: id.to_owned() };
+        let taking = async move {
+            let mut stream = inner.read_loser(request).await?.into_inner();
+            let mut size = 0;
+            while let Some(piece) = stream.message().await? {
+                if let Err(error) = take(&piece.bytes) {
+                    return Ok(Err(ClientError::NotTaken { source: error }));
+                }
+                size += piece.bytes.len() as u64;
+            }
+            Ok(Ok(size))
+        };
+        self.wait(taking).await?
     }
 
     /// Puts the loser of a conflict back, where it was or at `as_path` below the root.
@@ -218,16 +294,19 @@ impl Client {
         Ok(wire::restored_from(reply.into_inner()))
     }
 
-    /// Acknowledges conflicts for all sites; `dry_run`: only tells what would be done.
-    pub async fn ack(&self, ids: &[String], note: &str, dry_run: bool) -> Result<Vec<AckedView>> {
+    /// Acknowledges conflicts for all sites, or takes that back.
+    pub async fn ack(&self, wanted: Acking) -> Result<Vec<AckedView>> {
         let mut inner = self.inner.clone();
         let request = pb::AckConflictsRequest {
-            ids: ids.to_vec(),
-            note: note.to_owned(),
-            dry_run,
+            ids: wanted.ids,
+            note: wanted.note,
+            dry_run: wanted.dry_run,
+            filter: wanted.filter.map(wire::filter_to),
+            expect: wanted.expect,
+            undo: wanted.undo,
         };
         let reply = self.wait(inner.ack_conflicts(request)).await?;
-        wire::acked_from(reply.into_inner()).map_err(malformed)
+        Ok(wire::acked_from(reply.into_inner()))
     }
 
     /// Lets a site go on that is held or paused; `confirm`: what it deleted is meant.

@@ -18,18 +18,19 @@ use bytes::Bytes;
 use prost::Message as _;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
-use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt as _};
 use tonic::service::InterceptorLayer;
 use tonic::transport::server::UdsConnectInfo;
 use tonic::{Code, Request, Response, Status};
 
-use super::view::ConflictView;
-use super::{AdminError, Source, wire};
+use super::filter::Matcher;
+use super::{AckRequest, AdminError, Source, wire};
 use crate::config::SOCKET_BYTES_MAX;
 use crate::daemon::tasks::Tasks;
 use crate::error::{ReplError, Result};
 use crate::proto::admin as pb;
+use crate::sync::conflict::ConflictId;
 use pb::admin_server::{Admin, AdminServer};
 
 mod standard;
@@ -200,10 +201,12 @@ struct Service {
 }
 
 type Reply<T> = Result<Response<T>, Status>;
+type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl Admin for Service {
-    type ConflictsStream = Pin<Box<dyn Stream<Item = Result<pb::ConflictsPage, Status>> + Send>>;
+    type ConflictsStream = Replies<pb::ConflictsPage>;
+    type ReadLoserStream = Replies<pb::LoserPiece>;
 
     async fn status(&self, _: Request<pb::StatusRequest>) -> Reply<pb::StatusReply> {
         let view = self.source.status().await.map_err(refusal)?;
@@ -219,12 +222,49 @@ impl Admin for Service {
         &self,
         request: Request<pb::ConflictsRequest>,
     ) -> Reply<Self::ConflictsStream> {
-        let open_only = request.into_inner().open_only;
-        let mut views = self.source.conflicts().await.map_err(refusal)?;
-        views.retain(|view| !open_only || view.is_open());
-        let pages = pages(&self.source.site(), views);
-        let pages = tokio_stream::iter(pages.into_iter().map(Ok));
+        let pb::ConflictsRequest { filter, limit } = request.into_inner();
+        let filter = matcher(filter.unwrap_or_default())?;
+        let mut ids = self.source.find_conflicts(&filter).await.map_err(refusal)?;
+        let found = ids.len() as u64;
+        let limit = limit.map_or(usize::MAX, |limit| {
+            usize::try_from(limit).unwrap_or(usize::MAX)
+        });
+        ids.drain(..ids.len().saturating_sub(limit));
+        let source = Arc::clone(&self.source);
+        // A page is looked up when the one before was taken: the daemon never holds all of them.
+        let pages = tokio_stream::iter(pages(ids)).then(move |ids| {
+            let source = Arc::clone(&source);
+            async move {
+                let views = source.conflicts(&ids).await.map_err(refusal)?;
+                Ok(pb::ConflictsPage {
+                    site: source.site(),
+                    conflicts: views.into_iter().map(wire::conflict_to).collect(),
+                    found,
+                })
+            }
+        });
         Ok(Response::new(Box::pin(pages)))
+    }
+
+    async fn show_conflict(
+        &self,
+        request: Request<pb::ShowConflictRequest>,
+    ) -> Reply<pb::ShowConflictReply> {
+        let shown = self.source.show(&request.into_inner().id).await;
+        let detail = shown.map_err(refusal)?;
+        Ok(Response::new(wire::detail_to(self.source.site(), detail)))
+    }
+
+    async fn read_loser(
+        &self,
+        request: Request<pb::ReadLoserRequest>,
+    ) -> Reply<Self::ReadLoserStream> {
+        let pieces = self.source.loser(&request.into_inner().id).await;
+        let pieces = ReceiverStream::new(pieces.map_err(refusal)?).map(|piece| {
+            let bytes = piece.map_err(|error| refusal(error.into()))?;
+            Ok(pb::LoserPiece { bytes })
+        });
+        Ok(Response::new(Box::pin(pieces)))
     }
 
     async fn restore_conflict(
@@ -247,12 +287,23 @@ impl Admin for Service {
         let caller = info.and_then(|info| info.peer_cred).map(|cred| cred.uid());
         let by = caller.map_or_else(|| "unknown".to_owned(), user_name);
         let request = request.into_inner();
-        let acked = self
-            .source
-            .ack(&request.ids, &request.note, &by, request.dry_run);
-        let views = acked.await.map_err(refusal)?;
-        for view in views.iter().filter(|view| view.changed && !request.dry_run) {
-            tracing::info!(conflict = view.id, by, "conflict acknowledged");
+        let pb::AckConflictsRequest { dry_run, undo, .. } = request;
+        let wanted = AckRequest {
+            ids: request.ids,
+            filter: request.filter.map(matcher).transpose()?,
+            expect: request.expect,
+            note: request.note,
+            dry_run,
+            undo,
+        };
+        let views = self.source.ack(wanted, &by).await.map_err(refusal)?;
+        for view in views.iter().filter(|view| view.changed && !dry_run) {
+            let conflict = &view.id;
+            if undo {
+                tracing::info!(conflict, by, "acknowledgement of a conflict taken back");
+            } else {
+                tracing::info!(conflict, by, "conflict acknowledged");
+            }
         }
         Ok(Response::new(wire::acked_to(views)))
     }
@@ -288,16 +339,21 @@ fn name_in(users: &str, uid: u32) -> Option<String> {
 }
 
 /// At least one page, so that the reader always learns who answers.
-fn pages(site: &str, views: Vec<ConflictView>) -> Vec<pb::ConflictsPage> {
-    let conflicts: Vec<pb::Conflict> = views.into_iter().map(wire::conflict_to).collect();
-    let page = |conflicts: &[pb::Conflict]| pb::ConflictsPage {
-        site: site.to_owned(),
-        conflicts: conflicts.to_vec(),
-    };
-    if conflicts.is_empty() {
-        return vec![page(&[])];
+fn pages(ids: Vec<ConflictId>) -> Vec<Vec<ConflictId>> {
+    if ids.is_empty() {
+        return vec![ids];
     }
-    conflicts.chunks(PAGE_CONFLICTS).map(page).collect()
+    ids.chunks(PAGE_CONFLICTS).map(<[_]>::to_vec).collect()
+}
+
+/// The filter, ready to be asked.
+fn matcher(filter: pb::ConflictFilter) -> Result<Matcher, Status> {
+    let pattern = filter.path.clone().unwrap_or_default();
+    wire::filter_from(filter).matcher().map_err(|why| {
+        let what = format!("\"{pattern}\" is no pattern for paths");
+        let hint = "`*` and `?` stand for what is within a name, `**` for any directories";
+        status(Code::InvalidArgument, what, vec![why], hint)
+    })
 }
 
 /// A refusal as a status: what in its message, why and what to do in its details.
@@ -322,6 +378,10 @@ fn refusal(error: AdminError) -> Status {
             Vec::new(),
             "give more of the id",
         ),
+        AdminError::Unexpected { .. } => {
+            let hint = "look at them again: cfs-repl conflicts list";
+            status(Code::Aborted, what, Vec::new(), hint)
+        }
         AdminError::NotPossible { hint, .. } => {
             status(Code::FailedPrecondition, what, Vec::new(), &hint)
         }

@@ -470,15 +470,15 @@ pub struct RestoredView {
     pub path: Vec<u8>,
 }
 
-/// What was acknowledged.
+/// What was acknowledged, or taken back.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct AckedView {
     /// The whole id of the conflict.
     pub id: String,
-    /// False: it had been acknowledged before, as `ack` says, and nothing changed.
+    /// False: it was so before, and nothing changed.
     pub changed: bool,
-    /// Who did, why and when.
-    pub ack: AckView,
+    /// Who acknowledged it, why and when; null: nobody, or it was taken back.
+    pub ack: Option<AckView>,
 }
 
 /// What was resumed.
@@ -535,6 +535,11 @@ paths! {
     root: "root" "root_hex";
     left_alone_first: "left_alone_first" "left_alone_first_hex";
 }
+
+// Behind the macros that it uses.
+mod detail;
+
+pub use detail::{BytesAt, ConflictDetail, ValueView, order_certain, root_text};
 
 #[cfg(test)]
 pub(crate) mod tests;

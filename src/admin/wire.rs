@@ -5,10 +5,11 @@
 
 use bytes::Bytes;
 
+use super::filter::ConflictFilter;
 use super::view::{
-    AckView, AckedView, Cause, ConflictCounts, ConflictView, InboundLag, JournalView, Lag, LagView,
-    ParkedView, RestoredView, ResumedView, Severity, SiteLag, SiteState, SiteView, StatusView,
-    TreeView, Verdict, VersionView, Watch,
+    AckView, AckedView, BytesAt, Cause, ConflictCounts, ConflictDetail, ConflictView, InboundLag,
+    JournalView, Lag, LagView, ParkedView, RestoredView, ResumedView, Severity, SiteLag, SiteState,
+    SiteView, StatusView, TreeView, ValueView, Verdict, VersionView, Watch, order_certain,
 };
 use crate::proto::admin as pb;
 
@@ -68,6 +69,15 @@ numbers! {
     watch_to, watch_from, Watch, Watch {
         Inotify = Inotify,
         Scanning = Scanning,
+    } else Unknown = Unspecified
+}
+
+numbers! {
+    bytes_at_to, bytes_at_from, BytesAt, BytesAt {
+        None = None,
+        Here = Here,
+        Elsewhere = Elsewhere,
+        Gone = Gone,
     } else Unknown = Unspecified
 }
 
@@ -360,22 +370,106 @@ pub(super) fn acked_to(views: Vec<AckedView>) -> pb::AckConflictsReply {
     let acked = views.into_iter().map(|view| pb::AckedConflict {
         id: view.id,
         changed: view.changed,
-        ack: Some(ack_to(view.ack)),
+        ack: view.ack.map(ack_to),
     });
     pb::AckConflictsReply {
         acked: acked.collect(),
     }
 }
 
-pub(super) fn acked_from(reply: pb::AckConflictsReply) -> Result<Vec<AckedView>> {
-    let acked = reply.acked.into_iter().map(|acked| {
-        Ok(AckedView {
-            id: acked.id,
-            changed: acked.changed,
-            ack: ack_from(acked.ack.ok_or(Missing("ack"))?),
-        })
+pub(super) fn acked_from(reply: pb::AckConflictsReply) -> Vec<AckedView> {
+    let acked = reply.acked.into_iter().map(|acked| AckedView {
+        id: acked.id,
+        changed: acked.changed,
+        ack: acked.ack.map(ack_from),
     });
     acked.collect()
+}
+
+pub(super) fn filter_to(filter: ConflictFilter) -> pb::ConflictFilter {
+    pb::ConflictFilter {
+        open: filter.open,
+        acked: filter.acked,
+        lossy: filter.lossy,
+        site: filter.site,
+        path: filter.path,
+        inode: filter.inode,
+        since_us: filter.since_us,
+    }
+}
+
+pub(super) fn filter_from(filter: pb::ConflictFilter) -> ConflictFilter {
+    ConflictFilter {
+        open: filter.open,
+        acked: filter.acked,
+        lossy: filter.lossy,
+        site: filter.site,
+        path: filter.path,
+        inode: filter.inode,
+        since_us: filter.since_us,
+    }
+}
+
+/// The site that answers stands beside it.
+pub(super) fn detail_to(site: String, view: ConflictDetail) -> pb::ShowConflictReply {
+    pb::ShowConflictReply {
+        site,
+        conflict: Some(conflict_to(view.conflict)),
+        lost: view.lost.map(value_to),
+        shown: view.shown.map(value_to),
+        shown_is_winner: view.shown_is_winner,
+        bytes_at: bytes_at_to(view.bytes_at),
+        why: view.why,
+        skew_bound_us: view.skew_bound_us,
+    }
+}
+
+pub(super) fn detail_from(reply: pb::ShowConflictReply) -> Result<(String, ConflictDetail)> {
+    let conflict = conflict_from(reply.conflict.ok_or(Missing("conflict"))?)?;
+    let detail = ConflictDetail {
+        lost: reply.lost.map(value_from).transpose()?,
+        shown: reply.shown.map(value_from).transpose()?,
+        shown_is_winner: reply.shown_is_winner,
+        bytes_at: bytes_at_from(reply.bytes_at),
+        why: reply.why,
+        skew_bound_us: reply.skew_bound_us,
+        order_certain: order_certain(conflict.gap_us, reply.skew_bound_us),
+        conflict,
+    };
+    Ok((reply.site, detail))
+}
+
+fn value_to(value: ValueView) -> pb::Value {
+    pb::Value {
+        size_bytes: value.size_bytes,
+        root: value.root.map(|root| Bytes::copy_from_slice(&root)),
+        mode: value.mode,
+        uid: value.uid,
+        gid: value.gid,
+        mtime_us: value.mtime_us,
+        flags: value.flags,
+        xattr: value.xattr.map(Bytes::from),
+        xattr_value: value.xattr_value.map(Bytes::from),
+        path: value.path.map(Bytes::from),
+        removed: value.removed,
+    }
+}
+
+fn value_from(value: pb::Value) -> Result<ValueView> {
+    let root = value.root.map(|root| root[..].try_into());
+    Ok(ValueView {
+        size_bytes: value.size_bytes,
+        root: root.transpose().map_err(|_| Missing("root"))?,
+        mode: value.mode,
+        uid: value.uid,
+        gid: value.gid,
+        mtime_us: value.mtime_us,
+        flags: value.flags,
+        xattr: value.xattr.map(Vec::from),
+        xattr_value: value.xattr_value.map(Vec::from),
+        path: value.path.map(Vec::from),
+        removed: value.removed,
+    })
 }
 
 pub(super) fn conflict_from(conflict: pb::Conflict) -> Result<ConflictView> {
@@ -446,7 +540,7 @@ pub(super) fn resumed_from(reply: pb::ResumeSiteReply) -> ResumedView {
 
 #[cfg(test)]
 mod tests {
-    use super::super::view::tests::{conflict, lag, status};
+    use super::super::view::tests::{conflict, detail, lag, status};
     use super::*;
 
     #[test]
@@ -454,6 +548,33 @@ mod tests {
         assert_eq!(status_from(status_to(status())), Ok(status()));
         assert_eq!(lags_from(lags_to(lag())), lag());
         assert_eq!(conflict_from(conflict_to(conflict())), Ok(conflict()));
+        let site = "fra-1".to_owned();
+        let there = detail_to(site.clone(), detail());
+        assert_eq!(detail_from(there), Ok((site, detail())));
+        let every = ValueView {
+            size_bytes: Some(1),
+            root: Some([2; 32]),
+            mode: Some(3),
+            uid: Some(4),
+            gid: Some(5),
+            mtime_us: Some(6),
+            flags: Some(7),
+            xattr: Some(vec![8]),
+            xattr_value: Some(vec![9]),
+            path: Some(vec![10]),
+            removed: true,
+        };
+        assert_eq!(value_from(value_to(every.clone())), Ok(every));
+        let filter = ConflictFilter {
+            open: true,
+            acked: true,
+            lossy: true,
+            site: Some("a".to_owned()),
+            path: Some("b".to_owned()),
+            inode: Some(1),
+            since_us: Some(2),
+        };
+        assert_eq!(filter_from(filter_to(filter.clone())), filter);
     }
 
     #[test]
@@ -469,6 +590,9 @@ mod tests {
         }
         for word in Severity::ALL {
             assert_eq!(severity_from(severity_to(*word)), *word);
+        }
+        for word in BytesAt::ALL {
+            assert_eq!(bytes_at_from(bytes_at_to(*word)), *word);
         }
         for lag in [Lag::Unknown, Lag::Known(0), Lag::AtLeast(7)] {
             assert_eq!(lag_from(Some(lag_to(lag))), lag);
@@ -507,5 +631,10 @@ mod tests {
         let mut reply = conflict_to(conflict());
         reply.loser = None;
         assert_eq!(conflict_from(reply), Err(Missing("loser")));
+        let short = pb::Value {
+            root: Some(Bytes::from_static(b"short")),
+            ..pb::Value::default()
+        };
+        assert_eq!(value_from(short), Err(Missing("root")));
     }
 }

@@ -1,4 +1,5 @@
-//! `cfs-repl conflicts list|ack|restore`: what lost, against what, that somebody looked at it, and how it comes back.
+//! `cfs-repl conflicts list|show|ack|unack|restore`: what lost, against what, that somebody looked at it, and how it
+//! comes back.
 
 use std::ffi::OsString;
 use std::io::BufRead;
@@ -10,14 +11,21 @@ use super::reach::{self, Reach};
 use super::render::{Row, View};
 use super::status::item;
 use super::ui::Ui;
-use super::{Global, human};
-use crate::admin::client::Client;
+use super::{Global, human, parse_duration};
+use crate::admin::client::{Acking, Client};
+use crate::admin::filter::ConflictFilter;
 use crate::admin::view::{AckedView, ConflictView, VersionView, path_text};
-use crate::clock::rfc3339;
+use crate::clock::{Clock as _, SystemClock, rfc3339};
 use crate::text::printable;
 
+mod show;
+
 /// A large loser is copied, or fetched from another site; the daemon gives up after the same time.
-const RESTORE_MAX: Duration = Duration::from_secs(300);
+const LOSER_MAX: Duration = Duration::from_secs(300);
+/// Headings of lists.
+const COLUMNS: &[&str] = &[
+    "ID", "DETECTED", "KIND", "PATH", "REGISTER", "WINNER", "LOSER", "GAP", "LOST", "ACK",
+];
 
 /// See what lost where two sites changed the same thing, and bring it back
 #[derive(Debug, clap::Args)]
@@ -29,8 +37,52 @@ pub(super) struct ConflictsArgs {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     List(ListArgs),
+    Show(show::ShowArgs),
     Ack(AckArgs),
+    Unack(UnackArgs),
     Restore(RestoreArgs),
+}
+
+/// Which conflicts are meant: those for which everything holds that is given
+#[derive(Debug, Clone, Default, clap::Args)]
+struct FilterArgs {
+    /// Only those in which bytes lost
+    #[arg(long)]
+    lossy: bool,
+    /// Only those in which this site wrote one of the versions
+    #[arg(long, value_name = "SITE")]
+    site: Option<String>,
+    /// Only those with a path below the root like this: * within a name, ** for any directories
+    #[arg(long, value_name = "GLOB")]
+    path: Option<String>,
+    /// Only those of this inode
+    #[arg(long, value_name = "NUMBER")]
+    inode: Option<u64>,
+    /// Only those that were noticed within this time
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
+    since: Option<Duration>,
+}
+
+impl FilterArgs {
+    fn filter(&self) -> ConflictFilter {
+        let since = self.since.map(|since| {
+            let us = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
+            SystemClock.now_us().saturating_sub(us)
+        });
+        ConflictFilter {
+            open: false,
+            acked: false,
+            lossy: self.lossy,
+            site: self.site.clone(),
+            path: self.path.clone(),
+            inode: self.inode,
+            since_us: since,
+        }
+    }
+
+    fn is_given(&self) -> bool {
+        !self.filter().is_empty()
+    }
 }
 
 /// List conflicts, oldest first
@@ -39,6 +91,14 @@ struct ListArgs {
     /// Only those that still matter and nobody acknowledged
     #[arg(long)]
     unacked: bool,
+    /// Only those that somebody acknowledged
+    #[arg(long, conflicts_with = "unacked")]
+    acked: bool,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// At most so many, the latest ones
+    #[arg(long, value_name = "NUMBER")]
+    limit: Option<u64>,
     #[command(flatten)]
     reach: Reach,
 }
@@ -47,11 +107,35 @@ struct ListArgs {
 #[derive(Debug, clap::Args)]
 struct AckArgs {
     /// Ids of conflicts, or beginnings of ids; - reads them from standard input
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required_unless_present = "all", value_name = "ID")]
     ids: Vec<String>,
+    /// All that are open, or of these those for which everything holds that is given besides
+    #[arg(long, conflicts_with = "ids")]
+    all: bool,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// How many --all has to mean, or nothing is done
+    #[arg(long, requires = "all", value_name = "NUMBER")]
+    expect: Option<u64>,
+    /// Do it however many --all means
+    #[arg(long, requires = "all", conflicts_with = "expect")]
+    yes: bool,
     /// Why, for whoever looks next
     #[arg(long, default_value = "", hide_default_value = true)]
     note: String,
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// Take the acknowledgement of conflicts back, at all sites
+#[derive(Debug, clap::Args)]
+struct UnackArgs {
+    /// Ids of conflicts, or beginnings of ids; - reads them from standard input
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<String>,
     /// Only say what would be done
     #[arg(long)]
     dry_run: bool,
@@ -74,20 +158,64 @@ struct RestoreArgs {
 pub(super) fn run(ui: &mut Ui, global: &Global, args: &ConflictsArgs) -> CliResult {
     match &args.command {
         Command::List(args) => list(ui, global, args),
+        Command::Show(args) => show::run(ui, global, args),
         Command::Ack(args) => ack(ui, global, args),
+        Command::Unack(args) => unack(ui, global, args),
         Command::Restore(args) => restore(ui, global, args),
     }
 }
 
 fn ack(ui: &mut Ui, global: &Global, args: &AckArgs) -> CliResult {
+    if args.filter.is_given() && !args.all {
+        let failure = Failure::new(Exit::Usage, "what --all means is narrowed without --all");
+        return Err(failure.hint("add --all, or leave the ids alone").into());
+    }
+    if args.all && !(args.dry_run || args.yes) && args.expect.is_none() {
+        let failure = Failure::new(Exit::Usage, "--all acknowledges what nobody may have seen");
+        let hint = "say how many there are: --expect NUMBER; or --dry-run to see them, or --yes";
+        return Err(failure.hint(hint).into());
+    }
+    let ids = ids(&args.ids, std::io::stdin().lock())?;
+    if ids.is_empty() && !args.all {
+        return Ok(());
+    }
+    let all = args.all.then(|| ConflictFilter {
+        open: true,
+        ..args.filter.filter()
+    });
+    let wanted = Acking {
+        ids,
+        filter: all,
+        expect: args.expect,
+        note: args.note.clone(),
+        dry_run: args.dry_run,
+        undo: false,
+    };
+    let ask = |client: Client| async move { client.ack(wanted).await };
+    for acked in reach::ask(global, &args.reach, ask)? {
+        ui.say(&printable(&told(&acked, args.dry_run)));
+    }
+    Ok(())
+}
+
+fn unack(ui: &mut Ui, global: &Global, args: &UnackArgs) -> CliResult {
     let ids = ids(&args.ids, std::io::stdin().lock())?;
     if ids.is_empty() {
         return Ok(());
     }
-    let (note, dry_run) = (args.note.as_str(), args.dry_run);
-    let ask = |client: Client| async move { client.ack(&ids, note, dry_run).await };
-    for acked in reach::ask(global, &args.reach, ask)? {
-        ui.say(&printable(&told(&acked, dry_run)));
+    let wanted = Acking {
+        ids,
+        dry_run: args.dry_run,
+        undo: true,
+        ..Acking::default()
+    };
+    let ask = |client: Client| async move { client.ack(wanted).await };
+    for AckedView { id, changed, .. } in reach::ask(global, &args.reach, ask)? {
+        ui.say(&match (changed, args.dry_run) {
+            (true, true) => format!("would take back the acknowledgement of {id}"),
+            (true, false) => format!("took back the acknowledgement of {id}"),
+            (false, _) => format!("{id} is not acknowledged"),
+        });
     }
     Ok(())
 }
@@ -115,7 +243,10 @@ fn ids(given: &[String], input: impl BufRead) -> Result<Vec<String>, CliError> {
 }
 
 fn told(acked: &AckedView, dry_run: bool) -> String {
-    let (id, ack) = (&acked.id, &acked.ack);
+    let id = &acked.id;
+    let Some(ack) = &acked.ack else {
+        return format!("{id} is not acknowledged");
+    };
     if acked.changed {
         let verb = if dry_run {
             "would acknowledge"
@@ -134,16 +265,27 @@ fn told(acked: &AckedView, dry_run: bool) -> String {
 }
 
 fn list(ui: &mut Ui, global: &Global, args: &ListArgs) -> CliResult {
-    let unacked = args.unacked;
-    let ask = |client: Client| async move { client.conflicts(unacked).await };
-    let (site, conflicts) = reach::ask(global, &args.reach, ask)?;
-    ui.show(&view(site, &conflicts)?)
+    let filter = ConflictFilter {
+        open: args.unacked,
+        acked: args.acked,
+        ..args.filter.filter()
+    };
+    let limit = args.limit;
+    let ask = |client: Client| async move { client.conflicts(filter, limit).await };
+    let found = reach::ask(global, &args.reach, ask)?;
+    let (shown, all) = (found.conflicts.len() as u64, found.found);
+    ui.show(&view(found.site, &found.conflicts)?)?;
+    if shown < all {
+        let (shown, all) = (human::count(shown), human::count(all));
+        ui.detail(&format!("the latest {shown} of {all}"));
+    }
+    Ok(())
 }
 
 fn restore(ui: &mut Ui, global: &Global, args: &RestoreArgs) -> CliResult {
     let path = args.as_path.as_deref().map(OsStrExt::as_bytes);
     let ask = |client: Client| async move {
-        let client = client.patient(RESTORE_MAX);
+        let client = client.patient(LOSER_MAX);
         client.restore(&args.id, path).await
     };
     let restored = reach::ask(global, &args.reach, ask)?;
@@ -163,23 +305,12 @@ fn view(site: String, conflicts: &[ConflictView]) -> Result<View, CliError> {
     Ok(View {
         command: "conflicts",
         site: Some(site),
-        columns: &[
-            "ID", "DETECTED", "KIND", "PATH", "REGISTER", "WINNER", "LOSER", "GAP", "LOST", "ACK",
-        ],
+        columns: COLUMNS,
         rows: conflicts.iter().map(row).collect::<Result<_, _>>()?,
     })
 }
 
 fn cells(conflict: &ConflictView) -> Vec<String> {
-    let path = conflict
-        .path
-        .as_deref()
-        .map_or_else(|| format!("inode {}", conflict.inode), path_text);
-    let path = if conflict.gone {
-        format!("{path} (gone)")
-    } else {
-        path
-    };
     let none = || "-".to_owned();
     let ack = match &conflict.ack {
         Some(ack) => ack.by.clone(),
@@ -190,7 +321,7 @@ fn cells(conflict: &ConflictView) -> Vec<String> {
         conflict.id.clone(),
         human::known(rfc3339(conflict.detected_us), |text| text),
         conflict.kind.clone(),
-        path,
+        shown_path(conflict),
         conflict.register.clone(),
         conflict.winner.as_ref().map_or_else(none, author),
         author(&conflict.loser),
@@ -198,6 +329,17 @@ fn cells(conflict: &ConflictView) -> Vec<String> {
         conflict.lost_bytes.map_or_else(none, human::bytes),
         ack,
     ]
+}
+
+/// The path, or what stands for it.
+fn shown_path(conflict: &ConflictView) -> String {
+    let inode = || format!("inode {}", conflict.inode);
+    let path = conflict.path.as_deref().map_or_else(inode, path_text);
+    if conflict.gone {
+        format!("{path} (gone)")
+    } else {
+        path
+    }
 }
 
 fn author(version: &VersionView) -> String {
@@ -266,11 +408,11 @@ mod tests {
         let mut acked = AckedView {
             id: "c-a".to_owned(),
             changed: true,
-            ack: crate::admin::view::AckView {
+            ack: Some(crate::admin::view::AckView {
                 by: "ana".to_owned(),
                 note: "right".to_owned(),
                 at_us: 1_795_370_089_102_113,
-            },
+            }),
         };
         assert_eq!(told(&acked, false), "acknowledged c-a as ana");
         assert_eq!(told(&acked, true), "would acknowledge c-a as ana");

@@ -194,11 +194,13 @@ impl Demo<'_> {
             file.display(),
             winner.trim_end()
         ));
-        if has_command("conflicts") {
+        if self.stays {
             let server = shell_word(&self.lab.a.server());
             self.step(&format!(
                 "the loser is kept; to see it: cfs-repl conflicts list -s {server}"
             ));
+        } else {
+            self.step("the loser is kept; with --keep: cfs-repl conflicts list, show, restore");
         }
         Ok(())
     }

@@ -242,6 +242,7 @@ impl From<ClientError> for CliError {
                 }
                 refused
             }
+            ClientError::NotTaken { source } => failure(Exit::Failure).cause(source),
             ClientError::Malformed { .. } => failure(Exit::Failure)
                 .cause("daemon and program are of different versions")
                 .hint("bring both to the same version"),

@@ -55,8 +55,9 @@ pub(super) fn lag(lag: Lag) -> String {
 
 /// A difference of clocks in microseconds: `+14ms`, `-3.1s`.
 pub(super) fn skew(us: i64) -> String {
-    let sign = if us < 0 { '-' } else { '+' };
     let size = us.unsigned_abs();
+    // Rounded to nothing, it has no direction.
+    let sign = if us < 0 && size >= 1_000 { '-' } else { '+' };
     if size < 1_000_000 {
         format!("{sign}{}ms", size / 1_000)
     } else {

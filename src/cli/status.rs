@@ -48,7 +48,7 @@ pub(super) fn run(ui: &mut Ui, global: &Global, args: &StatusArgs) -> CliResult 
 }
 
 /// Leaves one site, and the causes that concern it.
-fn narrow(status: &mut StatusView, site: &str) -> CliResult {
+pub(super) fn narrow(status: &mut StatusView, site: &str) -> CliResult {
     let names: Vec<&str> = status.sites.iter().map(|one| one.site.as_str()).collect();
     if !names.contains(&site) {
         return Err(no_site(site, &names).into());

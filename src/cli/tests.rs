@@ -158,6 +158,11 @@ fn a_daemon_is_asked_and_its_answer_is_a_document() {
         (&["status"][..], "cfs-repl/status/v1", 1),
         (&["lag"], "cfs-repl/lag/v1", 2),
         (&["conflicts", "list"], "cfs-repl/conflicts/v1", 1),
+        (
+            &["conflicts", "show", "c-bygtc5qnmf"],
+            "cfs-repl/conflict/v1",
+            1,
+        ),
     ] {
         let mut words = words.to_vec();
         words.extend(["-o", "json"]);
@@ -234,10 +239,136 @@ fn commands_that_change_something_say_what_and_exit_by_the_answer() {
         );
         assert!(talk.contains(told), "{words:?}: {talk}");
     }
+    assert_eq!(daemon.ask(&["status"]).0, Exit::Ok);
     let (exit, data, _) = daemon.ask(&["status", "--exit-code"]);
     assert_eq!(exit, Exit::Critical);
     assert!(data.starts_with("DEGRADED  "), "{data}");
-    assert_eq!(daemon.ask(&["status"]).0, Exit::Ok);
+}
+
+#[test]
+fn conflicts_are_acknowledged_by_id_or_by_a_number_that_is_expected_and_taken_back() {
+    let daemon = Daemon::start();
+    for (words, exit, told) in [
+        (
+            &["conflicts", "ack", "--all"][..],
+            2,
+            "hint:  say how many there are: --expect NUMBER",
+        ),
+        (
+            &["conflicts", "ack", "--all", "--expect", "7"],
+            8,
+            "error: the filter lets 0 conflicts through, and 7 were expected\n",
+        ),
+        (
+            &["conflicts", "ack", "c-second", "--path", "*"],
+            2,
+            "hint:  add --all",
+        ),
+        (
+            &["conflicts", "ack", "c-second"],
+            0,
+            "acknowledged c-second as ",
+        ),
+        (
+            &["conflicts", "unack", "c-bygtc5qnmf", "c-second"],
+            0,
+            "took back the acknowledgement of c-bygtc5qnmf\nc-second is not acknowledged\n",
+        ),
+        (
+            &["conflicts", "show", "c-x"],
+            4,
+            "error: no conflict \"c-x\"\n",
+        ),
+        (
+            &["conflicts", "list", "--path", "a["],
+            2,
+            "error: \"a[\" is no pattern for paths\n",
+        ),
+    ] {
+        let (code, data, talk) = daemon.ask(words);
+        assert_eq!(
+            (code.code(), data.as_str()),
+            (exit, ""),
+            "{words:?}: {talk}"
+        );
+        assert!(talk.contains(told), "{words:?}: {talk}");
+    }
+}
+
+#[test]
+fn a_wait_ends_when_it_is_so_or_says_what_lacks_when_time_runs_out() {
+    let daemon = Daemon::start();
+    let wait = |words: &[&str]| {
+        let mut all = vec!["wait", "--timeout", "1s", "--for"];
+        all.extend(words);
+        let (exit, data, talk) = daemon.ask(&all);
+        assert_eq!(data, "");
+        (exit, talk)
+    };
+    let (exit, talk) = wait(&["synced"]);
+    assert_eq!(exit, Exit::TimedOut, "{talk}");
+    assert!(talk.contains("cause: iad-2 is backoff, lag "), "{talk}");
+    let (exit, talk) = wait(&["connected", "--site", "sin-2"]);
+    assert_eq!(exit, Exit::NotFound, "{talk}");
+    let (exit, talk) = wait(&["lag<5"]);
+    assert_eq!(exit, Exit::Usage, "{talk}");
+    let server = format!("{}-none", daemon.address());
+    let (exit, _, talk) = cfs_repl(&[
+        "wait",
+        "--for",
+        "synced",
+        "--timeout",
+        "300ms",
+        "-s",
+        &server,
+    ]);
+    assert_eq!(exit, Exit::Unreachable, "{talk}");
+}
+
+#[test]
+fn a_check_speaks_the_language_of_who_asks_and_exits_by_its_codes() {
+    let daemon = Daemon::start();
+    let check = |format: &str| daemon.ask(&["check", "--format", format]);
+    let (exit, data, talk) = check("text");
+    assert_eq!((exit, talk.as_str()), (Exit::Critical, ""));
+    assert!(data.starts_with("CFS-REPL CRITICAL - fra-1: "), "{data}");
+    let (exit, data, _) = check("nagios");
+    assert_eq!(exit.code(), 2);
+    assert!(data.contains(" | 'iad-2_lag'="), "{data}");
+    let (exit, data, _) = check("prometheus");
+    assert_eq!(exit, Exit::Critical);
+    assert!(data.starts_with("# HELP cfs_repl_info "), "{data}");
+    let (exit, data, _) = daemon.ask(&["check", "--site", "sin-1", "--format", "prometheus"]);
+    assert!(!data.contains("iad-2"), "{exit:?} {data}");
+    let none = format!("{}-none", daemon.address());
+    let (exit, data, talk) = cfs_repl(&["check", "--format", "nagios", "-s", &none]);
+    assert_eq!((exit.code(), talk.as_str()), (3, ""));
+    assert!(
+        data.starts_with("CFS-REPL UNKNOWN - cannot reach"),
+        "{data}"
+    );
+    let (exit, data, _) = cfs_repl(&["check", "-s", &none]);
+    assert_eq!((exit.code(), data.as_str()), (3, ""));
+}
+
+#[test]
+fn what_lost_is_saved_whole_to_a_new_file_or_not_at_all() {
+    let daemon = Daemon::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("loser");
+    let path = file.to_str().unwrap();
+    let save = |id: &str| daemon.ask(&["conflicts", "show", id, "--save-loser", path]);
+    let (exit, data, talk) = save("c-torn");
+    assert_eq!((exit, data.as_str()), (Exit::Failure, ""), "{talk}");
+    assert!(talk.contains("bad sector") && !file.exists(), "{talk}");
+    let (exit, _, talk) = save("c-bygtc5qnmf");
+    assert_eq!(exit, Exit::Ok, "{talk}");
+    assert_eq!(std::fs::read(&file).unwrap(), b"what lost");
+    assert_eq!(talk, format!("saved 9 B as {path}\n"));
+    let (exit, _, talk) = save("c-bygtc5qnmf");
+    assert_eq!(exit, Exit::Failure);
+    assert!(talk.contains("does not exist"), "{talk}");
+    assert_eq!(std::fs::read(&file).unwrap(), b"what lost");
 }
 
 #[test]

@@ -4,22 +4,29 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
 use super::content::ask::{Asked, Links, Whole};
 use super::status::join;
-use crate::admin::view::RestoredView;
-use crate::admin::{AdminError, Result};
+use crate::admin::view::{RestoredView, path_text};
+use crate::admin::{AdminError, Pieces, Result};
 use crate::clock::SharedClock;
 use crate::content::ContentVersion;
 use crate::error::ReplError;
 use crate::journal::dot::ROOT_INODE;
 use crate::journal::op::{Content, Name};
-use crate::sync::conflict::{ConflictRecord, LostValue};
-use crate::sync::engine::Handle;
+use crate::sync::conflict::{ConflictKind, ConflictRecord, LostValue};
+use crate::sync::engine::{Handle, Listed};
 use crate::sync::port::Engine as _;
 use crate::topology::SiteId;
 use crate::tree::restore::{Draft, Present, Refusal};
 use crate::tree::root::Root;
 use crate::tree::serve::Server;
+
+/// Bytes in one piece that is read, and pieces that wait for whoever reads them.
+const PIECE_BYTES: usize = 256 << 10;
+const PIECES_MAX: usize = 2;
 
 /// Puts losers back.
 pub(super) struct Restorer {
@@ -33,18 +40,14 @@ pub(super) struct Restorer {
 }
 
 impl Restorer {
-    /// Puts the loser of `record` back, where it was or at `as_path`.
+    /// Puts the loser of a conflict back, where it was or at `as_path`.
     pub(super) async fn restore(
         &self,
-        record: &ConflictRecord,
+        listed: &Listed,
         as_path: Option<&[u8]>,
     ) -> Result<RestoredView> {
-        let LostValue::Content(content) = &record.lost else {
-            return Err(refused(
-                format!("{} lost no bytes, there is nothing to put back", record.id),
-                "cfs-repl conflicts list shows what it lost",
-            ));
-        };
+        let record = &listed.record;
+        let content = content_of(listed)?;
         let names = match as_path {
             Some(path) => split(path)?,
             None => self.place(record).await?,
@@ -75,6 +78,32 @@ impl Restorer {
             id: record.id.to_string(),
             path: join(names),
         })
+    }
+
+    /// The bytes that lost, piece by piece.
+    pub(super) async fn read(&self, listed: &Listed) -> Result<Pieces> {
+        let content = content_of(listed)?;
+        let unique = self.count.fetch_add(1, Ordering::Relaxed);
+        let draft = Draft::new(&self.root, "read", unique)?;
+        self.fill(&draft, &listed.record, content).await?;
+        let (tell, pieces) = mpsc::channel(PIECES_MAX);
+        // Ends with the file, or with whoever reads it.
+        tokio::task::spawn_blocking(move || {
+            let mut offset = 0;
+            loop {
+                let piece = draft.read(offset, PIECE_BYTES).map(Bytes::from);
+                let length = piece.as_ref().map_or(0, Bytes::len);
+                let is_end = piece.is_ok() && length == 0;
+                if is_end || tell.blocking_send(piece).is_err() || length == 0 {
+                    break;
+                }
+                offset += length as u64;
+            }
+            // The staged file is gone before the reader learns that this was all.
+            drop(draft);
+            drop(tell);
+        });
+        Ok(pieces)
     }
 
     /// Where the file is that the conflict is about.
@@ -156,6 +185,30 @@ impl Restorer {
         let names: Vec<String> = sites.iter().map(name).collect();
         names.join(", ")
     }
+}
+
+/// The bytes that lost, or what there is to do where something else did.
+fn content_of(listed: &Listed) -> Result<&Content> {
+    let record = &listed.record;
+    if let LostValue::Content(content) = &record.lost {
+        return Ok(content);
+    }
+    if record.kind == ConflictKind::NameClash
+        && let Some((names, true)) = &listed.path
+    {
+        let path = path_text(&join(names.clone()));
+        return Err(refused(
+            format!(
+                "{} lost its name and no bytes: it stands at {path}",
+                record.id
+            ),
+            "rename it as it shall be called; that goes to all sites",
+        ));
+    }
+    Err(refused(
+        format!("{} lost no bytes, there is nothing to put back", record.id),
+        "cfs-repl conflicts show tells what it lost",
+    ))
 }
 
 fn explain(refusal: Refusal, root: &Root, names: &[Name]) -> AdminError {

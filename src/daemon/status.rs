@@ -1,6 +1,6 @@
 //! What a running site tells operators: facts gathered from the engine, the links and the tree, judged by `admin`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,19 +11,19 @@ use super::causes::Causes;
 use super::content::Fetcher;
 use super::peer::{PeerView, reason};
 use super::restore::Restorer;
+use crate::admin::filter::Matcher;
 use crate::admin::verdict::{Connection, SiteFacts, judge, state_of};
 use crate::admin::view::{
-    AckView, AckedView, ConflictCounts, ConflictView, InboundLag, JournalView, Lag, LagView,
+    AckedView, ConflictCounts, ConflictDetail, ConflictView, InboundLag, JournalView, Lag, LagView,
     PARKED_SHOWN_MAX, ParkedView, RestoredView, ResumedView, SiteLag, SiteView, StatusView,
-    TreeView, VersionView, Watch,
+    TreeView, Watch,
 };
-use crate::admin::{AdminError, Result, Source};
+use crate::admin::{AckRequest, AdminError, Pieces, Result, Source};
 use crate::clock::{Clock, SharedClock};
 use crate::conduit::link::ConduitState;
-use crate::journal::dot::{Actor, LwwKey};
-use crate::journal::entry::RegisterId;
-use crate::journal::op::{NOTE_BYTES_MAX, Name};
-use crate::sync::conflict::{Ack, ConflictId, ConflictRecord, LostValue};
+use crate::journal::dot::Actor;
+use crate::journal::op::Name;
+use crate::sync::conflict::ConflictId;
 use crate::sync::engine::{Engine, EngineStatus, Handle};
 use crate::topology::SiteId;
 use crate::tree::ConnectorEvent;
@@ -256,48 +256,11 @@ impl Reporter {
         Ok(views)
     }
 
-    fn site_name(&self, id: SiteId) -> Option<String> {
+    pub(super) fn site_name(&self, id: SiteId) -> Option<String> {
         if id == self.site.0 {
             return Some(self.site.1.clone());
         }
         self.peers.get(&id).map(|peer| peer.name.clone())
-    }
-
-    fn version(&self, key: LwwKey) -> VersionView {
-        VersionView {
-            site: self.site_name(key.site_id),
-            site_id: key.site_id,
-            stream: key.shard_id,
-            seq: key.seq,
-            timestamp_us: key.timestamp_us,
-        }
-    }
-
-    async fn conflict(&self, record: &ConflictRecord, ack: Option<Ack>) -> Result<ConflictView> {
-        let inode = record.inode;
-        let last = self.engine.ask(move |e| e.last_path_of(inode)).await?;
-        let gone = last.as_ref().is_some_and(|(_, is_shown)| !is_shown);
-        let winner = record.winner;
-        Ok(ConflictView {
-            id: record.id.to_string(),
-            kind: record.kind.word().to_owned(),
-            path: last.map(|(path, _)| join(path)),
-            gone,
-            inode,
-            register: register_word(&record.register).to_owned(),
-            winner: winner.map(|key| self.version(key)),
-            loser: self.version(record.loser),
-            gap_us: winner.map(|key| key.timestamp_us.abs_diff(record.loser.timestamp_us)),
-            detected_us: record.detected_at_us,
-            lost_bytes: lost_bytes(&record.lost),
-            superseded: record.superseded,
-            ack: ack.filter(|ack| ack.acked).map(ack_view),
-        })
-    }
-
-    async fn find(&self, id: &str) -> Result<ConflictRecord> {
-        let known = self.engine.ask(Engine::conflicts).await?;
-        Ok(find(&known, id)?.0.clone())
     }
 }
 
@@ -395,80 +358,29 @@ impl Source for Reporter {
         })
     }
 
-    async fn conflicts(&self) -> Result<Vec<ConflictView>> {
-        let mut views = Vec::new();
-        for (record, ack) in self.engine.ask(Engine::conflicts).await? {
-            views.push(self.conflict(&record, ack).await?);
-        }
-        views.sort_by_key(|view| view.detected_us);
-        Ok(views)
+    async fn find_conflicts(&self, filter: &Matcher) -> Result<Vec<ConflictId>> {
+        self.conflict_ids(filter).await
+    }
+
+    async fn conflicts(&self, ids: &[ConflictId]) -> Result<Vec<ConflictView>> {
+        self.conflict_views(ids).await
+    }
+
+    async fn show(&self, id: &str) -> Result<ConflictDetail> {
+        self.conflict_detail(id).await
+    }
+
+    async fn loser(&self, id: &str) -> Result<Pieces> {
+        self.loser_bytes(id).await
     }
 
     async fn restore(&self, id: &str, as_path: Option<&[u8]>) -> Result<RestoredView> {
-        let record = self.find(id).await?;
-        self.restorer.restore(&record, as_path).await
+        let listed = self.conflict_of(id).await?;
+        self.restorer.restore(&listed, as_path).await
     }
 
-    async fn ack(
-        &self,
-        ids: &[String],
-        note: &str,
-        by: &str,
-        dry_run: bool,
-    ) -> Result<Vec<AckedView>> {
-        if note.len() > NOTE_BYTES_MAX {
-            return Err(AdminError::NotPossible {
-                what: format!(
-                    "the note has {} bytes, more than {NOTE_BYTES_MAX}",
-                    note.len()
-                ),
-                hint: "say it shorter".to_owned(),
-            });
-        }
-        let known = self.engine.ask(Engine::conflicts).await?;
-        // All are found before any is acknowledged.
-        let mut wanted = Vec::new();
-        for id in ids {
-            wanted.push(find(&known, id)?);
-        }
-        let mut seen = BTreeSet::new();
-        let fresh: Vec<ConflictId> = wanted
-            .iter()
-            .filter(|(record, ack)| {
-                !ack.as_ref().is_some_and(|ack| ack.acked) && seen.insert(record.id)
-            })
-            .map(|(record, _)| record.id)
-            .collect();
-        let made: Vec<Ack> = if dry_run {
-            let ack = Ack {
-                at_us: self.clock.now_us(),
-                by: by.to_owned(),
-                note: note.to_owned(),
-                key: LwwKey::default(),
-                acked: true,
-            };
-            vec![ack; fresh.len()]
-        } else {
-            let (fresh, note, by) = (fresh.clone(), note.to_owned(), by.to_owned());
-            self.engine
-                .ask(move |e| e.acknowledge(&fresh, &note, &by))
-                .await?
-        };
-        let mut made: BTreeMap<ConflictId, Ack> = fresh.into_iter().zip(made).collect();
-        let mut views = Vec::new();
-        for (record, earlier) in wanted {
-            let changed = made.remove(&record.id);
-            let Some(ack) = changed.clone().or_else(|| earlier.clone()) else {
-                // Named twice.
-                continue;
-            };
-            views.push(AckedView {
-                id: record.id.to_string(),
-                changed: changed.is_some(),
-                ack: ack_view(ack),
-            });
-        }
-        Ok(views)
+    async fn ack(&self, request: AckRequest, by: &str) -> Result<Vec<AckedView>> {
+        self.acknowledge(request, by).await
     }
 
     async fn resume(&self, site: &str, confirm: bool) -> Result<ResumedView> {
@@ -498,19 +410,6 @@ impl Source for Reporter {
             name: site.to_owned(),
             known,
         })
-    }
-}
-
-/// The one conflict that `id` means.
-fn find<'a>(
-    known: &'a [(ConflictRecord, Option<Ack>)],
-    id: &str,
-) -> Result<&'a (ConflictRecord, Option<Ack>)> {
-    let mut found = known.iter().filter(|(record, _)| record.id.matches(id));
-    match (found.next(), found.next()) {
-        (Some(one), None) => Ok(one),
-        (Some(_), Some(_)) => Err(AdminError::ConflictAmbiguous { id: id.to_owned() }),
-        (None, _) => Err(AdminError::ConflictUnknown { id: id.to_owned() }),
     }
 }
 
@@ -600,33 +499,6 @@ fn behind(view: &PeerView, engine: &EngineStatus) -> Option<u64> {
         head.saturating_sub(applied)
     });
     Some(behind.sum())
-}
-
-fn ack_view(ack: Ack) -> AckView {
-    AckView {
-        by: ack.by,
-        note: ack.note,
-        at_us: ack.at_us,
-    }
-}
-
-fn lost_bytes(lost: &LostValue) -> Option<u64> {
-    if let LostValue::Content(content) = lost {
-        return Some(content.size);
-    }
-    None
-}
-
-fn register_word(register: &RegisterId) -> &'static str {
-    match register {
-        RegisterId::Content => "content",
-        RegisterId::Mode => "mode",
-        RegisterId::Owner => "owner",
-        RegisterId::Times => "times",
-        RegisterId::Flags => "flags",
-        RegisterId::Xattr(_) => "xattr",
-        RegisterId::LinkPlace(_) | RegisterId::DirPlace => "place",
-    }
 }
 
 fn micros(duration: Duration) -> u64 {

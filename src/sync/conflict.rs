@@ -103,11 +103,42 @@ impl ConflictId {
         Self(*hasher.finalize().as_bytes())
     }
 
-    /// Whether `text`, a shown id or a prefix of one of at least one character, means this conflict.
+    /// The lowest and the highest id that `text` may mean: a shown id, or the beginning of one with at least one
+    /// character behind `c-`. None: it means none.
     #[must_use]
-    pub fn matches(&self, text: &str) -> bool {
+    pub fn span(text: &str) -> Option<(Self, Self)> {
         let text = text.strip_prefix("c-").unwrap_or(text);
-        !text.is_empty() && self.base32(52).starts_with(text)
+        if text.is_empty() {
+            return None;
+        }
+        let (mut low, mut high) = (Self([0; 32]), Self([0xff; 32]));
+        for (nth, char) in text.bytes().enumerate() {
+            let value = BASE32.iter().position(|known| *known == char)?;
+            for bit in 0..5 {
+                let at = nth * 5 + bit;
+                let (byte, mask) = (at / 8, 0x80u8 >> (at % 8));
+                let (low, high) = (low.0.get_mut(byte)?, high.0.get_mut(byte)?);
+                if value >> (4 - bit) & 1 == 1 {
+                    *low |= mask;
+                } else {
+                    *high &= !mask;
+                }
+            }
+        }
+        Some((low, high))
+    }
+
+    /// The next id in order. None: this is the last one.
+    #[must_use]
+    pub fn successor(mut self) -> Option<Self> {
+        for byte in self.0.iter_mut().rev() {
+            let (moved, over) = byte.overflowing_add(1);
+            *byte = moved;
+            if !over {
+                return Some(self);
+            }
+        }
+        None
     }
 
     fn base32(&self, chars: usize) -> String {
@@ -166,6 +197,21 @@ pub enum LostValue {
 }
 
 impl LostValue {
+    /// The place that lost.
+    #[must_use]
+    pub const fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Place { place, .. } => place.as_ref(),
+            Self::Unknown
+            | Self::Content(_)
+            | Self::Mode(_)
+            | Self::Owner(_)
+            | Self::Times(_)
+            | Self::Flags(_)
+            | Self::Xattr(_) => None,
+        }
+    }
+
     /// Whether two sites removed the same: it is on record like every loser, and nobody needs to look at it.
     #[must_use]
     pub const fn agrees(&self, other: &Self) -> bool {
@@ -240,7 +286,50 @@ mod tests {
     fn ids_are_pinned_and_shown_short() {
         let id = id(ConflictKind::Register, &RegisterId::Content, 4);
         assert_eq!(id.to_string(), "c-bygtc5qnmf");
-        assert!(id.matches("c-byg") && id.matches("bygtc5qnmf") && !id.matches("c-"));
+    }
+
+    #[test]
+    fn a_shown_id_and_every_beginning_of_it_span_the_id_and_not_its_neighbours() {
+        let id = id(ConflictKind::Register, &RegisterId::Content, 4);
+        let whole = id.base32(51);
+        for chars in 1..=whole.len() {
+            let beginning = whole.get(..chars).unwrap();
+            let (low, high) = ConflictId::span(beginning).unwrap();
+            assert_eq!(
+                ConflictId::span(&format!("c-{beginning}")),
+                Some((low, high))
+            );
+            assert!((low..=high).contains(&id), "{beginning}");
+            let begins = |id: ConflictId| id.base32(51).starts_with(beginning);
+            assert!(begins(low) && begins(high), "{beginning}");
+            let outside = |id: ConflictId| !begins(id);
+            assert!(high.successor().is_none_or(outside), "{beginning}");
+            // The one before is the last that the beginning before it spans, or none.
+            let mut before = low;
+            for byte in before.0.iter_mut().rev() {
+                let (moved, under) = byte.overflowing_sub(1);
+                *byte = moved;
+                if !under {
+                    break;
+                }
+            }
+            assert!(
+                low == ConflictId::default() || outside(before),
+                "{beginning}"
+            );
+        }
+        assert_eq!(ConflictId([0xff; 32]).successor(), None);
+        for none in [
+            "",
+            "c-",
+            "C-byg",
+            "byg1",
+            "c-byg!",
+            &format!("{whole}a"),
+            "\u{e4}",
+        ] {
+            assert_eq!(ConflictId::span(none), None, "{none}");
+        }
     }
 
     #[test]

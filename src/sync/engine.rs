@@ -14,7 +14,6 @@ use tokio::sync::watch;
 
 use super::author::Authored;
 use super::brake::Held;
-use super::conflict::{Ack, ConflictId, ConflictRecord};
 use super::core::Core;
 use super::fate::Fate;
 use super::ids::Minter;
@@ -38,6 +37,7 @@ use upkeep::Synced;
 mod brake;
 mod commit;
 mod handle;
+mod inbox;
 mod members;
 mod open;
 mod receive;
@@ -47,6 +47,7 @@ mod time;
 mod upkeep;
 
 pub use handle::{Handle, start};
+pub use inbox::Listed;
 pub use members::{Fence, FenceCause, MemberReport, MemberStatus, Retention};
 pub use receive::{Arrived, Refusal};
 pub use standing::{Standing, StreamHead};
@@ -425,18 +426,6 @@ impl Engine {
         })
     }
 
-    /// Conflicts on record with their acknowledgements.
-    pub fn conflicts(&mut self) -> Result<Vec<(ConflictRecord, Option<Ack>)>> {
-        self.with(|opened, _| {
-            let state = opened.core.state();
-            let records = state.conflicts()?.into_iter();
-            records
-                .map(|record| Ok((state.ack(record.id)?, record)))
-                .map(swapped)
-                .collect()
-        })
-    }
-
     /// What became of a version of a file's bytes.
     pub fn fate(&mut self, inode: u64, dot: Dot) -> Result<Fate> {
         self.with(|opened, _| opened.core.fate(inode, dot))
@@ -498,30 +487,6 @@ impl Engine {
         since_us: TimestampUs,
     ) -> Result<Vec<(ContentVersion, u64)>> {
         self.with(|opened, _| opened.core.losers(bytes_max, since_us))
-    }
-
-    /// The latest acknowledgement of a conflict.
-    pub fn ack(&mut self, id: ConflictId) -> Result<Option<Ack>> {
-        self.with(|opened, _| opened.core.state().ack(id))
-    }
-
-    /// Acknowledges conflicts, for every site.
-    pub fn acknowledge(&mut self, ids: &[ConflictId], note: &str, by: &str) -> Result<Vec<Ack>> {
-        let change = |id: &ConflictId| Change::ConflictAck {
-            conflict_id: id.0,
-            acked: true,
-            note: note.to_owned(),
-            by: by.to_owned(),
-        };
-        self.submit_control(ids.iter().map(change).collect())?;
-        let mut acks = Vec::with_capacity(ids.len());
-        for id in ids {
-            let ack = self.ack(*id)?;
-            acks.push(
-                ack.ok_or_else(|| ReplError::serialization("acknowledgement", "was not kept"))?,
-            );
-        }
-        Ok(acks)
     }
 
     /// The path, below the root, under which an inode is shown.
@@ -643,10 +608,6 @@ impl Engine {
 /// Whether an image that was put off for `reason` needs a person, or another attempt later.
 fn is_fault(reason: &str) -> bool {
     reason != WAITS_FOR_CONTENT && reason != WAITS_FOR_NEWER
-}
-
-fn swapped<A, B>(pair: Result<(A, B)>) -> Result<(B, A)> {
-    pair.map(|(a, b)| (b, a))
 }
 
 impl Opened {

@@ -43,7 +43,11 @@ pub trait State {
     /// Adds or replaces a conflict.
     fn set_conflict(&mut self, record: &ConflictRecord) -> Result<()>;
     /// All conflicts, by id.
-    fn conflicts(&self) -> Result<Vec<ConflictRecord>>;
+    fn conflicts(&self) -> Result<Vec<ConflictRecord>> {
+        self.conflicts_from(ConflictId::default(), usize::MAX)
+    }
+    /// Conflicts by id, from this id on, at most `limit`.
+    fn conflicts_from(&self, from: ConflictId, limit: usize) -> Result<Vec<ConflictRecord>>;
     /// The latest acknowledgement of a conflict, which may arrive before the conflict is known.
     fn ack(&self, id: ConflictId) -> Result<Option<Ack>>;
     /// Replaces it.
@@ -234,8 +238,9 @@ impl State for MemState {
         Ok(())
     }
 
-    fn conflicts(&self) -> Result<Vec<ConflictRecord>> {
-        Ok(self.conflicts.values().cloned().collect())
+    fn conflicts_from(&self, from: ConflictId, limit: usize) -> Result<Vec<ConflictRecord>> {
+        let behind = self.conflicts.range(from..).map(|(_, record)| record);
+        Ok(behind.take(limit).cloned().collect())
     }
 
     fn ack(&self, id: ConflictId) -> Result<Option<Ack>> {

@@ -92,6 +92,18 @@ impl Draft {
         write_at(&self.file, offset, bytes).map_err(|e| self.io("write staged file in", e))
     }
 
+    /// What stands at `offset`, at most `bytes_max`; nothing behind the end.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn read(&self, offset: u64, bytes_max: usize) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; bytes_max];
+        let length = rustix::io::pread(&self.file, &mut bytes, offset)
+            .map_err(|e| self.io("read staged file in", e))?;
+        bytes.truncate(length);
+        Ok(bytes)
+    }
+
     /// Copies `from`, which must hold `size` bytes that hash to `version`; holes stay holes. False: it does not.
     ///
     /// # Errors

@@ -204,6 +204,25 @@ impl Server {
 }
 
 /// Whether the tree should show the version.
+/// Whether a version is here as far as is on record, shown in the tree or kept in its trash. Nothing is read.
+///
+/// # Errors
+/// When the engine's store fails or the trash cannot be listed.
+pub fn is_kept(
+    engine: &mut dyn Engine,
+    root: &Root,
+    inode: u64,
+    version: ManifestRoot,
+) -> Result<bool> {
+    if shows(engine, inode, version)? {
+        return Ok(true);
+    }
+    let kept = trash::list(root)?;
+    Ok(kept
+        .iter()
+        .any(|file| file.inode == inode && file.label.is_some_and(|label| label.root == version)))
+}
+
 fn shows(engine: &mut dyn Engine, inode: u64, version: ManifestRoot) -> Result<bool> {
     let content = engine.applied(inode)?.and_then(|image| image.content);
     Ok(content.is_some_and(|content| content.value.manifest_root == version))

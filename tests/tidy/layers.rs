@@ -70,6 +70,8 @@ const LAYERS: &[Layer] = &[
             "words",
             "config",
             "admin::client",
+            "admin::filter",
+            "admin::metrics",
             "admin::view",
             // Commands that work without a running daemon.
             "conduit::pki",

@@ -2,10 +2,14 @@
 
 use std::os::unix::net::UnixListener as StdListener;
 
-use super::super::client::{Address, Client, ClientError};
-use super::super::view::tests::{conflict, lag, status as status_view};
-use super::super::view::{AckView, AckedView, LagView, RestoredView, ResumedView, StatusView};
-use super::super::{AdminError, Result as AdminResult};
+use super::super::client::{Acking, Address, Client, ClientError};
+use super::super::filter::ConflictFilter;
+use super::super::view::tests::{conflict, detail, lag, status as status_view};
+use super::super::view::{
+    AckView, AckedView, ConflictDetail, ConflictView, LagView, RestoredView, ResumedView,
+    StatusView,
+};
+use super::super::{AdminError, Pieces, Result as AdminResult};
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,10 +40,45 @@ impl Source for Fake {
         Ok(lag())
     }
 
-    async fn conflicts(&self) -> AdminResult<Vec<ConflictView>> {
-        Ok(std::iter::once(conflict())
-            .chain(self.more.clone())
-            .collect())
+    async fn find_conflicts(&self, filter: &Matcher) -> AdminResult<Vec<ConflictId>> {
+        let all = std::iter::once(conflict()).chain(self.more.clone());
+        let through = all.enumerate().filter(|(_, one)| {
+            filter.lets_through_apart_from_path(one)
+                && filter.lets_path_through(one.path.as_deref())
+        });
+        Ok(through.map(|(nth, _)| numbered(nth)).collect())
+    }
+
+    async fn conflicts(&self, ids: &[ConflictId]) -> AdminResult<Vec<ConflictView>> {
+        let all = std::iter::once(conflict()).chain(self.more.clone());
+        let wanted = all
+            .enumerate()
+            .filter(|(nth, _)| ids.contains(&numbered(*nth)));
+        Ok(wanted.map(|(_, one)| one).collect())
+    }
+
+    async fn show(&self, id: &str) -> AdminResult<ConflictDetail> {
+        match id {
+            "c-bygtc5qnmf" => Ok(detail()),
+            _ => Err(AdminError::ConflictUnknown { id: id.to_owned() }),
+        }
+    }
+
+    async fn loser(&self, id: &str) -> AdminResult<Pieces> {
+        let (tell, pieces) = mpsc::channel(4);
+        for piece in ["what ", "lost"] {
+            tell.try_send(Ok(Bytes::from(piece))).unwrap();
+        }
+        match id {
+            "c-bygtc5qnmf" => {}
+            "c-torn" => {
+                let error = io::Error::other("bad sector");
+                tell.try_send(Err(ReplError::io("read", "/x", error)))
+                    .unwrap();
+            }
+            _ => return Err(AdminError::ConflictUnknown { id: id.to_owned() }),
+        }
+        Ok(pieces)
     }
 
     async fn restore(&self, id: &str, as_path: Option<&[u8]>) -> AdminResult<RestoredView> {
@@ -58,27 +97,37 @@ impl Source for Fake {
         }
     }
 
-    async fn ack(
-        &self,
-        ids: &[String],
-        note: &str,
-        by: &str,
-        dry_run: bool,
-    ) -> AdminResult<Vec<AckedView>> {
+    async fn ack(&self, request: AckRequest, by: &str) -> AdminResult<Vec<AckedView>> {
+        let AckRequest {
+            mut ids,
+            filter,
+            expect,
+            note,
+            dry_run,
+            undo,
+        } = request;
+        if let Some(filter) = filter {
+            let found = self.find_conflicts(&filter).await?.len() as u64;
+            if let Some(expected) = expect.filter(|expected| *expected != found) {
+                return Err(AdminError::Unexpected { expected, found });
+            }
+            ids.extend((0..found).map(|_| "c-second".to_owned()));
+        }
         let known = |id: &str| ["c-bygtc5qnmf", "c-second"].contains(&id);
         if let Some(id) = ids.iter().find(|id| !known(id)) {
             return Err(AdminError::ConflictUnknown { id: id.clone() });
         }
         let acked = ids.iter().map(|id| AckedView {
             id: id.clone(),
-            changed: id != "c-bygtc5qnmf",
+            changed: (id != "c-bygtc5qnmf") != undo,
             ack: match conflict().ack {
-                Some(ack) if id == "c-bygtc5qnmf" => ack,
-                _ => AckView {
+                _ if undo => None,
+                Some(ack) if id == "c-bygtc5qnmf" => Some(ack),
+                _ => Some(AckView {
                     by: by.to_owned(),
                     note: format!("{note}{}", if dry_run { " (dry)" } else { "" }),
                     at_us: 7,
-                },
+                }),
             },
         });
         Ok(acked.collect())
@@ -105,6 +154,12 @@ impl Source for Fake {
             }),
         }
     }
+}
+
+fn numbered(nth: usize) -> ConflictId {
+    let mut id = ConflictId::default();
+    id.0[..8].copy_from_slice(&(nth as u64).to_be_bytes());
+    id
 }
 
 /// A served fake in a folder of its own.
@@ -140,14 +195,22 @@ impl Served {
 async fn an_acknowledgement_carries_the_name_of_the_user_that_the_kernel_tells() {
     let served = Served::start(Fake::default());
     let client = served.client().await;
-    let ids = ["c-second".to_owned(), "c-bygtc5qnmf".to_owned()];
-    let acked = client.ack(&ids, "seen", true).await.unwrap();
+    let wanted = |ids: &[&str]| Acking {
+        ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+        note: "seen".to_owned(),
+        dry_run: true,
+        ..Acking::default()
+    };
+    let acked = client
+        .ack(wanted(&["c-second", "c-bygtc5qnmf"]))
+        .await
+        .unwrap();
     let told: Vec<_> = acked.iter().map(|a| (a.id.as_str(), a.changed)).collect();
     assert_eq!(told, [("c-second", true), ("c-bygtc5qnmf", false)]);
     let me = user_name(rustix::process::geteuid().as_raw());
-    let first = (acked[0].ack.by.as_str(), acked[0].ack.note.as_str());
-    assert_eq!(first, (me.as_str(), "seen (dry)"));
-    let unknown = client.ack(&["c-x".to_owned()], "", false).await;
+    let first = acked[0].ack.as_ref().unwrap();
+    assert_eq!((&first.by, first.note.as_str()), (&me, "seen (dry)"));
+    let unknown = client.ack(wanted(&["c-x"])).await;
     let refused = unknown.unwrap_err();
     assert!(
         matches!(
@@ -174,8 +237,14 @@ async fn every_request_brings_back_what_the_source_says() {
     let client = served.client().await;
     assert_eq!(client.status().await.unwrap(), status_view());
     assert_eq!(client.lag().await.unwrap(), lag());
-    let all = ("fra-1".to_owned(), vec![conflict()]);
-    assert_eq!(client.conflicts(false).await.unwrap(), all);
+    let all = client
+        .conflicts(ConflictFilter::default(), None)
+        .await
+        .unwrap();
+    assert_eq!((all.site.as_str(), all.found), ("fra-1", 1));
+    assert_eq!(all.conflicts, [conflict()]);
+    let (site, shown) = client.show("c-bygtc5qnmf").await.unwrap();
+    assert_eq!((site.as_str(), shown), ("fra-1", detail()));
     let restored = client.restore("c-bygtc5qnmf", None).await.unwrap();
     assert_eq!(restored.path, b"old\xff");
     let restored = client.restore("c-bygtc5qnmf", Some(b"new")).await.unwrap();
@@ -197,12 +266,65 @@ async fn conflicts_come_in_pages_whole_and_in_order_and_only_open_ones_when_aske
         hangs: false,
     });
     let client = served.client().await;
-    let (_, all) = client.conflicts(false).await.unwrap();
-    assert_eq!(all.len(), 2 * PAGE_CONFLICTS + 1);
-    let (_, open) = client.conflicts(true).await.unwrap();
-    assert_eq!(open, more.collect::<Vec<_>>());
-    // No conflict at all is an answer too, and tells who gives it.
-    assert_eq!(pages("fra-1", Vec::new()).len(), 1);
+    let list = async |filter, limit| client.conflicts(filter, limit).await.unwrap();
+    let none = ConflictFilter::default;
+    let all = list(none(), None).await;
+    assert_eq!(all.conflicts.len(), 2 * PAGE_CONFLICTS + 1);
+    let open = ConflictFilter {
+        open: true,
+        ..none()
+    };
+    let more: Vec<ConflictView> = more.collect();
+    assert_eq!(list(open.clone(), None).await.conflicts, more);
+    let latest = list(open, Some(2)).await;
+    assert_eq!(latest.conflicts, more[more.len() - 2..]);
+    assert_eq!(latest.found, more.len() as u64);
+    let nobody = ConflictFilter {
+        site: Some("x".to_owned()),
+        ..none()
+    };
+    let nothing = list(nobody, None).await;
+    assert_eq!((nothing.site.as_str(), nothing.found), ("fra-1", 0));
+}
+
+#[tokio::test]
+async fn what_is_expected_of_a_filter_is_checked_and_a_bad_pattern_refused() {
+    let served = Served::start(Fake::default());
+    let client = served.client().await;
+    let wanted = |path: &str, expect| Acking {
+        filter: Some(ConflictFilter {
+            path: Some(path.to_owned()),
+            ..ConflictFilter::default()
+        }),
+        expect: Some(expect),
+        ..Acking::default()
+    };
+    assert_eq!(client.ack(wanted("*.xlsx", 1)).await.unwrap().len(), 1);
+    for (path, code) in [("*.txt", Code::Aborted), ("a[", Code::InvalidArgument)] {
+        let error = client.ack(wanted(path, 1)).await.unwrap_err();
+        assert!(
+            matches!(&error, ClientError::Refused { code: found, .. } if *found == code),
+            "{error:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_bytes_that_lost_come_whole_or_with_an_error() {
+    let served = Served::start(Fake::default());
+    let client = served.client().await;
+    let mut bytes = Vec::new();
+    let taken = client.loser("c-bygtc5qnmf", |piece| {
+        bytes.extend_from_slice(piece);
+        Ok(())
+    });
+    assert_eq!(taken.await.unwrap(), 9);
+    assert_eq!(bytes, b"what lost");
+    let torn = client.loser("c-torn", |_| Ok(())).await.unwrap_err();
+    assert!(torn.to_string().contains("bad sector"), "{torn}");
+    let full = || Err(io::Error::from(io::ErrorKind::StorageFull));
+    let error = client.loser("c-bygtc5qnmf", |_| full()).await.unwrap_err();
+    assert!(matches!(error, ClientError::NotTaken { .. }), "{error:?}");
 }
 
 #[tokio::test]

@@ -141,6 +141,29 @@ pub(crate) fn conflict() -> ConflictView {
     }
 }
 
+/// One conflict with both versions.
+pub(crate) fn detail() -> ConflictDetail {
+    ConflictDetail {
+        conflict: conflict(),
+        lost: Some(ValueView {
+            size_bytes: Some(18_201),
+            root: Some([0x77; 32]),
+            ..ValueView::default()
+        }),
+        shown: Some(ValueView {
+            size_bytes: Some(18_944),
+            root: Some([0x5c; 32]),
+            mtime_us: Some(DETECTED_US),
+            ..ValueView::default()
+        }),
+        shown_is_winner: true,
+        bytes_at: BytesAt::Here,
+        why: "the winner is stamped later".to_owned(),
+        skew_bound_us: Some(62_000),
+        order_certain: Some(false),
+    }
+}
+
 /// The kept document `name` is what `view` becomes.
 fn assert_kept(name: &str, view: &impl Serialize) {
     // Through a value, so that the order of keys is that of the command line.
@@ -165,6 +188,7 @@ fn the_json_is_the_one_that_is_kept() {
     assert_kept("status.json", &status());
     assert_kept("lag.json", &lag());
     assert_kept("conflict.json", &conflict());
+    assert_kept("detail.json", &detail());
 }
 
 #[test]

@@ -16,8 +16,8 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::conduit::content::{ContentTransport, spawn};
 use crate::disk::RealDisk;
 use crate::journal::LogOptions;
-use crate::sync::conflict::ConflictRecord;
-use crate::sync::engine::{Engine, EngineConfig, Retention, start};
+use crate::sync::conflict::ConflictId;
+use crate::sync::engine::{Engine, EngineConfig, Listed, Retention, start};
 use crate::tree::look::looks;
 use crate::tree::root::Root;
 use crate::tree::wake::Waker;
@@ -169,11 +169,14 @@ impl Site {
         }
     }
 
-    fn conflicts(&self, kind: &str) -> Vec<ConflictRecord> {
+    fn conflicts(&self, kind: &str) -> Vec<Listed> {
         let all = self.engine.call(Engine::conflicts).unwrap().into_iter();
-        all.map(|(record, _)| record)
+        let ids: Vec<ConflictId> = all
+            .map(|(record, _)| record)
             .filter(|record| record.kind.word() == kind)
-            .collect()
+            .map(|record| record.id)
+            .collect();
+        self.engine.call(move |e| e.listed(&ids)).unwrap()
     }
 
     fn overtaken(&self) -> usize {
@@ -254,7 +257,7 @@ impl Pair {
     }
 
     /// A's `ours` loses against B's `theirs`, and both sites show B's.
-    fn conflict(&self, name: &str, ours: &[u8], theirs: &[u8]) -> ConflictRecord {
+    fn conflict(&self, name: &str, ours: &[u8], theirs: &[u8]) -> Listed {
         self.a.write(name, ours);
         self.a.scan();
         self.b.write(name, theirs);
@@ -264,7 +267,7 @@ impl Pair {
         let there = |a: &Site| a.read(name).as_deref() == Some(theirs);
         self.a.apply_until("the winner at A", there);
         let records = self.b.conflicts("register");
-        let record = records.into_iter().find(|record| !record.superseded);
+        let record = records.into_iter().find(|one| !one.record.superseded);
         record.expect("a conflict")
     }
 }
@@ -345,7 +348,11 @@ async fn bytes_that_count_and_are_on_no_disk_are_recorded_as_lost_and_the_old_on
     b.send_to(a);
     a.apply_until("what B shows", |a| a.read("g") == Some(noise(0, 100_000)));
     assert!(a.engine.call(Engine::status).unwrap().parked.is_empty());
-    let lost = |site: &Site| site.conflicts("register").iter().any(|one| !one.superseded);
+    let lost = |site: &Site| {
+        site.conflicts("register")
+            .iter()
+            .any(|one| !one.record.superseded)
+    };
     assert!(lost(a) && lost(b));
 }
 
@@ -402,6 +409,12 @@ async fn a_loser_comes_back_at_the_site_where_it_lost_from_the_trash() {
     assert!(refusal(taken).0.ends_with("exists"));
     let nowhere = restorer.restore(&record, Some(b"no/f")).await.unwrap_err();
     assert!(refusal(nowhere).0.contains("does not exist"));
+    let mut pieces = restorer.read(&record).await.unwrap();
+    let mut read = Vec::new();
+    while let Some(piece) = pieces.recv().await {
+        read.extend_from_slice(&piece.unwrap());
+    }
+    assert_eq!(read, ours);
     restorer.restore(&record, Some(b"old")).await.unwrap();
     assert_eq!(a.read("old").as_ref(), Some(&ours));
     restorer.restore(&record, None).await.unwrap();
@@ -557,7 +570,7 @@ async fn what_a_program_writes_to_a_displaced_file_is_a_conflict_and_comes_back(
     keeper.round(now_us + MINUTE_US / 10).unwrap();
     let late = [noise(0, 100_000), b"late".to_vec()].concat();
     let records = a.conflicts("register");
-    assert_eq!((records.len(), records[0].superseded), (1, false));
+    assert_eq!((records.len(), records[0].record.superseded), (1, false));
     // More of it takes the place of the first; a restart between them forgets nothing.
     writer.write_all(b"r").unwrap();
     drop(keeper);
@@ -566,7 +579,7 @@ async fn what_a_program_writes_to_a_displaced_file_is_a_conflict_and_comes_back(
     let open: Vec<_> = a
         .conflicts("register")
         .into_iter()
-        .filter(|r| !r.superseded)
+        .filter(|one| !one.record.superseded)
         .collect();
     assert_eq!(open.len(), 1);
     let late = [late, b"r".to_vec()].concat();

@@ -310,7 +310,7 @@ fn an_acknowledgement_shows_at_every_site_and_survives_a_crash() {
     let id = b.engine.conflicts().unwrap()[0].0.id;
     let ack = b
         .engine
-        .acknowledge(&[id], "right so", "ana")
+        .acknowledge(&[id], true, "right so", "ana")
         .unwrap()
         .remove(0);
     assert_eq!((ack.acked, ack.by.as_str()), (true, "ana"));

@@ -1,0 +1,344 @@
+//! `cfs-repl conflicts show ID`: both versions, why one won, and where the bytes of the other are.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::super::exit::{CliError, CliResult, Exit, Failure};
+use super::super::reach::{self, Reach};
+use super::super::render::{Format, Row, View};
+use super::super::status::item;
+use super::super::ui::Ui;
+use super::super::{Global, human};
+use super::{LOSER_MAX, author, gap, shown_path};
+use crate::admin::client::Client;
+use crate::admin::view::{BytesAt, ConflictDetail, ValueView, VersionView, path_text, root_text};
+use crate::clock::rfc3339;
+use crate::text::printable;
+
+/// Hexadecimal digits of a hash that are shown to people.
+const HASH_DIGITS: usize = 16;
+
+/// Show one conflict: both versions, why one won, and where the bytes are that lost
+#[derive(Debug, clap::Args)]
+pub(super) struct ShowArgs {
+    /// Id of the conflict, or the beginning of one
+    id: String,
+    /// Write the bytes that lost to this file, which must not exist
+    #[arg(long, value_name = "FILE")]
+    save_loser: Option<PathBuf>,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+pub(super) fn run(ui: &mut Ui, global: &Global, args: &ShowArgs) -> CliResult {
+    if let Some(file) = &args.save_loser {
+        return save(ui, global, args, file);
+    }
+    let ask = |client: Client| async move { client.show(&args.id).await };
+    let (site, detail) = reach::ask(global, &args.reach, ask)?;
+    match global.format() {
+        Format::Table => ui.data(&text(&detail)),
+        Format::Json | Format::Jsonl | Format::Csv | Format::Name => ui.show(&View {
+            command: "conflict",
+            site: Some(site),
+            columns: super::COLUMNS,
+            rows: vec![Row {
+                name: detail.conflict.id.clone(),
+                cells: super::cells(&detail.conflict),
+                item: item(&detail)?,
+            }],
+        }),
+    }
+}
+
+/// Writes the loser to `path`. What is not whole goes again.
+fn save(ui: &mut Ui, global: &Global, args: &ShowArgs, path: &Path) -> CliResult {
+    let told = printable(&path.display().to_string());
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .open(path)
+        .map_err(|error| {
+            Failure::new(Exit::Failure, format!("cannot make {told}"))
+                .cause(error)
+                .hint("name a file that does not exist, in a directory that does")
+        })?;
+    let saved = fetch(global, args, &mut file);
+    if saved.is_err()
+        && let Err(error) = fs::remove_file(path)
+    {
+        ui.say(&format!(
+            "{told} is not whole and cannot be removed: {error}"
+        ));
+    }
+    let size = saved?;
+    ui.say(&format!("saved {} as {told}", human::bytes(size)));
+    Ok(())
+}
+
+fn fetch(global: &Global, args: &ShowArgs, file: &mut File) -> Result<u64, CliError> {
+    let writing = &mut *file;
+    let ask = |client: Client| async move {
+        let client = client.patient(LOSER_MAX);
+        client
+            .loser(&args.id, |bytes| writing.write_all(bytes))
+            .await
+    };
+    let size = reach::ask(global, &args.reach, ask)?;
+    file.sync_all()
+        .map_err(|error| Failure::new(Exit::Failure, "cannot write the file").cause(error))?;
+    Ok(size)
+}
+
+fn text(detail: &ConflictDetail) -> String {
+    let conflict = &detail.conflict;
+    let mut text = String::new();
+    let mut line = |head: &str, what: &str| {
+        let told = format!("{head:<9}{}", printable(what));
+        text.push_str(told.trim_end());
+        text.push('\n');
+    };
+    line(
+        "conflict",
+        &format!(
+            "{}  {} of {}",
+            conflict.id, conflict.kind, conflict.register
+        ),
+    );
+    line("path", &shown_path(conflict));
+    line("inode", &conflict.inode.to_string());
+    line(
+        "noticed",
+        &human::known(rfc3339(conflict.detected_us), |at| at),
+    );
+    line("state", &state(detail));
+    line("", "");
+    match &conflict.winner {
+        Some(winner) => line("winner", &version(winner)),
+        None => line("winner", "none"),
+    }
+    if let Some(shown) = &detail.shown {
+        let head = if detail.shown_is_winner {
+            ""
+        } else {
+            "shown here, and not the version that won: "
+        };
+        line("", &format!("{head}{}", value(shown)));
+    }
+    line("loser", &version(&conflict.loser));
+    match &detail.lost {
+        Some(lost) => line("", &value(lost)),
+        None => line("", "what it was is not known here"),
+    }
+    if let Some(at) = bytes_at(detail.bytes_at) {
+        line("", at);
+    }
+    line("", "");
+    line("why", &detail.why);
+    if let Some(told) = order(detail) {
+        line("", &told);
+    }
+    for (nth, next) in next(detail).iter().enumerate() {
+        line(if nth == 0 { "next" } else { "" }, next);
+    }
+    text
+}
+
+/// Whether somebody still has to look.
+fn state(detail: &ConflictDetail) -> String {
+    let conflict = &detail.conflict;
+    match &conflict.ack {
+        Some(ack) => {
+            let at = human::known(rfc3339(ack.at_us), |at| at);
+            let note = match ack.note.as_str() {
+                "" => String::new(),
+                note => format!(" (\"{note}\")"),
+            };
+            format!("acknowledged by {} at {at}{note}", ack.by)
+        }
+        None if conflict.superseded => "superseded: nobody has to look".to_owned(),
+        None if conflict.is_open() => "open: nobody acknowledged it".to_owned(),
+        None => "for information: nothing was lost".to_owned(),
+    }
+}
+
+fn version(version: &VersionView) -> String {
+    let at = human::known(rfc3339(version.timestamp_us), |at| at);
+    if version.seq == 0 {
+        return format!("{}  {at}  never journaled", author(version));
+    }
+    let (stream, seq) = (version.stream, version.seq);
+    format!("{}  {at}  stream {stream}, seq {seq}", author(version))
+}
+
+/// What a register held, in one line.
+fn value(value: &ValueView) -> String {
+    let mut parts = Vec::new();
+    if value.removed {
+        parts.push("removed".to_owned());
+    }
+    if let Some(path) = &value.path {
+        parts.push(path_text(path));
+    }
+    if let Some(size) = value.size_bytes {
+        parts.push(format!(
+            "{} ({} bytes)",
+            human::bytes(size),
+            human::count(size)
+        ));
+    }
+    if let Some(root) = &value.root {
+        let digits = root_text(root);
+        parts.push(format!(
+            "hash {}",
+            digits.get(..HASH_DIGITS).unwrap_or(&digits)
+        ));
+    }
+    if let Some(mode) = value.mode {
+        parts.push(format!("mode {mode:04o}"));
+    }
+    if let (Some(uid), Some(gid)) = (value.uid, value.gid) {
+        parts.push(format!("owner {uid}:{gid}"));
+    }
+    if let Some(at) = value.mtime_us.and_then(rfc3339) {
+        parts.push(format!("mtime {at}"));
+    }
+    if let Some(flags) = value.flags {
+        parts.push(format!("flags {flags:#x}"));
+    }
+    if let Some(name) = &value.xattr {
+        parts.push(path_text(name));
+    }
+    if let Some(bytes) = &value.xattr_value {
+        parts.push(format!("= \"{}\"", path_text(bytes)));
+    }
+    parts.join(", ")
+}
+
+const fn bytes_at(at: BytesAt) -> Option<&'static str> {
+    match at {
+        BytesAt::Unknown => Some("where its bytes are is not known"),
+        BytesAt::None => None,
+        BytesAt::Here => Some("its bytes are kept here"),
+        BytesAt::Elsewhere => Some("its bytes are not here; the site that wrote them is asked"),
+        BytesAt::Gone => Some("its bytes are gone"),
+    }
+}
+
+/// What the stamps are worth.
+fn order(detail: &ConflictDetail) -> Option<String> {
+    let apart = gap(detail.conflict.gap_us?);
+    Some(match (detail.order_certain, detail.skew_bound_us) {
+        (Some(true), Some(bound)) => {
+            format!(
+                "{apart} apart, and the clocks differ by {} at most",
+                gap(bound)
+            )
+        }
+        (Some(false), Some(bound)) => format!(
+            "{apart} apart, but the clocks may differ by {}: the order is not certain",
+            gap(bound)
+        ),
+        (_, None) | (None, _) => {
+            format!("{apart} apart; how far the clocks differ is not known now")
+        }
+    })
+}
+
+/// What to type.
+fn next(detail: &ConflictDetail) -> Vec<String> {
+    let conflict = &detail.conflict;
+    let id = &conflict.id;
+    let mut next = Vec::new();
+    match detail.bytes_at {
+        BytesAt::Here | BytesAt::Elsewhere => {
+            next.push(format!(
+                "look at the loser:  cfs-repl conflicts show {id} --save-loser FILE"
+            ));
+            let to = if conflict.gone { " --as PATH" } else { "" };
+            next.push(format!(
+                "put it back:        cfs-repl conflicts restore {id}{to}"
+            ));
+        }
+        BytesAt::Unknown | BytesAt::None | BytesAt::Gone => {}
+    }
+    if conflict.is_open() {
+        next.push(format!(
+            "all is well:        cfs-repl conflicts ack {id} --note TEXT"
+        ));
+    }
+    next
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::view::tests::detail;
+
+    #[test]
+    fn both_versions_are_told_with_why_and_what_to_type() {
+        let mut shown = detail();
+        shown.conflict.gone = false;
+        shown.conflict.ack = None;
+        assert_eq!(
+            text(&shown),
+            "\
+conflict c-bygtc5qnmf  register of content
+path     plän.xlsx
+inode    14993
+noticed  2026-11-22T17:56:48.413000Z
+state    open: nobody acknowledged it
+
+winner   sin-1  2026-11-22T17:56:48.411204Z  stream 17, seq 36990
+         18.5 KiB (18,944 bytes), hash 5c5c5c5c5c5c5c5c, mtime 2026-11-22T17:56:48.413000Z
+loser    site 1  2026-11-22T17:56:48.370011Z  stream 17, seq 36988
+         17.7 KiB (18,201 bytes), hash 7777777777777777
+         its bytes are kept here
+
+why      the winner is stamped later
+         41ms apart, but the clocks may differ by 62ms: the order is not certain
+next     look at the loser:  cfs-repl conflicts show c-bygtc5qnmf --save-loser FILE
+         put it back:        cfs-repl conflicts restore c-bygtc5qnmf
+         all is well:        cfs-repl conflicts ack c-bygtc5qnmf --note TEXT
+"
+        );
+    }
+
+    #[test]
+    fn hostile_names_and_values_steer_no_terminal() {
+        let mut hostile = detail();
+        hostile.conflict.path = Some(b"\x1b[2J\nwinner   me".to_vec());
+        hostile.shown = None;
+        hostile.lost = Some(ValueView {
+            xattr: Some(b"user.\x1b]0;x\x07".to_vec()),
+            xattr_value: Some(b"\xff\x1b[31m".to_vec()),
+            path: Some(b"a\rb".to_vec()),
+            removed: true,
+            ..ValueView::default()
+        });
+        let text = text(&hostile);
+        assert!(!text.contains(['\x1b', '\x07', '\r']), "{text}");
+        assert_eq!(
+            text.lines()
+                .filter(|line| line.starts_with("winner"))
+                .count(),
+            1
+        );
+    }
+
+    #[test]
+    fn stamps_further_apart_than_the_clocks_tell_an_order_and_unknown_clocks_none() {
+        let told = |order_certain, skew_bound_us| {
+            let detail = ConflictDetail {
+                order_certain,
+                skew_bound_us,
+                ..detail()
+            };
+            order(&detail).unwrap()
+        };
+        assert!(told(Some(true), Some(5)).ends_with("differ by 5us at most"));
+        assert!(told(None, None).contains("not known"));
+    }
+}
