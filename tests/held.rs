@@ -69,6 +69,10 @@ fn an_emptied_tree_is_told_of_and_applied_only_when_a_person_confirms_it_at_both
     let (done, text) = resume(&lab.a, "site-a", false);
     assert!(!done && text.contains("may not be meant"), "{text}");
     assert!(files(&lab.b) >= FILES);
+    // What site A holds back is in no number of entries, but site B sees that it is not told what is new there.
+    let unnoticed = || lab.b.ask(&["lag"])["items"][0]["inbound"]["unnoticed_us"].as_u64();
+    let is_told = comes(PATIENCE, || unnoticed().is_some_and(|us| us > 5_000_000));
+    assert!(is_told, "{:?}", unnoticed());
     let (done, text) = resume(&lab.a, "site-a", true);
     assert!(done && text.contains("resumed site-a"), "{text}");
     // What site A means, site B does not believe either.

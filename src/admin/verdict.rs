@@ -16,6 +16,9 @@ pub const STREAMING_LAG_MAX_US: u64 = 10_000_000;
 pub const STALL_US: u64 = 30_000_000;
 /// Clocks further apart than this let the slower site's changes lose, visibly to people.
 pub const SKEW_MAX_US: u64 = 5_000_000;
+/// What was changed longer ago than this and is not in the journal is worth a look: twice the time between two looks at
+/// a tree that has to be scanned.
+pub const UNNOTICED_US: u64 = 60_000_000;
 /// The journal is worth a look from this share of its budget on, in percent.
 pub const JOURNAL_WARN_PERCENT: u64 = 80;
 
@@ -271,6 +274,20 @@ fn causes_of_site(site: &SiteView) -> Vec<Cause> {
             format!("which and why is told by cfs-repl status at {}", site.site),
         );
     }
+    // Whoever looks at a whole tree for the first time, or again, is at work.
+    if let Some(us) = site
+        .unnoticed_us
+        .filter(|us| *us > UNNOTICED_US && site.looking_us.is_none())
+    {
+        push(
+            Severity::Warning,
+            format!(
+                "what was changed there in the last {} may not be known yet",
+                minutes(us)
+            ),
+            format!("why is told by cfs-repl status at {}", site.site),
+        );
+    }
     if let Some(first) = site.parked.first() {
         let count = site.parked.len();
         let inodes = plural(count as u64, "inode");
@@ -414,6 +431,11 @@ fn stalled(site: &SiteView) -> (Severity, String, String) {
     )
 }
 
+/// A time that is worth a look, rounded down.
+fn minutes(us: u64) -> String {
+    plural(us / 60_000_000, "minute")
+}
+
 fn entries(count: u64) -> String {
     if count == 1 {
         "1 entry".to_owned()
@@ -422,16 +444,8 @@ fn entries(count: u64) -> String {
     }
 }
 
-fn causes_here(sites: &[SiteView], tree: &TreeView, journal: &JournalView) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    let mut warn = |text: String, next: &str| {
-        causes.push(Cause {
-            site: None,
-            severity: Severity::Warning,
-            text,
-            next: next.to_owned(),
-        });
-    };
+/// What is wrong about the journal, told to `warn` with what to do.
+fn causes_of_journal(journal: &JournalView, warn: &mut dyn FnMut(String, &str)) {
     if let Some(reason) = &journal.last_failure {
         warn(
             format!("the engine failed and was opened again from disk: {reason}"),
@@ -448,6 +462,31 @@ fn causes_here(sites: &[SiteView], tree: &TreeView, journal: &JournalView) -> Ve
                 "bring that peer back before it is fenced, or raise state.journal_budget",
             );
         }
+    }
+}
+
+fn causes_here(sites: &[SiteView], tree: &TreeView, journal: &JournalView) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let mut warn = |text: String, next: &str| {
+        causes.push(Cause {
+            site: None,
+            severity: Severity::Warning,
+            text,
+            next: next.to_owned(),
+        });
+    };
+    causes_of_journal(journal, &mut warn);
+    if let Some(us) = tree
+        .unnoticed_us
+        .filter(|us| *us > UNNOTICED_US && tree.looking_us.is_none())
+    {
+        warn(
+            format!(
+                "what was changed here in the last {} may not be in the journal yet",
+                minutes(us)
+            ),
+            "see the other causes, files that programs keep writing, and the log of cfs-repl",
+        );
     }
     let listed: usize = sites.iter().map(|site| site.parked.len()).sum();
     if tree.parked > listed as u64 {

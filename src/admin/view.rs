@@ -268,6 +268,11 @@ pub struct SiteView {
     pub held_there: Option<String>,
     /// Entries of the site that answers that it cannot apply, among those that it is behind; null: not known.
     pub parked_there_entries: Option<u64>,
+    /// Age of the last moment up to which all changes of its tree are in its journal, at its last heartbeat: what was
+    /// changed there since may not have been noticed; null: not known.
+    pub unnoticed_us: Option<u64>,
+    /// For how long it has been looking at its whole tree; null: it is not, or not known.
+    pub looking_us: Option<u64>,
 }
 
 /// An inode that cannot be applied for a reason of its own.
@@ -343,6 +348,10 @@ pub struct TreeView {
     /// The first of them; null: there is none.
     #[serde(flatten, serialize_with = "left_alone_first")]
     pub left_alone_first: Option<Vec<u8>>,
+    /// Age of the last moment up to which all changes of the tree are in the journal; null: not known.
+    pub unnoticed_us: Option<u64>,
+    /// For how long the whole tree has been looked at; null: it is not.
+    pub looking_us: Option<u64>,
 }
 
 /// How far each peer is behind.
@@ -375,6 +384,9 @@ pub struct SiteLag {
     pub oldest_unacked_us: Option<TimestampUs>,
     /// Its clock minus this site's; null: not known.
     pub clock_skew_us: Option<i64>,
+    /// Age of the last moment up to which all changes of this site's tree are in its journal: what was changed since
+    /// may not have been noticed, and is in no other number; null: not known.
+    pub unnoticed_us: Option<u64>,
     /// How far this site is behind it.
     pub inbound: InboundLag,
 }
@@ -387,6 +399,9 @@ pub struct InboundLag {
     pub lag: Lag,
     /// Entries received and not applied; null: not known.
     pub waiting_entries: Option<u64>,
+    /// Age of the last moment up to which all changes of its tree are in its journal, at its last heartbeat; null: not
+    /// known.
+    pub unnoticed_us: Option<u64>,
 }
 
 /// Two sites changed the same register, and neither had seen the other.

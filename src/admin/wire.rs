@@ -196,6 +196,8 @@ fn site_to(site: SiteView) -> pb::SiteStatus {
         round_trip_us: site.round_trip_us,
         held_there: site.held_there,
         parked_there_entries: site.parked_there_entries,
+        unnoticed_us: site.unnoticed_us,
+        looking_us: site.looking_us,
     }
 }
 
@@ -215,6 +217,8 @@ fn site_from(site: pb::SiteStatus) -> SiteView {
         round_trip_us: site.round_trip_us,
         held_there: site.held_there,
         parked_there_entries: site.parked_there_entries,
+        unnoticed_us: site.unnoticed_us,
+        looking_us: site.looking_us,
     }
 }
 
@@ -270,6 +274,8 @@ fn tree_to(tree: TreeView) -> pb::TreeStatus {
         diverged: tree.diverged,
         left_alone: tree.left_alone,
         left_alone_first: tree.left_alone_first.map(Bytes::from),
+        unnoticed_us: tree.unnoticed_us,
+        looking_us: tree.looking_us,
     }
 }
 
@@ -289,6 +295,8 @@ fn tree_from(tree: pb::TreeStatus) -> TreeView {
         diverged: tree.diverged,
         left_alone: tree.left_alone,
         left_alone_first: tree.left_alone_first.map(Vec::from),
+        unnoticed_us: tree.unnoticed_us,
+        looking_us: tree.looking_us,
     }
 }
 
@@ -304,6 +312,8 @@ pub(super) fn lags_to(view: LagView) -> pb::LagReply {
         clock_skew_us: site.clock_skew_us,
         inbound_lag: Some(lag_to(site.inbound.lag)),
         inbound_waiting_entries: site.inbound.waiting_entries,
+        inbound_unnoticed_us: site.inbound.unnoticed_us,
+        unnoticed_us: site.unnoticed_us,
     });
     pb::LagReply {
         site: view.site,
@@ -321,9 +331,11 @@ pub(super) fn lags_from(reply: pb::LagReply) -> LagView {
         behind_bytes: site.behind_bytes,
         oldest_unacked_us: site.oldest_unacked_us,
         clock_skew_us: site.clock_skew_us,
+        unnoticed_us: site.unnoticed_us,
         inbound: InboundLag {
             lag: lag_from(site.inbound_lag),
             waiting_entries: site.inbound_waiting_entries,
+            unnoticed_us: site.inbound_unnoticed_us,
         },
     });
     LagView {

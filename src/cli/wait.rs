@@ -17,13 +17,15 @@ use crate::text::printable;
 
 /// How often the daemon is asked.
 const POLL: Duration = Duration::from_millis(200);
+/// Changes that were made longer ago than this are noticed, or there is nothing to be said of "synced".
+const UNNOTICED_MAX_US: u64 = 10_000_000;
 /// How long one answer may take.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 /// Wait until something is so, at most for --timeout
 ///
-/// A daemon that is not there yet is waited for. What was changed in a tree in this very moment may not have been
-/// noticed yet: wait counts what is in the journal.
+/// A daemon that is not there yet is waited for. What was changed in a tree within the last seconds may not have been
+/// noticed yet.
 ///
 /// Exits with 7 when time runs out, and with 3 when no daemon answered until then.
 #[derive(Debug, clap::Args)]
@@ -96,7 +98,10 @@ impl Goal {
                 | SiteState::Held
                 | SiteState::Fenced => false,
             },
-            Self::Synced => site.state == SiteState::Idle,
+            Self::Synced => {
+                site.state == SiteState::Idle
+                    && site.unnoticed_us.is_some_and(|us| us <= UNNOTICED_MAX_US)
+            }
             Self::LagBelow(limit) => match site.lag {
                 Lag::Known(us) => Duration::from_micros(us) < limit,
                 Lag::AtLeast(_) | Lag::Unknown => false,
@@ -147,7 +152,14 @@ fn missing<'a>(status: &'a StatusView, args: &WaitArgs) -> Result<Vec<&'a SiteVi
     }
     let is_meant = |site: &&SiteView| args.site.as_ref().is_none_or(|name| *name == site.site);
     let meant = status.sites.iter().filter(is_meant);
-    Ok(meant.filter(|site| !args.goal.holds(site)).collect())
+    let noticed = status
+        .tree
+        .unnoticed_us
+        .is_some_and(|us| us <= UNNOTICED_MAX_US);
+    let is_late = args.goal == Goal::Synced && !noticed;
+    Ok(meant
+        .filter(|site| is_late || !args.goal.holds(site))
+        .collect())
 }
 
 /// A daemon that does not answer yet may do so later.
@@ -202,12 +214,19 @@ mod tests {
     #[test]
     fn synced_is_idle_alone_and_what_is_not_known_is_not_so() {
         for state in SiteState::ALL {
-            let site = site(*state, Lag::Known(0));
+            let mut site = site(*state, Lag::Known(0));
+            assert!(
+                !Goal::Synced.holds(&site),
+                "what was noticed there is not known"
+            );
+            site.unnoticed_us = Some(UNNOTICED_MAX_US);
             assert_eq!(
                 Goal::Synced.holds(&site),
                 *state == SiteState::Idle,
                 "{state}"
             );
+            site.unnoticed_us = Some(UNNOTICED_MAX_US + 1);
+            assert!(!Goal::Synced.holds(&site), "{state}");
         }
         let below = Goal::LagBelow(Duration::from_micros(5));
         let holds = |lag| below.holds(&site(SiteState::Streaming, lag));

@@ -21,6 +21,7 @@ use crate::admin::view::{
 use crate::admin::{AckRequest, AdminError, Pieces, Result, Source};
 use crate::clock::{Clock, SharedClock};
 use crate::conduit::link::ConduitState;
+use crate::conduit::message::Beat;
 use crate::journal::dot::Actor;
 use crate::journal::op::Name;
 use crate::sync::conflict::ConflictId;
@@ -107,6 +108,11 @@ impl Reporter {
         facts.looking_since.is_some()
     }
 
+    /// Age of `mark`, up to which all changes of this site's tree are in its journal.
+    fn unnoticed_us(&self, mark: u64) -> u64 {
+        self.clock.now_us().saturating_sub(mark)
+    }
+
     async fn engine_status(&self) -> Result<(EngineStatus, u64)> {
         let asked = self.engine.ask(|e| Ok((e.status()?, e.mark()?))).await;
         asked.map_err(|error| {
@@ -137,6 +143,7 @@ impl Reporter {
             .iter()
             .find(|m| m.site_id == peer.link.remote_site_id());
         let fence = member.and_then(|member| member.fence.as_ref());
+        let beat = view.beat.filter(|_| connected);
         let (waiting, parked_count, inbound) = self.inbound(&view, engine).await?;
         let lag = lag(behind, connected, &view, mark);
         // As it said last; a peer that is not connected may have got further.
@@ -148,7 +155,7 @@ impl Reporter {
         let fetched_at = waiting.filter(|n| *n > 0).and(self.fetcher.moved_at());
         let since = view.moved_at.max(view.clear_at).max(fetched_at);
         let held = engine.held.get(&peer.link.remote_site_id());
-        let held_there = view.beat.filter(|beat| connected && beat.held_removed > 0);
+        let held_there = beat.filter(|beat| beat.held_removed > 0);
         let facts = SiteFacts {
             connection: connection(&link.state),
             was_connected: view.hello.is_some(),
@@ -180,15 +187,15 @@ impl Reporter {
             waiting_entries: waiting,
             parked,
             parked_there_entries: parked_there,
+            unnoticed_us: unnoticed_there(beat),
+            looking_us: beat.map(|beat| beat.looking_us).filter(|us| *us > 0),
             clock_skew_us: view.clocks.map(|clocks| clocks.skew_us),
             round_trip_us: view.clocks.map(|clocks| clocks.round_trip_us()),
             held_there: held_there
                 .map(|beat| why_held(&self.site.1, beat.held_removed, beat.held_files)),
         };
-        let oldest_us = behind
-            .filter(|n| *n > 0)
-            .map(|_| view.applied_mark_us)
-            .filter(|at| *at > 0);
+        let is_behind = behind.is_some_and(|entries| entries > 0);
+        let oldest_us = Some(view.applied_mark_us).filter(|at| is_behind && *at > 0);
         Ok(PeerFacts {
             site,
             inbound,
@@ -235,6 +242,7 @@ impl Reporter {
             InboundLag {
                 lag,
                 waiting_entries: Some(waiting),
+                unnoticed_us: None,
             },
         ))
     }
@@ -282,6 +290,7 @@ impl Source for Reporter {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
+        let looking_us = facts.looking_us(self.clock.monotonic());
         let tree = TreeView {
             root: self.root.as_os_str().as_encoded_bytes().to_vec(),
             watch: if facts.standing.blind.is_some() {
@@ -301,6 +310,8 @@ impl Source for Reporter {
             diverged: facts.diverged,
             left_alone: facts.left_alone,
             left_alone_first: facts.left_alone_first,
+            unnoticed_us: Some(self.unnoticed_us(mark)),
+            looking_us: Some(looking_us).filter(|us| *us > 0),
         };
         let journal = JournalView {
             bytes: engine.journal_bytes,
@@ -348,7 +359,11 @@ impl Source for Reporter {
                 behind_bytes: site.behind_bytes,
                 oldest_unacked_us: oldest_us,
                 clock_skew_us: site.clock_skew_us,
-                inbound,
+                unnoticed_us: Some(self.unnoticed_us(mark)),
+                inbound: InboundLag {
+                    unnoticed_us: site.unnoticed_us,
+                    ..inbound
+                },
             });
         }
         sites.sort_by(|a, b| a.site.cmp(&b.site));
@@ -464,6 +479,12 @@ const fn connection(state: &ConduitState) -> Connection {
         ConduitState::Reconnecting { delay_ms: 0, .. } => Connection::Connecting,
         ConduitState::Reconnecting { .. } | ConduitState::Shutdown => Connection::Waiting,
     }
+}
+
+/// Age of the mark of a peer at a heartbeat of it, by its own clock.
+fn unnoticed_there(beat: Option<Beat>) -> Option<u64> {
+    let beat = beat.filter(|beat| beat.mark_us > 0)?;
+    Some(beat.clock.wall_us.saturating_sub(beat.mark_us))
 }
 
 /// How far a peer is behind in time, given what it has not applied and the mark of this site.

@@ -540,3 +540,41 @@ fn troubles_of_this_site_are_causes_too() {
     );
     assert!(judgement.causes.is_empty());
 }
+
+#[test]
+fn what_was_not_noticed_for_a_minute_is_a_cause_at_both_ends_unless_someone_looks_at_it() {
+    let late = Some(UNNOTICED_US + 1);
+    let there = SiteView {
+        unnoticed_us: late,
+        ..site("iad-2", SiteState::Idle)
+    };
+    let told = judged(std::slice::from_ref(&there), &tree());
+    assert_eq!(told.verdict, Verdict::Degraded);
+    assert!(told.causes[0].text.contains("in the last 1 minute may"));
+    assert!(told.causes[0].next.ends_with("cfs-repl status at iad-2"));
+    let looking = SiteView {
+        looking_us: Some(1),
+        ..there
+    };
+    assert_eq!(judged(&[looking], &tree()).causes, []);
+    let here = TreeView {
+        unnoticed_us: late,
+        ..tree()
+    };
+    let told = judged(&[], &here);
+    assert!(
+        told.causes[0]
+            .text
+            .contains("changed here in the last 1 minute")
+    );
+    let looking = TreeView {
+        looking_us: Some(1),
+        ..here
+    };
+    assert_eq!(judged(&[], &looking).causes, []);
+    let soon = TreeView {
+        unnoticed_us: Some(UNNOTICED_US),
+        ..tree()
+    };
+    assert_eq!(judged(&[], &soon).causes, []);
+}

@@ -42,6 +42,8 @@ pub(crate) fn status() -> StatusView {
                 round_trip_us: Some(81_000),
                 held_there: Some("fra-1 deleted 6 of 9".to_owned()),
                 parked_there_entries: Some(2),
+                unnoticed_us: Some(400_000),
+                looking_us: Some(7_000_000),
             },
             SiteView {
                 site: "sin-1".to_owned(),
@@ -72,6 +74,8 @@ pub(crate) fn status() -> StatusView {
             diverged: 3,
             left_alone: 6,
             left_alone_first: Some(b"/srv/media/fifo".to_vec()),
+            unnoticed_us: Some(300_000),
+            looking_us: Some(9),
         },
         version: "0.1.0".to_owned(),
         uptime_us: 1_000_000,
@@ -92,9 +96,11 @@ pub(crate) fn lag() -> LagView {
                 behind_bytes: Some(27_158_118),
                 oldest_unacked_us: Some(1_795_370_089_102_113),
                 clock_skew_us: Some(14_000),
+                unnoticed_us: Some(300_000),
                 inbound: InboundLag {
                     lag: Lag::Known(0),
                     waiting_entries: Some(0),
+                    unnoticed_us: Some(400_000),
                 },
             },
             SiteLag {
