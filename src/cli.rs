@@ -14,6 +14,7 @@ mod human;
 mod init;
 mod lab;
 mod lag;
+mod man;
 mod pair;
 mod pki;
 mod reach;
@@ -115,6 +116,7 @@ enum Command {
     Compare(compare::CompareArgs),
     Version(version::VersionArgs),
     Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
     Help(help::HelpArgs),
 }
 
@@ -152,6 +154,7 @@ fn run(ui: &mut Ui, global: &Global, command: Command) -> CliResult {
         Command::Compare(args) => compare::run(ui, &args),
         Command::Version(args) => version::run(ui, &args),
         Command::Completions(args) => completions::run(ui, &args),
+        Command::Man(args) => man::run(ui, &args),
         Command::Help(args) => help::run(ui, &args),
     }
 }

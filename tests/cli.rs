@@ -2,6 +2,7 @@
 //!
 //! What needs no process is proven beside the code; here is what only a process has: its environment and its pipes.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -68,6 +69,50 @@ fn the_completion_scripts_are_those_that_the_program_prints() {
             file.display()
         );
     }
+}
+
+#[test]
+fn the_manual_pages_are_those_that_the_program_writes() {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("man");
+    let fresh = tempfile::tempdir().unwrap();
+    let (code, _, talk) = run(&mut cfs_repl(&[
+        "man",
+        "--dir",
+        fresh.path().to_str().unwrap(),
+    ]));
+    assert_eq!(code, Some(0), "{talk}");
+    let pages = |dir: &Path| -> BTreeMap<String, String> {
+        let files = fs::read_dir(dir)
+            .into_iter()
+            .flatten()
+            .map(|file| file.unwrap());
+        files
+            .map(|file| {
+                let name = file.file_name().into_string().unwrap();
+                (name, fs::read_to_string(file.path()).unwrap())
+            })
+            .collect()
+    };
+    let written = pages(fresh.path());
+    assert!(
+        written.contains_key("cfs-repl.1") && written.contains_key("cfs-repl-conflicts-show.1")
+    );
+    if std::env::var_os(REGENERATE).is_some() {
+        fs::remove_dir_all(&kept).ok();
+        fs::create_dir(&kept).unwrap();
+        for (name, text) in &written {
+            fs::write(kept.join(name), text).unwrap();
+        }
+    }
+    assert!(
+        pages(&kept) == written,
+        "{} is stale; run: {REGENERATE}=1 cargo test manual_pages",
+        kept.display()
+    );
+    let (_, page, _) = run(&mut cfs_repl(&["man", "conflicts", "show"]));
+    assert_eq!(Some(&page), written.get("cfs-repl-conflicts-show.1"));
+    let (code, _, talk) = run(&mut cfs_repl(&["man", "nothing"]));
+    assert_eq!(code, Some(2), "{talk}");
 }
 
 #[test]

@@ -33,8 +33,18 @@ pub(super) fn run(ui: &mut Ui, args: &HelpArgs) -> CliResult {
     let mut parser = super::parser();
     // Fills in what subcommands inherit, such as the global flags.
     parser.build();
-    let mut command = &mut parser;
-    for word in &args.words {
+    let command = subcommand(&mut parser, &args.words)?;
+    let text = command.render_long_help().ansi().to_string();
+    ui.data(&text)
+}
+
+/// The command that these words name.
+pub(super) fn subcommand<'a>(
+    parser: &'a mut clap::Command,
+    words: &[String],
+) -> Result<&'a mut clap::Command, Failure> {
+    let mut command = parser;
+    for word in words {
         command = command.find_subcommand_mut(word).ok_or_else(|| {
             let topics: Vec<&str> = TOPICS.iter().map(|(name, _)| *name).collect();
             let topics = topics.join(", ");
@@ -43,11 +53,10 @@ pub(super) fn run(ui: &mut Ui, args: &HelpArgs) -> CliResult {
                 .hint("cfs-repl --help lists the commands")
         })?;
     }
-    let text = command.render_long_help().ansi().to_string();
-    ui.data(&text)
+    Ok(command)
 }
 
-fn exit_codes() -> String {
+pub(super) fn exit_codes() -> String {
     let mut text = "Exit codes of every command; scripts may rely on them.\n\n".to_owned();
     for exit in Exit::ALL {
         let line = writeln!(
@@ -62,7 +71,7 @@ fn exit_codes() -> String {
     text
 }
 
-fn environment() -> String {
+pub(super) fn environment() -> String {
     "Environment variables that cfs-repl reads.\n\n\
      CFS_REPL_CONFIG  configuration file, where --config is not given\n\
      CFS_REPL_SERVER  daemon to ask, where --server is not given\n\

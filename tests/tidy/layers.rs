@@ -106,13 +106,14 @@ const PROTO_USERS: &[&str] = &[
 ];
 
 /// Crates that only the faces may use.
-const FACE_CRATES: [&str; 7] = [
+const FACE_CRATES: [&str; 8] = [
     "ratatui",
     "crossterm",
     "comfy_table",
     "humantime",
     "clap",
     "clap_complete",
+    "clap_mangen",
     "anstream",
 ];
 
