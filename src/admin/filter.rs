@@ -64,6 +64,12 @@ impl Matcher {
         self.path.is_some()
     }
 
+    /// The site that has to have written one of the versions.
+    #[must_use]
+    pub fn site(&self) -> Option<&str> {
+        self.filter.site.as_deref()
+    }
+
     /// Whether `conflict` is meant, apart from its path.
     #[must_use]
     pub fn lets_through_apart_from_path(&self, conflict: &ConflictView) -> bool {

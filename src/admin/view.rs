@@ -442,7 +442,19 @@ impl ConflictView {
     /// Something was lost, it still matters, and nobody acknowledged it.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !self.superseded && self.ack.is_none() && self.kind != ConflictKind::Merged.word()
+        !self.superseded && self.ack.is_none() && !self.is_merged()
+    }
+
+    /// Different things were changed, and both changes stand.
+    #[must_use]
+    pub fn is_merged(&self) -> bool {
+        self.kind == ConflictKind::Merged.word()
+    }
+
+    /// Two got one name.
+    #[must_use]
+    pub fn is_clash(&self) -> bool {
+        self.kind == ConflictKind::NameClash.word()
     }
 }
 

@@ -1,8 +1,9 @@
 //! `cfs-repl check`: one look for a monitoring system, in its own language.
 
-use super::exit::{CliError, CliResult, Exit};
+use super::exit::{CliError, CliResult, Exit, Failure};
 use super::reach::{self, Reach};
-use super::status::narrow;
+use super::render::{Format, Row, View};
+use super::status::{item, narrow};
 use super::ui::Ui;
 use super::{Global, human};
 use crate::admin::client::Client;
@@ -17,8 +18,9 @@ use std::time::Duration;
 /// A peer that is further behind than --warn is worth a look, further than --crit it needs a human; so does what
 /// cfs-repl status calls so.
 ///
-/// With --format text or prometheus: exits with 0 when all is well, 20 when it is worth a look, 21 when it needs a
-/// human, 3 when no daemon answers. With --format nagios the codes are those of a plugin: 0, 1, 2, 3.
+/// Exits with 0 when all is well, 20 when it is worth a look, 21 when it needs a human, 3 when there is no daemon, and 7
+/// when it does not answer. With --format nagios the codes are those of a plugin: 0, 1, 2, and 3 for all that is not
+/// known. With -o json: a document instead.
 #[derive(Debug, clap::Args)]
 pub(super) struct CheckArgs {
     /// This peer alone; all, if not given
@@ -91,32 +93,67 @@ pub(super) fn run(ui: &mut Ui, global: &Global, args: &CheckArgs) -> CliResult {
         warn_us: micros(args.warn),
         crit_us: micros(args.crit),
     };
-    let ask = |client: Client| async move { client.status().await };
-    let asked = reach::ask(global, &args.reach, ask);
+    let asked = ask(global, args, limits);
     if args.format == Language::Nagios
         && let Err(CliError::Failed(failure)) = asked
     {
         // A plugin tells everything on its output, and "unknown" is 3 whatever the reason.
-        ui.data(&format!(
-            "CFS-REPL UNKNOWN - {}\n",
-            printable(&failure.message)
-        ))?;
+        let told = printable(&failure.message);
+        ui.data(&format!("CFS-REPL UNKNOWN - {told}\n"))?;
         return Err(CliError::Told(Exit::Unreachable));
     }
-    let mut status = asked?;
-    if let Some(site) = &args.site {
-        narrow(&mut status, site)?;
-    }
+    let status = asked?;
     let level = level(&status, limits);
-    ui.data(&match args.format {
-        Language::Text => text(&status, level, limits, ""),
-        Language::Nagios => text(&status, level, limits, &performance(&status, limits)),
-        Language::Prometheus => metrics::text(&status),
-    })?;
+    match (global.format(), args.format) {
+        (Format::Json | Format::Jsonl | Format::Csv | Format::Name, _) => {
+            ui.show(&view(&status, level, limits)?)?;
+        }
+        (Format::Table, Language::Text) => ui.data(&text(&status, level, limits, ""))?,
+        (Format::Table, Language::Nagios) => {
+            ui.data(&text(&status, level, limits, &performance(&status, limits)))?;
+        }
+        (Format::Table, Language::Prometheus) => ui.data(&metrics::text(&status))?,
+    }
     if level == Level::Ok {
         return Ok(());
     }
     Err(CliError::Told(level.exit(args.format)))
+}
+
+fn ask(global: &Global, args: &CheckArgs, limits: Limits) -> Result<StatusView, CliError> {
+    if limits.warn_us > limits.crit_us {
+        let failure = Failure::new(Exit::Usage, "--warn is more than --crit");
+        return Err(failure
+            .hint("a peer is worth a look before it needs a human")
+            .into());
+    }
+    let ask = |client: Client| async move { client.status().await };
+    let mut status = reach::ask(global, &args.reach, ask)?;
+    if let Some(site) = &args.site {
+        narrow(&mut status, site)?;
+    }
+    Ok(status)
+}
+
+/// One item: the level, and what it comes from.
+fn view(status: &StatusView, level: Level, limits: Limits) -> Result<View, CliError> {
+    let lags = status.sites.iter().filter_map(|site| behind(site, limits));
+    let mut whole = item(status)?;
+    if let Some(map) = whole.as_object_mut() {
+        map.insert("level".to_owned(), level.word().to_ascii_lowercase().into());
+        let lags: Vec<String> = lags.map(|(_, told)| told).collect();
+        map.insert("lags_over_limit".to_owned(), lags.into());
+    }
+    Ok(View {
+        command: "check",
+        site: Some(status.site.clone()),
+        columns: &["LEVEL", "SUMMARY"],
+        rows: vec![Row {
+            name: level.word().to_owned(),
+            cells: vec![level.word().to_owned(), status.summary.clone()],
+            item: whole,
+        }],
+    })
 }
 
 fn level(status: &StatusView, limits: Limits) -> Level {

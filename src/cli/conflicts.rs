@@ -166,8 +166,8 @@ pub(super) fn run(ui: &mut Ui, global: &Global, args: &ConflictsArgs) -> CliResu
 }
 
 fn ack(ui: &mut Ui, global: &Global, args: &AckArgs) -> CliResult {
-    if args.filter.is_given() && !args.all {
-        let failure = Failure::new(Exit::Usage, "what --all means is narrowed without --all");
+    if (args.filter.is_given() || args.expect.is_some() || args.yes) && !args.all {
+        let failure = Failure::new(Exit::Usage, "what --all means is told without --all");
         return Err(failure.hint("add --all, or leave the ids alone").into());
     }
     if args.all && !(args.dry_run || args.yes) && args.expect.is_none() {

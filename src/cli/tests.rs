@@ -265,6 +265,11 @@ fn conflicts_are_acknowledged_by_id_or_by_a_number_that_is_expected_and_taken_ba
             "hint:  add --all",
         ),
         (
+            &["conflicts", "ack", "c-second", "--expect", "3"],
+            2,
+            "hint:  add --all",
+        ),
+        (
             &["conflicts", "ack", "c-second"],
             0,
             "acknowledged c-second as ",
@@ -347,6 +352,23 @@ fn a_check_speaks_the_language_of_who_asks_and_exits_by_its_codes() {
         data.starts_with("CFS-REPL UNKNOWN - cannot reach"),
         "{data}"
     );
+    for wrong in [&["--site", "x"][..], &["--warn", "5m", "--crit", "1m"]] {
+        let words = [&["check", "--format", "nagios"], wrong].concat();
+        let (exit, data, _) = daemon.ask(&words);
+        assert_eq!(
+            exit.code(),
+            3,
+            "what is not known is 3 for a plugin: {data}"
+        );
+        assert!(data.starts_with("CFS-REPL UNKNOWN - "), "{data}");
+    }
+    let (exit, data, _) = daemon.ask(&["check", "-o", "json"]);
+    let document: serde_json::Value = serde_json::from_str(&data).unwrap();
+    assert_eq!(
+        (exit, &document["schema"]),
+        (Exit::Critical, &"cfs-repl/check/v1".into())
+    );
+    assert_eq!(document["items"][0]["level"], "critical");
     let (exit, data, _) = cfs_repl(&["check", "-s", &none]);
     assert_eq!((exit.code(), data.as_str()), (3, ""));
 }

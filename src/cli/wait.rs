@@ -10,28 +10,27 @@ use super::status::no_site;
 use super::ui::Ui;
 use super::{Global, human};
 use crate::admin::client::Client;
-use crate::admin::view::{Lag, SiteState, SiteView, StatusView};
+use crate::admin::view::{Lag, LagView, SiteState, SiteView, StatusView};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::units::parse_duration;
 use crate::text::printable;
 
 /// How often the daemon is asked.
 const POLL: Duration = Duration::from_millis(200);
-/// Changes that were made longer ago than this are noticed, or there is nothing to be said of "synced".
-const UNNOTICED_MAX_US: u64 = 10_000_000;
+/// What a peer said last is at most so old: it says something every second.
+const HEARTBEAT_US: u64 = 1_000_000;
 /// How long one answer may take.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 /// Wait until something is so, at most for --timeout
 ///
-/// A daemon that is not there yet is waited for. What was changed in a tree within the last seconds may not have been
-/// noticed yet.
+/// synced: everything that was changed at this site or at a peer before the command began is applied at both.
 ///
-/// Exits with 7 when time runs out, and with 3 when no daemon answered until then.
+/// A daemon that is not there yet is waited for. Exits with 7 when time runs out, and with 3 when there was no daemon
+/// until then.
 #[derive(Debug, clap::Args)]
 pub(super) struct WaitArgs {
-    /// What to wait for: connected, and not held, paused or fenced; synced: nothing is outstanding in either direction; 'lag<5s': peers are less than
-    /// that behind
+    /// What to wait for: connected, and not held, paused or fenced; synced; 'lag<5s': peers are less than that behind
     #[arg(long = "for", value_name = "WHAT")]
     goal: Goal,
     /// This peer alone; all, if not given
@@ -80,11 +79,19 @@ impl fmt::Display for Goal {
     }
 }
 
-impl Goal {
-    /// Whether it is so. What is not known is not so.
-    fn holds(self, site: &SiteView) -> bool {
-        match self {
-            Self::Connected => match site.state {
+/// What the daemon says at one moment.
+struct Answer {
+    status: StatusView,
+    lag: LagView,
+    /// For how long it was waited when it was asked.
+    waited_us: u64,
+}
+
+impl Answer {
+    /// Whether it is so of a peer. What is not known is not so.
+    fn holds(&self, goal: Goal, site: &SiteView) -> bool {
+        match goal {
+            Goal::Connected => match site.state {
                 SiteState::CatchingUp
                 | SiteState::Streaming
                 | SiteState::Idle
@@ -98,15 +105,47 @@ impl Goal {
                 | SiteState::Held
                 | SiteState::Fenced => false,
             },
-            Self::Synced => {
+            Goal::Synced => {
+                let own = self.status.tree.unnoticed_us;
+                // Whatever was changed here before is in the journal, so it counts as outstanding until it is applied.
                 site.state == SiteState::Idle
-                    && site.unnoticed_us.is_some_and(|us| us <= UNNOTICED_MAX_US)
+                    && own.is_some_and(|age| age <= self.waited_us)
+                    && self
+                        .theirs_age_us(site)
+                        .is_some_and(|age| age <= self.waited_us)
             }
-            Self::LagBelow(limit) => match site.lag {
+            Goal::LagBelow(limit) => match site.lag {
                 Lag::Known(us) => Duration::from_micros(us) < limit,
                 Lag::AtLeast(_) | Lag::Unknown => false,
             },
         }
+    }
+
+    /// Age of the last moment up to which everything that was changed at a peer is applied here; none: not known.
+    fn theirs_age_us(&self, site: &SiteView) -> Option<u64> {
+        let row = self
+            .lag
+            .sites
+            .iter()
+            .find(|row| row.site_id == site.site_id)?;
+        let Lag::Known(behind_us) = row.inbound.lag else {
+            return None;
+        };
+        Some(site.unnoticed_us? + behind_us + HEARTBEAT_US)
+    }
+
+    /// The peers for which it is not so.
+    fn missing(&self, args: &WaitArgs) -> Result<Vec<&SiteView>, CliError> {
+        let sites = &self.status.sites;
+        let names: Vec<&str> = sites.iter().map(|one| one.site.as_str()).collect();
+        if let Some(site) = &args.site
+            && !names.contains(&site.as_str())
+        {
+            return Err(no_site(site, &names).into());
+        }
+        let is_meant = |site: &&SiteView| args.site.as_ref().is_none_or(|name| *name == site.site);
+        let meant = sites.iter().filter(is_meant);
+        Ok(meant.filter(|site| !self.holds(args.goal, site)).collect())
     }
 }
 
@@ -114,52 +153,52 @@ pub(super) fn run(ui: &mut Ui, global: &Global, args: &WaitArgs) -> CliResult {
     let began = SystemClock.monotonic();
     let until = began + global.timeout;
     loop {
-        let left = until.saturating_sub(SystemClock.monotonic());
+        let waited = SystemClock.monotonic().saturating_sub(began);
+        let left = global.timeout.saturating_sub(waited);
         let asking = Global {
             timeout: left.clamp(POLL, ANSWER_MAX),
             ..global.clone()
         };
-        let ask = |client: Client| async move { client.status().await };
-        let asked = reach::ask(&asking, &args.reach, ask);
+        let ask = |client: Client| async move { Ok((client.status().await?, client.lag().await?)) };
         let is_late = left <= POLL;
-        match asked {
-            Ok(status) => {
-                let missing = missing(&status, args)?;
+        match reach::ask(&asking, &args.reach, ask) {
+            Ok((status, lag)) => {
+                let answer = Answer {
+                    status,
+                    lag,
+                    waited_us: micros(waited),
+                };
+                let missing = answer.missing(args)?;
                 if missing.is_empty() {
-                    let took = SystemClock.monotonic().saturating_sub(began);
-                    let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-                    ui.say(&format!("{} after {}", args.goal, human::duration(us)));
+                    let took = micros(SystemClock.monotonic().saturating_sub(began));
+                    ui.say(&format!("{} after {}", args.goal, human::duration(took)));
                     return Ok(());
                 }
                 if is_late {
-                    return Err(timed_out(args.goal, &missing).into());
+                    return Err(timed_out(args.goal, &answer, &missing).into());
                 }
             }
-            Err(error) if is_late || !may_come(&error) => return Err(error),
+            Err(error) if !may_come(&error) => return Err(error),
+            Err(error) if is_late => return Err(no_answer(error, global.timeout)),
             Err(_) => {}
         }
-        std::thread::sleep(POLL.min(left));
+        std::thread::sleep(POLL.min(until.saturating_sub(SystemClock.monotonic())));
     }
 }
 
-/// The peers for which it is not so.
-fn missing<'a>(status: &'a StatusView, args: &WaitArgs) -> Result<Vec<&'a SiteView>, CliError> {
-    let names: Vec<&str> = status.sites.iter().map(|one| one.site.as_str()).collect();
-    if let Some(site) = &args.site
-        && !names.contains(&site.as_str())
-    {
-        return Err(no_site(site, &names).into());
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The last attempt had less time than all of them together.
+fn no_answer(error: CliError, waited: Duration) -> CliError {
+    match error {
+        CliError::Failed(mut failure) if failure.exit == Exit::TimedOut => {
+            failure.causes = vec![format!("no answer for {} ms", waited.as_millis())];
+            CliError::Failed(failure)
+        }
+        error @ (CliError::Failed(_) | CliError::Told(_) | CliError::OutputClosed) => error,
     }
-    let is_meant = |site: &&SiteView| args.site.as_ref().is_none_or(|name| *name == site.site);
-    let meant = status.sites.iter().filter(is_meant);
-    let noticed = status
-        .tree
-        .unnoticed_us
-        .is_some_and(|us| us <= UNNOTICED_MAX_US);
-    let is_late = args.goal == Goal::Synced && !noticed;
-    Ok(meant
-        .filter(|site| is_late || !args.goal.holds(site))
-        .collect())
 }
 
 /// A daemon that does not answer yet may do so later.
@@ -170,8 +209,16 @@ fn may_come(error: &CliError) -> bool {
     }
 }
 
-fn timed_out(goal: Goal, missing: &[&SiteView]) -> Failure {
+fn timed_out(goal: Goal, answer: &Answer, missing: &[&SiteView]) -> Failure {
     let failure = Failure::new(Exit::TimedOut, format!("not {goal} in time"));
+    let own = answer.status.tree.unnoticed_us;
+    let failure = match own.filter(|age| goal == Goal::Synced && *age > answer.waited_us) {
+        Some(age) => failure.cause(format!(
+            "changes that were made here in the last {} are not noticed yet",
+            human::duration(age)
+        )),
+        None => failure,
+    };
     let told = missing.iter().map(|site| {
         let behind = human::known(site.behind_entries, human::count);
         format!(
@@ -188,6 +235,7 @@ fn timed_out(goal: Goal, missing: &[&SiteView]) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::view::{InboundLag, SiteLag};
 
     fn site(state: SiteState, lag: Lag) -> SiteView {
         SiteView {
@@ -211,28 +259,73 @@ mod tests {
         }
     }
 
+    /// The answer after `waited_us` of a daemon with one peer.
+    fn answer(peer: SiteView, inbound: Lag, waited_us: u64) -> Answer {
+        let row = SiteLag {
+            inbound: InboundLag {
+                lag: inbound,
+                ..InboundLag::default()
+            },
+            ..SiteLag::default()
+        };
+        let mut status = StatusView {
+            sites: vec![peer],
+            ..StatusView::default()
+        };
+        status.tree.unnoticed_us = Some(700_000);
+        Answer {
+            status,
+            lag: LagView {
+                sites: vec![row],
+                ..LagView::default()
+            },
+            waited_us,
+        }
+    }
+
+    fn holds(goal: Goal, answer: &Answer) -> bool {
+        answer.holds(goal, &answer.status.sites[0])
+    }
+
     #[test]
-    fn synced_is_idle_alone_and_what_is_not_known_is_not_so() {
+    fn synced_means_that_what_was_changed_at_either_end_before_is_applied_at_both() {
+        let peer = |state| SiteView {
+            unnoticed_us: Some(400_000),
+            ..site(state, Lag::Known(0))
+        };
         for state in SiteState::ALL {
-            let mut site = site(*state, Lag::Known(0));
-            assert!(
-                !Goal::Synced.holds(&site),
-                "what was noticed there is not known"
-            );
-            site.unnoticed_us = Some(UNNOTICED_MAX_US);
+            let answer = answer(peer(*state), Lag::Known(0), 5_000_000);
             assert_eq!(
-                Goal::Synced.holds(&site),
+                holds(Goal::Synced, &answer),
                 *state == SiteState::Idle,
                 "{state}"
             );
-            site.unnoticed_us = Some(UNNOTICED_MAX_US + 1);
-            assert!(!Goal::Synced.holds(&site), "{state}");
         }
+        let after = |inbound, waited_us| {
+            holds(
+                Goal::Synced,
+                &answer(peer(SiteState::Idle), inbound, waited_us),
+            )
+        };
+        assert!(!after(Lag::Known(0), 1_399_999) && after(Lag::Known(0), 1_400_000));
+        assert!(!after(Lag::Known(1), 1_400_000) && !after(Lag::Unknown, 9_000_000));
+        assert!(!after(Lag::AtLeast(0), 9_000_000));
+        let mut late = answer(peer(SiteState::Idle), Lag::Known(0), 5_000_000);
+        late.status.tree.unnoticed_us = Some(5_000_001);
+        assert!(!holds(Goal::Synced, &late), "made here and not noticed");
+        late.status.tree.unnoticed_us = None;
+        assert!(!holds(Goal::Synced, &late));
+    }
+
+    #[test]
+    fn a_lag_that_is_not_known_is_not_below_anything() {
         let below = Goal::LagBelow(Duration::from_micros(5));
-        let holds = |lag| below.holds(&site(SiteState::Streaming, lag));
-        assert!(holds(Lag::Known(4)));
-        assert!(!holds(Lag::Known(5)) && !holds(Lag::AtLeast(0)) && !holds(Lag::Unknown));
-        assert!(Goal::Connected.holds(&site(SiteState::Parked, Lag::Unknown)));
-        assert!(!Goal::Connected.holds(&site(SiteState::Backoff, Lag::Known(0))));
+        let is = |goal, state, lag| holds(goal, &answer(site(state, lag), Lag::Unknown, 0));
+        assert!(is(below, SiteState::Streaming, Lag::Known(4)));
+        for lag in [Lag::Known(5), Lag::AtLeast(0), Lag::Unknown] {
+            assert!(!is(below, SiteState::Streaming, lag), "{lag:?}");
+        }
+        assert!(is(Goal::Connected, SiteState::Parked, Lag::Unknown));
+        assert!(!is(Goal::Connected, SiteState::Backoff, Lag::Known(0)));
     }
 }

@@ -23,6 +23,9 @@ const LOOKED_UP: usize = 1_024;
 impl Reporter {
     /// The conflicts on record that `filter` lets through, oldest first.
     pub(super) async fn conflict_ids(&self, filter: &Matcher) -> Result<Vec<ConflictId>> {
+        if let Some(name) = filter.site().filter(|name| !self.knows(name)) {
+            return Err(self.no_site(name));
+        }
         // Of each only what is needed to put them in order is kept.
         let mut found: Vec<(u64, ConflictId)> = Vec::new();
         let mut from = Some(ConflictId::default());
@@ -46,8 +49,11 @@ impl Reporter {
                 through = listed
                     .into_iter()
                     .filter(|one| {
+                        // A name that was lost is the one that people know.
+                        let lost = one.lost_path.clone().map(join);
                         let path = one.path.clone().map(|(names, _)| join(names));
                         filter.lets_path_through(path.as_deref())
+                            || (lost.is_some() && filter.lets_path_through(lost.as_deref()))
                     })
                     .map(|one| (one.record.detected_at_us, one.record.id))
                     .collect();
@@ -96,16 +102,19 @@ impl Reporter {
         let shown_path = path.clone().filter(|(_, is_shown)| *is_shown);
         let shown_path = shown_path.map(|(names, _)| join(names));
         let shown = image.and_then(|image| shown(&image, &record.register, shown_path));
-        let is_winner = |key: LwwKey| {
-            shown
-                .as_ref()
-                .is_some_and(|(_, dot)| *dot == Some(key.dot()))
-        };
+        // What went away is shown as that.
+        let shown = shown.or_else(|| listed.is_gone().then(|| (removed(), None)));
+        let shown_is_winner = shown
+            .as_ref()
+            .and_then(|(_, dot)| *dot)
+            .zip(record.winner)
+            .filter(|_| record.kind == ConflictKind::Register)
+            .map(|(dot, winner)| dot == winner.dot());
         let skew_bound_us = self.skew_bound_us(record);
         let conflict = self.conflict_view(record, listed.ack.as_ref(), path);
         Ok(ConflictDetail {
             lost: lost(record, listed.lost_path.clone()),
-            shown_is_winner: record.winner.is_some_and(is_winner),
+            shown_is_winner,
             shown: shown.map(|(value, _)| value),
             bytes_at: self.bytes_at(record).await?,
             why: why(record),
@@ -354,6 +363,13 @@ fn lost(record: &ConflictRecord, path: Option<Vec<Name>>) -> Option<ValueView> {
             ..none()
         },
     })
+}
+
+fn removed() -> ValueView {
+    ValueView {
+        removed: true,
+        ..ValueView::default()
+    }
 }
 
 fn xattr_name(register: &RegisterId) -> Option<Vec<u8>> {

@@ -246,6 +246,12 @@ fn refused(what: String, hint: &str) -> AdminError {
 }
 
 fn split(path: &[u8]) -> Result<Vec<Name>> {
+    if path.starts_with(b"/") {
+        return Err(refused(
+            format!("{} begins at the root of the system", path.escape_ascii()),
+            "name a path below the root of the tree, without a slash before it",
+        ));
+    }
     let parts = path
         .split(|byte| *byte == b'/')
         .filter(|part| !part.is_empty());

@@ -21,7 +21,7 @@ use crate::admin::view::{
 use crate::admin::{AckRequest, AdminError, Pieces, Result, Source};
 use crate::clock::{Clock, SharedClock};
 use crate::conduit::link::ConduitState;
-use crate::conduit::message::Beat;
+use crate::conduit::message::Role as WireRole;
 use crate::journal::dot::Actor;
 use crate::journal::op::Name;
 use crate::sync::conflict::ConflictId;
@@ -187,7 +187,7 @@ impl Reporter {
             waiting_entries: waiting,
             parked,
             parked_there_entries: parked_there,
-            unnoticed_us: unnoticed_there(beat),
+            unnoticed_us: unnoticed_there(&view, connected),
             looking_us: beat.map(|beat| beat.looking_us).filter(|us| *us > 0),
             clock_skew_us: view.clocks.map(|clocks| clocks.skew_us),
             round_trip_us: view.clocks.map(|clocks| clocks.round_trip_us()),
@@ -232,10 +232,15 @@ impl Reporter {
             .iter()
             .map(|one| one.received.saturating_sub(one.applied))
             .sum();
-        let parked = progress.iter().map(|one| one.parked_count).sum();
+        let parked: u64 = progress.iter().map(|one| one.parked_count).sum();
         let theirs = view.beat.map(|beat| beat.mark_us).filter(|mark| *mark > 0);
         let ours = applied_mark.or(engine.marks.get(&actor).copied());
-        let lag = inbound_lag(theirs, ours, waiting);
+        let lag = if hello.role == WireRole::Replica {
+            // It has nothing to send.
+            Lag::Known(0)
+        } else {
+            inbound_lag(theirs, ours, u64::saturating_add(waiting, parked))
+        };
         Ok((
             Some(waiting),
             parked,
@@ -262,6 +267,18 @@ impl Reporter {
             });
         }
         Ok(views)
+    }
+
+    /// Whether this is the name of this site or of a peer.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.site.1 == name || self.peers.values().any(|peer| peer.name == name)
+    }
+
+    pub(super) fn no_site(&self, name: &str) -> AdminError {
+        AdminError::SiteUnknown {
+            name: name.to_owned(),
+            known: self.peers.values().map(|peer| peer.name.clone()).collect(),
+        }
     }
 
     pub(super) fn site_name(&self, id: SiteId) -> Option<String> {
@@ -420,11 +437,7 @@ impl Source for Reporter {
         if site == self.site.1 {
             return self.resume_here(confirm);
         }
-        let known = self.peers.values().map(|peer| peer.name.clone()).collect();
-        Err(AdminError::SiteUnknown {
-            name: site.to_owned(),
-            known,
-        })
+        Err(self.no_site(site))
     }
 }
 
@@ -481,25 +494,33 @@ const fn connection(state: &ConduitState) -> Connection {
     }
 }
 
-/// Age of the mark of a peer at a heartbeat of it, by its own clock.
-fn unnoticed_there(beat: Option<Beat>) -> Option<u64> {
-    let beat = beat.filter(|beat| beat.mark_us > 0)?;
+/// Age of the mark of a peer at its last heartbeat, by its own clock.
+fn unnoticed_there(view: &PeerView, connected: bool) -> Option<u64> {
+    let hello = view.hello.as_ref().filter(|_| connected)?;
+    if hello.role == WireRole::Replica {
+        // It has nothing to tell.
+        return Some(0);
+    }
+    let beat = view.beat.filter(|beat| beat.mark_us > 0)?;
     Some(beat.clock.wall_us.saturating_sub(beat.mark_us))
 }
 
 /// How far a peer is behind in time, given what it has not applied and the mark of this site.
-const fn lag(behind: Option<u64>, connected: bool, view: &PeerView, mark: u64) -> Lag {
+fn lag(behind: Option<u64>, connected: bool, view: &PeerView, mark: u64) -> Lag {
+    // How old the oldest entry is that it cannot apply is not told.
+    let is_whole = connected && view.parked_there() == 0;
     match (behind, view.applied_mark_us) {
         (None, _) => Lag::Unknown,
-        (Some(0), _) if connected => Lag::Known(0),
+        (Some(0), _) if is_whole => Lag::Known(0),
+        (Some(0), _) if connected => Lag::AtLeast(0),
         (Some(_), 0) => Lag::Unknown,
-        (Some(_), at) if connected => Lag::Known(mark.saturating_sub(at)),
+        (Some(_), at) if is_whole => Lag::Known(mark.saturating_sub(at)),
         (Some(_), at) => Lag::AtLeast(mark.saturating_sub(at)),
     }
 }
 
 /// How far this site is behind a peer in time, given the mark of the peer, the last one that came here, and how many
-/// entries wait.
+/// entries wait or cannot be applied.
 const fn inbound_lag(theirs: Option<u64>, ours: Option<u64>, waiting: u64) -> Lag {
     match (theirs, ours) {
         (Some(theirs), Some(ours)) if waiting == 0 => Lag::Known(theirs.saturating_sub(ours)),
@@ -534,6 +555,7 @@ fn why_held(site: &str, removed: u64, files: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conduit::message::Receipt;
 
     #[test]
     fn what_waits_makes_the_inbound_lag_a_lower_bound_and_what_is_not_known_is_no_zero() {
@@ -561,5 +583,13 @@ mod tests {
         assert_eq!(lag(Some(2), false, &view(4), 9), Lag::AtLeast(5));
         assert_eq!(lag(Some(0), false, &view(4), 9), Lag::AtLeast(5));
         assert_eq!(lag(Some(2), true, &view(0), 9), Lag::Unknown);
+        let mut parked = view(4);
+        let receipt = Receipt {
+            parked_count: 1,
+            ..Receipt::default()
+        };
+        parked.receipts.insert(0, receipt);
+        assert_eq!(lag(Some(0), true, &parked, 9), Lag::AtLeast(0));
+        assert_eq!(lag(Some(2), true, &parked, 9), Lag::AtLeast(5));
     }
 }

@@ -35,8 +35,9 @@ pub struct ConflictDetail {
     pub lost: Option<ValueView>,
     /// What the answering site shows in its place; null: nothing, or not known.
     pub shown: Option<ValueView>,
-    /// What is shown is the version that won, and nothing that came later.
-    pub shown_is_winner: bool,
+    /// What is shown is the version that won, and nothing that came later; null: it is no version of its own, such as a
+    /// path.
+    pub shown_is_winner: Option<bool>,
     /// Where the bytes are that lost.
     pub bytes_at: BytesAt,
     /// Why the winner won.

@@ -162,7 +162,7 @@ pub(crate) fn detail() -> ConflictDetail {
             mtime_us: Some(DETECTED_US),
             ..ValueView::default()
         }),
-        shown_is_winner: true,
+        shown_is_winner: Some(true),
         bytes_at: BytesAt::Here,
         why: "the winner is stamped later".to_owned(),
         skew_bound_us: Some(62_000),

@@ -119,18 +119,29 @@ fn text(detail: &ConflictDetail) -> String {
         Some(winner) => line("winner", &version(winner)),
         None => line("winner", "none"),
     }
-    if let Some(shown) = &detail.shown {
-        let head = if detail.shown_is_winner {
-            ""
-        } else {
-            "shown here, and not the version that won: "
+    // Of a clash of names, and of changes that both stand, what is shown is the loser.
+    let is_clash = conflict.is_clash();
+    let is_losers = is_clash || conflict.is_merged();
+    if let Some(shown) = detail.shown.as_ref().filter(|_| !is_losers) {
+        let head = match detail.shown_is_winner {
+            Some(true) => "",
+            Some(false) => "shown here, a later version: ",
+            None => "shown here: ",
         };
         line("", &format!("{head}{}", value(shown)));
     }
     line("loser", &version(&conflict.loser));
     match &detail.lost {
+        Some(lost) if is_clash => line(
+            "",
+            &format!("the name that it did not get: {}", value(lost)),
+        ),
         Some(lost) => line("", &value(lost)),
+        None if conflict.is_merged() => {}
         None => line("", "what it was is not known here"),
+    }
+    if let Some(shown) = detail.shown.as_ref().filter(|_| is_losers) {
+        line("", &format!("it stands: {}", value(shown)));
     }
     if let Some(at) = bytes_at(detail.bytes_at) {
         line("", at);
@@ -183,11 +194,12 @@ fn value(value: &ValueView) -> String {
         parts.push(path_text(path));
     }
     if let Some(size) = value.size_bytes {
-        parts.push(format!(
-            "{} ({} bytes)",
-            human::bytes(size),
-            human::count(size)
-        ));
+        let exact = if size < 1_024 {
+            String::new()
+        } else {
+            format!(" ({} bytes)", human::count(size))
+        };
+        parts.push(format!("{}{exact}", human::bytes(size)));
     }
     if let Some(root) = &value.root {
         let digits = root_text(root);
@@ -222,7 +234,9 @@ const fn bytes_at(at: BytesAt) -> Option<&'static str> {
         BytesAt::Unknown => Some("where its bytes are is not known"),
         BytesAt::None => None,
         BytesAt::Here => Some("its bytes are kept here"),
-        BytesAt::Elsewhere => Some("its bytes are not here; the site that wrote them is asked"),
+        BytesAt::Elsewhere => {
+            Some("its bytes are not here yet, or only where they were written: that site is asked")
+        }
         BytesAt::Gone => Some("its bytes are gone"),
     }
 }
@@ -258,9 +272,12 @@ fn next(detail: &ConflictDetail) -> Vec<String> {
                 "look at the loser:  cfs-repl conflicts show {id} --save-loser FILE"
             ));
             let to = if conflict.gone { " --as PATH" } else { "" };
-            next.push(format!(
-                "put it back:        cfs-repl conflicts restore {id}{to}"
-            ));
+            // What had seen both may be that it was put back.
+            if !conflict.superseded {
+                next.push(format!(
+                    "put it back:        cfs-repl conflicts restore {id}{to}"
+                ));
+            }
         }
         BytesAt::Unknown | BytesAt::None | BytesAt::Gone => {}
     }
@@ -304,6 +321,39 @@ next     look at the loser:  cfs-repl conflicts show c-bygtc5qnmf --save-loser F
          all is well:        cfs-repl conflicts ack c-bygtc5qnmf --note TEXT
 "
         );
+    }
+
+    #[test]
+    fn of_a_clash_the_loser_is_where_it_stands_and_of_a_removal_the_winner_is_nothing() {
+        let place = |path: &[u8], removed| {
+            Some(ValueView {
+                path: Some(path.to_vec()),
+                removed,
+                ..ValueView::default()
+            })
+        };
+        let mut clash = detail();
+        clash.conflict.kind = "name_clash".to_owned();
+        (clash.lost, clash.shown) = (place(b"new", false), place(b"new.cfs-conflict-1", false));
+        let told = text(&clash);
+        let (_, of_loser) = told.split_once("\nloser ").unwrap();
+        assert!(
+            of_loser.contains("the name that it did not get: new\n"),
+            "{told}"
+        );
+        assert!(
+            of_loser.contains("it stands: new.cfs-conflict-1\n"),
+            "{told}"
+        );
+        let mut removal = detail();
+        removal.shown = Some(ValueView {
+            removed: true,
+            ..ValueView::default()
+        });
+        removal.shown_is_winner = None;
+        assert!(text(&removal).contains("shown here: removed\n"));
+        removal.conflict.superseded = true;
+        assert!(!text(&removal).contains("conflicts restore"));
     }
 
     #[test]

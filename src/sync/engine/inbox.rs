@@ -19,6 +19,14 @@ pub struct Listed {
     pub lost_path: Option<Vec<Name>>,
 }
 
+impl Listed {
+    /// Its inode was shown somewhere and is no longer.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.path.as_ref().is_some_and(|(_, is_shown)| !is_shown)
+    }
+}
+
 impl Engine {
     /// All conflicts on record, by id, with their acknowledgements.
     ///
