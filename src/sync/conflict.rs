@@ -212,16 +212,29 @@ impl LostValue {
         }
     }
 
-    /// Whether two sites removed the same: it is on record like every loser, and nobody needs to look at it.
+    /// Whether two sites did the same, so that nobody needs to look at it although it is on record like every loser:
+    /// both removed it, or gave it the same mode, owner, times, flags or attribute. Equal bytes of two sites stay a
+    /// conflict, as [`crate::sync::detector`] promises.
     #[must_use]
-    pub const fn agrees(&self, other: &Self) -> bool {
-        matches!(
-            (self, other),
+    pub fn agrees(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Place { live: false, .. }, Self::Place { live: false, .. }) => true,
+            (Self::Mode(a), Self::Mode(b)) | (Self::Flags(a), Self::Flags(b)) => a == b,
+            (Self::Owner(a), Self::Owner(b)) => a == b,
+            (Self::Times(a), Self::Times(b)) => a == b,
+            (Self::Xattr(a), Self::Xattr(b)) => a == b,
             (
-                Self::Place { live: false, .. },
-                Self::Place { live: false, .. }
-            )
-        )
+                Self::Unknown
+                | Self::Content(_)
+                | Self::Mode(_)
+                | Self::Owner(_)
+                | Self::Times(_)
+                | Self::Flags(_)
+                | Self::Xattr(_)
+                | Self::Place { .. },
+                _,
+            ) => false,
+        }
     }
 }
 
@@ -261,7 +274,7 @@ pub struct ConflictRecord {
     /// What was lost.
     pub lost: LostValue,
     /// It does not count: a later version had seen the loser, an operation ended a derived conflict, or winner and
-    /// loser are both removals.
+    /// loser agree.
     pub superseded: bool,
 }
 

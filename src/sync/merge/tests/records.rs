@@ -67,3 +67,18 @@ fn a_removal_that_agrees_with_the_winner_counts_at_no_site_whatever_came_first()
     let of_b = (ConflictKind::Register, file, 2);
     assert_eq!(a.conflicts(), BTreeSet::from([of_b]));
 }
+
+#[test]
+fn the_same_mode_from_two_sites_counts_at_no_site_and_another_one_does() {
+    let file = 1 << 48;
+    let [mut a, mut b, mut c] = sites_with(file);
+    a.does(20, &[chmod(file, 0o755)]);
+    b.does(30, &[chmod(file, 0o755)]);
+    c.does(25, &[chmod(file, 0o600)]);
+    let sites = exchange([a, b, c]);
+    for mut site in sites {
+        let of_c = (ConflictKind::Register, file, 3);
+        assert_eq!(site.conflicts(), BTreeSet::from([of_c]));
+        assert_eq!(site.records().len(), 2, "both losers are on record");
+    }
+}
