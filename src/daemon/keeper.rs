@@ -15,7 +15,7 @@ use crate::content::chunk::hash_file;
 use crate::content::{Claim, ContentVersion};
 use crate::error::{ReplError, Result};
 use crate::journal::op::{Content, FileTime, ManifestRoot, Name};
-use crate::sync::engine::Handle;
+use crate::sync::engine::{Engine, Handle};
 use crate::sync::port::NodeKind;
 use crate::tree::restore::Draft;
 use crate::tree::root::Root;
@@ -220,10 +220,12 @@ impl Keeper {
         let volume = rustix::fs::fstatvfs(self.root.fd())
             .map_err(|e| ReplError::io("statfs", self.root.path(), e))?;
         let bytes = volume.f_blocks.saturating_mul(volume.f_frsize);
+        // What came before the brake could tell may not have been meant either.
+        let is_held = !self.engine.call(Engine::held)?.is_empty();
         Ok(TrashLimits {
             retention_us: micros_of(self.settings.retention),
             bytes_max: bytes / 100 * u64::from(self.settings.percent),
-            keep_deleted: self.settings.keep_deleted,
+            keep_deleted: self.settings.keep_deleted || is_held,
             ..TrashLimits::default()
         })
     }

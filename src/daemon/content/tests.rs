@@ -14,8 +14,10 @@ use super::*;
 use crate::admin::AdminError;
 use crate::clock::{Clock as _, SystemClock};
 use crate::conduit::content::{ContentTransport, spawn};
+use crate::daemon::tasks::errors;
 use crate::disk::RealDisk;
 use crate::journal::LogOptions;
+use crate::sync::brake::BrakeRules;
 use crate::sync::conflict::ConflictId;
 use crate::sync::engine::{Engine, EngineConfig, Listed, Retention, start};
 use crate::tree::look::looks;
@@ -71,7 +73,12 @@ impl Site {
             retention: Retention::default(),
             accept_clock: false,
         };
-        let (engine, _) = start(Engine::open(config).unwrap()).unwrap();
+        let brake = BrakeRules {
+            files_min: 8,
+            ..BrakeRules::default()
+        };
+        let engine = Engine::open(config).unwrap().with_brake(brake);
+        let (engine, _) = start(engine).unwrap();
         let (fetcher, queue) = Fetcher::new(
             state.path().join("content"),
             Arc::clone(&clock),
@@ -614,4 +621,43 @@ async fn a_late_write_is_noticed_before_the_file_would_be_removed() {
     assert_eq!((a.trash().len(), a.conflicts("register").len()), (1, 1));
     keeper.purge(later).unwrap();
     assert_eq!(a.trash().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_removed_stays_in_the_trash_while_the_brake_holds_who_removed_it() {
+    let pair = Pair::new();
+    let (a, b) = (&pair.a, &pair.b);
+    let _expected = errors::expects("deletes suspiciously much");
+    // A root that is emptied is not even journaled.
+    a.write("stays", b"stays");
+    let name = |nth: usize| format!("f{nth}");
+    for nth in 0..20 {
+        a.write(&name(nth), b"kept");
+    }
+    a.scan();
+    a.send_to(b);
+    b.apply_until("all of it", |b| b.read("f19").is_some());
+    for (files, is_held) in [(0..8, false), (8..20, true)] {
+        for nth in files {
+            fs::remove_file(a.path(&name(nth))).unwrap();
+        }
+        a.scan();
+        a.send_to(b);
+        b.apply_until("removed or held", |b| {
+            let held = b.engine.call(Engine::held).unwrap();
+            held.is_empty() != is_held && b.read("f7").is_none()
+        });
+    }
+    assert!(b.read("f8").is_some(), "held before it goes");
+    let mut keeper = b.keeper();
+    let later_us = SystemClock.now_us() + 2 * MINUTE_US;
+    keeper.round(later_us).unwrap();
+    assert_eq!(
+        b.trash(),
+        vec![b"kept".to_vec(); 8],
+        "they may not be meant"
+    );
+    assert!(b.engine.call(|e| e.resume(1)).unwrap());
+    keeper.round(later_us + MINUTE_US).unwrap();
+    assert_eq!(b.trash(), Vec::<Vec<u8>>::new());
 }
