@@ -42,7 +42,7 @@ complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -s V -l version -d 'Prin
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "status" -d 'Show whether all is well, why not, and what to do'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "lag" -d 'Show how far each peer is behind, and how far this site is behind it'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "conflicts" -d 'See what lost where two sites changed the same thing, and bring it back'
-complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "sites" -d 'Act on another site'
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "sites" -d 'Look at the other sites, and act on them'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "wait" -d 'Wait until something is so, at most for --timeout'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "check" -d 'Say in one look whether all is well, for a monitoring system'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "init" -d 'Write a commented configuration and create the state folder'
@@ -201,21 +201,53 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from resume" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from resume" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from resume" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from resume" -l timeout -d 'How long to wait for an answer of the daemon' -r
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from resume" -l json -d 'The same as --output json'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from resume" -s q -l quiet -d 'Say nothing on success'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from resume" -s v -l verbose -d 'Say more'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from resume" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from resume" -f -a "resume" -d 'Let a site go on that the brake holds, or that was paused'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume" -f -a "list" -d 'List the other sites, and how they are reached'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume" -f -a "show" -d 'Show all that is known of one site'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume" -f -a "resume" -d 'Let a site go on that the brake holds, or that was paused'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'

@@ -157,6 +157,8 @@ fn a_daemon_is_asked_and_its_answer_is_a_document() {
     for (words, schema, items) in [
         (&["status"][..], "cfs-repl/status/v1", 1),
         (&["lag"], "cfs-repl/lag/v1", 2),
+        (&["sites", "list"], "cfs-repl/sites/v1", 2),
+        (&["sites", "show", "iad-2"], "cfs-repl/sites/v1", 1),
         (&["conflicts", "list"], "cfs-repl/conflicts/v1", 1),
         (
             &["conflicts", "show", "c-bygtc5qnmf"],
@@ -229,6 +231,11 @@ fn commands_that_change_something_say_what_and_exit_by_the_answer() {
             "hint:  look at the other sites\n",
         ),
         (&["status", "nope"], 4, "error: no site \"nope\"\n"),
+        (
+            &["sites", "show", "iad2"],
+            4,
+            "hint:  did you mean iad-2?\n",
+        ),
         (&["lag", "iad2"], 4, "hint:  did you mean iad-2?\n"),
     ] {
         let (code, data, talk) = daemon.ask(words);
