@@ -16,30 +16,13 @@ use tokio::sync::mpsc;
 
 use crate::error::ReplError;
 use crate::sync::conflict::ConflictId;
-use filter::Matcher;
+use filter::{AckRequest, Matcher};
 use view::{
     AckedView, ConflictDetail, ConflictView, LagView, RestoredView, ResumedView, StatusView,
 };
 
 /// Bytes of a file piece by piece; what ends with an error is not whole.
 pub type Pieces = mpsc::Receiver<Result<Bytes, ReplError>>;
-
-/// Which conflicts are to be acknowledged, and how.
-#[derive(Debug, Clone, Default)]
-pub struct AckRequest {
-    /// Shown ids, or beginnings of ids.
-    pub ids: Vec<String>,
-    /// Besides, all that this lets through.
-    pub filter: Option<Matcher>,
-    /// How many the filter has to let through; none: any number.
-    pub expect: Option<u64>,
-    /// Why; may be empty.
-    pub note: String,
-    /// Only tell what would be done.
-    pub dry_run: bool,
-    /// Take acknowledgements back.
-    pub undo: bool,
-}
 
 /// What a running daemon knows and can do. Called from the tasks of the admin service, several at once.
 #[tonic::async_trait]
@@ -84,7 +67,7 @@ pub trait Source: Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`Source::show`]; [`AdminError::NotPossible`] when the note is too long; [`AdminError::Unexpected`].
-    async fn ack(&self, request: AckRequest, by: &str) -> Result<Vec<AckedView>>;
+    async fn ack(&self, request: AckRequest<Matcher>, by: &str) -> Result<Vec<AckedView>>;
 
     /// Lets a site go on that is held or paused. One that is neither is left as it is; one that the brake holds needs
     /// `confirm`.

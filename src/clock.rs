@@ -16,6 +16,12 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// Microseconds since 1970-01-01 UTC.
 pub type TimestampUs = u64;
 
+/// A time span in microseconds; the longest that there is for longer ones.
+#[must_use]
+pub fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// The time in UTC as RFC 3339 with microseconds. None when it lies outside what a calendar knows.
 #[must_use]
 pub fn rfc3339(us: TimestampUs) -> Option<String> {
@@ -63,7 +69,7 @@ impl Clock for SystemClock {
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+        micros(since)
     }
 
     fn monotonic(&self) -> Duration {
@@ -99,7 +105,7 @@ impl ManualClock {
 
     /// Lets `by` pass on both clocks.
     pub fn advance(&self, by: Duration) {
-        let us = u64::try_from(by.as_micros()).unwrap_or(u64::MAX);
+        let us = micros(by);
         self.now_us.fetch_add(us, Ordering::SeqCst);
         self.monotonic_us.fetch_add(us, Ordering::SeqCst);
     }

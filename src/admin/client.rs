@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-use super::filter::ConflictFilter;
+use super::filter::{AckRequest, ConflictFilter};
 use super::view::{
     AckedView, ConflictDetail, ConflictView, LagView, RestoredView, ResumedView, StatusView,
 };
@@ -138,23 +138,6 @@ pub struct FoundConflicts {
     pub found: u64,
     /// Oldest first.
     pub conflicts: Vec<ConflictView>,
-}
-
-/// Which conflicts are to be acknowledged, and how.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Acking {
-    /// Shown ids, or beginnings of ids.
-    pub ids: Vec<String>,
-    /// Besides, all that this lets through.
-    pub filter: Option<ConflictFilter>,
-    /// How many the filter has to let through; none: any number.
-    pub expect: Option<u64>,
-    /// Why; may be empty.
-    pub note: String,
-    /// Only tell what would be done.
-    pub dry_run: bool,
-    /// Take acknowledgements back.
-    pub undo: bool,
 }
 
 /// A connection to a daemon.
@@ -295,7 +278,7 @@ impl Client {
     }
 
     /// Acknowledges conflicts for all sites, or takes that back.
-    pub async fn ack(&self, wanted: Acking) -> Result<Vec<AckedView>> {
+    pub async fn ack(&self, wanted: AckRequest<ConflictFilter>) -> Result<Vec<AckedView>> {
         let mut inner = self.inner.clone();
         let request = pb::AckConflictsRequest {
             ids: wanted.ids,

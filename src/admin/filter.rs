@@ -31,6 +31,23 @@ pub struct Matcher {
     path: Option<GlobMatcher>,
 }
 
+/// Which conflicts are to be acknowledged, and how. The filter is as it was given, or ready to be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AckRequest<F> {
+    /// Shown ids, or beginnings of ids.
+    pub ids: Vec<String>,
+    /// Besides, all that this lets through.
+    pub filter: Option<F>,
+    /// How many the filter has to let through; none: any number.
+    pub expect: Option<u64>,
+    /// Why; may be empty.
+    pub note: String,
+    /// Only tell what would be done.
+    pub dry_run: bool,
+    /// Take acknowledgements back.
+    pub undo: bool,
+}
+
 impl ConflictFilter {
     /// Whether it lets everything through.
     #[must_use]

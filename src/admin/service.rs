@@ -24,8 +24,8 @@ use tonic::service::InterceptorLayer;
 use tonic::transport::server::UdsConnectInfo;
 use tonic::{Code, Request, Response, Status};
 
-use super::filter::Matcher;
-use super::{AckRequest, AdminError, Source, wire};
+use super::filter::{AckRequest, Matcher};
+use super::{AdminError, Source, wire};
 use crate::config::SOCKET_BYTES_MAX;
 use crate::daemon::tasks::Tasks;
 use crate::error::{ReplError, Result};

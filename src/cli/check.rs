@@ -1,5 +1,7 @@
 //! `cfs-repl check`: one look for a monitoring system, in its own language.
 
+use std::time::Duration;
+
 use super::exit::{CliError, CliResult, Exit, Failure};
 use super::reach::{self, Reach};
 use super::render::{Format, Row, View};
@@ -9,9 +11,9 @@ use super::{Global, human};
 use crate::admin::client::Client;
 use crate::admin::metrics;
 use crate::admin::view::{Lag, Severity, SiteView, StatusView, Verdict};
+use crate::clock::micros;
 use crate::config::units::parse_duration;
 use crate::text::printable;
-use std::time::Duration;
 
 /// Say in one look whether all is well, for a monitoring system
 ///
@@ -88,7 +90,6 @@ struct Limits {
 }
 
 pub(super) fn run(ui: &mut Ui, global: &Global, args: &CheckArgs) -> CliResult {
-    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let limits = Limits {
         warn_us: micros(args.warn),
         crit_us: micros(args.crit),

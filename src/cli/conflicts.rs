@@ -12,10 +12,10 @@ use super::render::{Row, View};
 use super::status::item;
 use super::ui::Ui;
 use super::{Global, human, parse_duration};
-use crate::admin::client::{Acking, Client};
-use crate::admin::filter::ConflictFilter;
+use crate::admin::client::Client;
+use crate::admin::filter::{AckRequest, ConflictFilter};
 use crate::admin::view::{AckedView, ConflictView, VersionView, path_text};
-use crate::clock::{Clock as _, SystemClock, rfc3339};
+use crate::clock::{Clock as _, SystemClock, micros, rfc3339};
 use crate::text::printable;
 
 mod show;
@@ -66,8 +66,8 @@ struct FilterArgs {
 impl FilterArgs {
     fn filter(&self) -> ConflictFilter {
         let since = self.since.map(|since| {
-            let us = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
-            SystemClock.now_us().saturating_sub(us)
+            let now_us = SystemClock.now_us();
+            now_us.saturating_sub(micros(since))
         });
         ConflictFilter {
             open: false,
@@ -115,10 +115,10 @@ struct AckArgs {
     #[command(flatten)]
     filter: FilterArgs,
     /// How many --all has to mean, or nothing is done
-    #[arg(long, requires = "all", value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER")]
     expect: Option<u64>,
     /// Do it however many --all means
-    #[arg(long, requires = "all", conflicts_with = "expect")]
+    #[arg(long, conflicts_with = "expect")]
     yes: bool,
     /// Why, for whoever looks next
     #[arg(long, default_value = "", hide_default_value = true)]
@@ -183,7 +183,7 @@ fn ack(ui: &mut Ui, global: &Global, args: &AckArgs) -> CliResult {
         open: true,
         ..args.filter.filter()
     });
-    let wanted = Acking {
+    let wanted = AckRequest {
         ids,
         filter: all,
         expect: args.expect,
@@ -203,11 +203,11 @@ fn unack(ui: &mut Ui, global: &Global, args: &UnackArgs) -> CliResult {
     if ids.is_empty() {
         return Ok(());
     }
-    let wanted = Acking {
+    let wanted = AckRequest {
         ids,
         dry_run: args.dry_run,
         undo: true,
-        ..Acking::default()
+        ..AckRequest::default()
     };
     let ask = |client: Client| async move { client.ack(wanted).await };
     for AckedView { id, changed, .. } in reach::ask(global, &args.reach, ask)? {

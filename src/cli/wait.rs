@@ -11,7 +11,7 @@ use super::ui::Ui;
 use super::{Global, human};
 use crate::admin::client::Client;
 use crate::admin::view::{Lag, LagView, SiteState, SiteView, StatusView};
-use crate::clock::{Clock as _, SystemClock};
+use crate::clock::{Clock as _, SystemClock, micros};
 use crate::config::units::parse_duration;
 use crate::text::printable;
 
@@ -184,10 +184,6 @@ pub(super) fn run(ui: &mut Ui, global: &Global, args: &WaitArgs) -> CliResult {
         }
         std::thread::sleep(POLL.min(until.saturating_sub(SystemClock.monotonic())));
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// The last attempt had less time than all of them together.

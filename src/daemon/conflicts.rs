@@ -1,15 +1,17 @@
 //! The conflict inbox: what is on record, told to operators, and what they decide.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::status::{Reporter, join};
-use crate::admin::filter::Matcher;
+use crate::admin::filter::{AckRequest, Matcher};
 use crate::admin::view::{
     AckView, AckedView, BytesAt, ConflictDetail, ConflictView, ValueView, VersionView,
     order_certain,
 };
-use crate::admin::{AckRequest, AdminError, Pieces, Result};
-use crate::journal::dot::LwwKey;
+use crate::admin::{AdminError, Pieces, Result};
+use crate::error::ReplError;
+use crate::journal::dot::{Dot, LwwKey};
 use crate::journal::entry::RegisterId;
 use crate::journal::op::{Content, FileTime, NOTE_BYTES_MAX, Name};
 use crate::sync::conflict::{Ack, ConflictId, ConflictKind, ConflictRecord, LostValue};
@@ -133,7 +135,7 @@ impl Reporter {
     /// Acknowledges, or takes that back.
     pub(super) async fn acknowledge(
         &self,
-        request: AckRequest,
+        request: AckRequest<Matcher>,
         by: &str,
     ) -> Result<Vec<AckedView>> {
         let AckRequest { note, undo, .. } = request;
@@ -213,15 +215,10 @@ impl Reporter {
         if content.inline.is_some() || content.size == 0 {
             return Ok(BytesAt::Here);
         }
-        let (root, mut engine) = (
-            std::sync::Arc::clone(&self.restorer.root),
-            self.engine.clone(),
-        );
+        let (root, mut engine) = (Arc::clone(&self.restorer.root), self.engine.clone());
         let (inode, version) = (record.inode, content.manifest_root);
         let kept = tokio::task::spawn_blocking(move || is_kept(&mut engine, &root, inode, version));
-        let is_here = kept
-            .await
-            .map_err(|_| crate::error::ReplError::Shutdown)??;
+        let is_here = kept.await.map_err(|_| ReplError::Shutdown)??;
         Ok(match (is_here, record.kind) {
             (true, _) => BytesAt::Here,
             (false, ConflictKind::ContentLost) => BytesAt::Gone,
@@ -322,10 +319,7 @@ fn content_value(content: &Content) -> ValueView {
 }
 
 fn mtime_us(time: FileTime) -> Option<u64> {
-    let seconds = u64::try_from(time.seconds).ok()?;
-    seconds
-        .checked_mul(1_000_000)?
-        .checked_add(u64::from(time.nanos) / 1_000)
+    (time.seconds >= 0).then(|| time.clamped_us())
 }
 
 /// What lost, with its path where a place did.
@@ -390,11 +384,11 @@ fn shown(
     image: &Image,
     register: &RegisterId,
     path: Option<Vec<u8>>,
-) -> Option<(ValueView, Option<crate::journal::dot::Dot>)> {
+) -> Option<(ValueView, Option<Dot>)> {
     fn view<T>(
         version: Option<&Versioned<T>>,
         view: impl FnOnce(&T) -> ValueView,
-    ) -> Option<(ValueView, Option<crate::journal::dot::Dot>)> {
+    ) -> Option<(ValueView, Option<Dot>)> {
         version.map(|version| (view(&version.value), Some(version.dot)))
     }
     let none = ValueView::default;
@@ -471,7 +465,7 @@ fn why(record: &ConflictRecord) -> String {
         ConflictKind::Merged => "different things were changed, and both changes stand".to_owned(),
     };
     if record.superseded {
-        format!("{why}; a later version that had seen it settled the matter")
+        format!("{why}; it is settled, by a version that had seen it or because both did the same")
     } else {
         why
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::content::ask::{Asked, Links, Whole};
 use super::tasks::Tasks;
-use crate::clock::SharedClock;
+use crate::clock::{SharedClock, micros};
 use crate::content::chunk::hash_file;
 use crate::content::{Claim, ContentVersion};
 use crate::error::{ReplError, Result};
@@ -84,7 +84,7 @@ impl Keeper {
         let is_new = self.listed != Some(changed.mtime);
         if is_new || now_us >= self.watched.next_us() {
             // A file may come in the same tick of the filesystem's clock, so a fresh stamp is not believed.
-            let settled = micros(changed.mtime).saturating_add(1_000_000) < now_us;
+            let settled = changed.mtime.clamped_us().saturating_add(1_000_000) < now_us;
             self.listed = settled.then_some(changed.mtime);
             for file in self.watched.due(&trash::list(&self.root)?, now_us) {
                 self.look(file, now_us)?;
@@ -223,7 +223,7 @@ impl Keeper {
         // What came before the brake could tell may not have been meant either.
         let is_held = !self.engine.call(Engine::held)?.is_empty();
         Ok(TrashLimits {
-            retention_us: micros_of(self.settings.retention),
+            retention_us: micros(self.settings.retention),
             bytes_max: bytes / 100 * u64::from(self.settings.percent),
             keep_deleted: self.settings.keep_deleted || is_held,
             ..TrashLimits::default()
@@ -234,7 +234,7 @@ impl Keeper {
     pub(super) fn missing(&self, now_us: u64) -> Result<Vec<(ContentVersion, u64)>> {
         let limit = self.settings.everywhere_bytes;
         // What was kept for its time here must not come back from a site that keeps it longer.
-        let since_us = now_us.saturating_sub(micros_of(self.settings.retention));
+        let since_us = now_us.saturating_sub(micros(self.settings.retention));
         let losers = self.engine.call(move |e| e.losers(limit, since_us))?;
         if losers.is_empty() {
             return Ok(Vec::new());
@@ -251,15 +251,6 @@ impl Keeper {
 fn version_of(file: &Displaced) -> (u64, ManifestRoot) {
     let root = file.label.map_or_else(ManifestRoot::default, |l| l.root);
     (file.inode, root)
-}
-
-fn micros(time: FileTime) -> u64 {
-    let seconds = u64::try_from(time.seconds).unwrap_or(0);
-    seconds.saturating_mul(1_000_000) + u64::from(time.nanos) / 1_000
-}
-
-fn micros_of(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Looks after the trash until `tasks` ends.

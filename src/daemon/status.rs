@@ -11,15 +11,15 @@ use super::causes::Causes;
 use super::content::Fetcher;
 use super::peer::{PeerView, reason};
 use super::restore::Restorer;
-use crate::admin::filter::Matcher;
+use crate::admin::filter::{AckRequest, Matcher};
 use crate::admin::verdict::{Connection, SiteFacts, judge, state_of};
 use crate::admin::view::{
     AckedView, ConflictCounts, ConflictDetail, ConflictView, InboundLag, JournalView, Lag, LagView,
     PARKED_SHOWN_MAX, ParkedView, RestoredView, ResumedView, SiteLag, SiteView, StatusView,
     TreeView, Watch,
 };
-use crate::admin::{AckRequest, AdminError, Pieces, Result, Source};
-use crate::clock::{Clock, SharedClock};
+use crate::admin::{AdminError, Pieces, Result, Source};
+use crate::clock::{Clock, SharedClock, micros};
 use crate::conduit::link::ConduitState;
 use crate::conduit::message::Role as WireRole;
 use crate::journal::dot::Actor;
@@ -411,7 +411,7 @@ impl Source for Reporter {
         self.restorer.restore(&listed, as_path).await
     }
 
-    async fn ack(&self, request: AckRequest, by: &str) -> Result<Vec<AckedView>> {
+    async fn ack(&self, request: AckRequest<Matcher>, by: &str) -> Result<Vec<AckedView>> {
         self.acknowledge(request, by).await
     }
 
@@ -541,10 +541,6 @@ fn behind(view: &PeerView, engine: &EngineStatus) -> Option<u64> {
         head.saturating_sub(applied)
     });
     Some(behind.sum())
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// What the brake says of a site that it holds.

@@ -193,6 +193,16 @@ pub struct FileTime {
     pub nanos: u32,
 }
 
+impl FileTime {
+    /// Microseconds since 1970-01-01 UTC, rounded down; full seconds before that count as none.
+    #[must_use]
+    pub fn clamped_us(self) -> u64 {
+        let seconds = u64::try_from(self.seconds).unwrap_or(0);
+        let us = seconds.saturating_mul(1_000_000);
+        us.saturating_add(u64::from(self.nanos) / 1_000)
+    }
+}
+
 /// Owner by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Owner {

@@ -210,9 +210,7 @@ impl<S: State> Core<S> {
         if self.state.conflict(id)?.is_some() || winner.is_some_and(is_shown) {
             return Ok(false);
         }
-        let written_us = u64::try_from(content.mtime.seconds).unwrap_or(0);
-        let written_us =
-            written_us.saturating_mul(1_000_000) + u64::from(content.mtime.nanos) / 1_000;
+        let written_us = content.mtime.clamped_us();
         let dot = Dot::new(self.local, shard_of(inode), 0);
         self.state.set_conflict(&ConflictRecord {
             id,

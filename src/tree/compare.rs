@@ -334,7 +334,7 @@ impl Side {
                 let length =
                     rustix::io::retry_on_intr(|| rustix::io::pread(file, &mut *piece, at))?;
                 if length == 0 {
-                    // It shrank, which its size tells.
+                    // It shrank while it was read.
                     return Ok((hasher.finalize().to_hex().to_string(), written));
                 }
                 hasher.update(piece.get(..length).unwrap_or_default());

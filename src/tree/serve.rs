@@ -203,7 +203,6 @@ impl Server {
     }
 }
 
-/// Whether the tree should show the version.
 /// Whether a version is here as far as is on record, shown in the tree or kept in its trash. Nothing is read.
 ///
 /// # Errors
@@ -223,6 +222,7 @@ pub fn is_kept(
         .any(|file| file.inode == inode && file.label.is_some_and(|label| label.root == version)))
 }
 
+/// Whether the tree should show the version.
 fn shows(engine: &mut dyn Engine, inode: u64, version: ManifestRoot) -> Result<bool> {
     let content = engine.applied(inode)?.and_then(|image| image.content);
     Ok(content.is_some_and(|content| content.value.manifest_root == version))

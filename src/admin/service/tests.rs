@@ -2,7 +2,7 @@
 
 use std::os::unix::net::UnixListener as StdListener;
 
-use super::super::client::{Acking, Address, Client, ClientError};
+use super::super::client::{Address, Client, ClientError};
 use super::super::filter::ConflictFilter;
 use super::super::view::tests::{conflict, detail, lag, status as status_view};
 use super::super::view::{
@@ -97,7 +97,7 @@ impl Source for Fake {
         }
     }
 
-    async fn ack(&self, request: AckRequest, by: &str) -> AdminResult<Vec<AckedView>> {
+    async fn ack(&self, request: AckRequest<Matcher>, by: &str) -> AdminResult<Vec<AckedView>> {
         let AckRequest {
             mut ids,
             filter,
@@ -195,11 +195,11 @@ impl Served {
 async fn an_acknowledgement_carries_the_name_of_the_user_that_the_kernel_tells() {
     let served = Served::start(Fake::default());
     let client = served.client().await;
-    let wanted = |ids: &[&str]| Acking {
+    let wanted = |ids: &[&str]| AckRequest {
         ids: ids.iter().map(|id| (*id).to_owned()).collect(),
         note: "seen".to_owned(),
         dry_run: true,
-        ..Acking::default()
+        ..AckRequest::default()
     };
     let acked = client
         .ack(wanted(&["c-second", "c-bygtc5qnmf"]))
@@ -291,13 +291,13 @@ async fn conflicts_come_in_pages_whole_and_in_order_and_only_open_ones_when_aske
 async fn what_is_expected_of_a_filter_is_checked_and_a_bad_pattern_refused() {
     let served = Served::start(Fake::default());
     let client = served.client().await;
-    let wanted = |path: &str, expect| Acking {
+    let wanted = |path: &str, expect| AckRequest {
         filter: Some(ConflictFilter {
             path: Some(path.to_owned()),
             ..ConflictFilter::default()
         }),
         expect: Some(expect),
-        ..Acking::default()
+        ..AckRequest::default()
     };
     assert_eq!(client.ack(wanted("*.xlsx", 1)).await.unwrap().len(), 1);
     for (path, code) in [("*.txt", Code::Aborted), ("a[", Code::InvalidArgument)] {

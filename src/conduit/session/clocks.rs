@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Beat;
+use crate::clock::micros;
 
 /// Heartbeats of ours that may still be answered.
 const SENT_MAX: usize = 64;
@@ -91,10 +92,6 @@ impl Clocks {
             round_trip,
         })
     }
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

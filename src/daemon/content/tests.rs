@@ -18,10 +18,11 @@ use crate::daemon::tasks::errors;
 use crate::disk::RealDisk;
 use crate::journal::LogOptions;
 use crate::sync::brake::BrakeRules;
-use crate::sync::conflict::ConflictId;
+use crate::sync::conflict::{ConflictId, LostValue};
 use crate::sync::engine::{Engine, EngineConfig, Listed, Retention, start};
 use crate::tree::look::looks;
 use crate::tree::root::Root;
+use crate::tree::serve::is_kept;
 use crate::tree::wake::Waker;
 use crate::tree::{Connector, ConnectorOptions, pin};
 
@@ -416,6 +417,14 @@ async fn a_loser_comes_back_at_the_site_where_it_lost_from_the_trash() {
     assert!(refusal(taken).0.ends_with("exists"));
     let nowhere = restorer.restore(&record, Some(b"no/f")).await.unwrap_err();
     assert!(refusal(nowhere).0.contains("does not exist"));
+    let kept = |site: &Site| {
+        let LostValue::Content(content) = &record.record.lost else {
+            panic!("no bytes lost");
+        };
+        let (inode, version) = (record.record.inode, content.manifest_root);
+        is_kept(&mut site.engine.clone(), &site.root, inode, version).unwrap()
+    };
+    assert_eq!((kept(a), kept(&pair.b)), (true, false));
     let mut pieces = restorer.read(&record).await.unwrap();
     let mut read = Vec::new();
     while let Some(piece) = pieces.recv().await {
