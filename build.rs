@@ -7,8 +7,9 @@ use tonic_prost_build::Builder;
 /// What a daemon tells its operators about itself by reflection.
 const ADMIN: &str = "claudefs/repl/admin/v1/admin.proto";
 /// Files that hold services or are imported by nobody; imports come along.
-const FILES: [&str; 3] = [
+const FILES: [&str; 4] = [
     ADMIN,
+    "claudefs/repl/join/v1/join.proto",
     "claudefs/repl/state/v1/state.proto",
     "claudefs/repl/state/v1/store.proto",
 ];
@@ -25,6 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let configure = || {
         tonic_prost_build::configure()
             .bytes(".")
+            .btree_map(".")
             .emit_rerun_if_changed(false)
     };
     describe(&[ADMIN])?;

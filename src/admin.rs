@@ -4,21 +4,26 @@
 //! [`view`] alone. [`verdict`] decides what the numbers mean, in the daemon, so that all faces agree.
 
 pub mod client;
+pub mod delta;
 pub mod filter;
 pub mod metrics;
 pub mod service;
+pub mod transitions;
 pub mod verdict;
 pub mod view;
 mod wire;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 
 use crate::error::ReplError;
 use crate::sync::conflict::ConflictId;
 use filter::{AckRequest, Matcher};
 use view::{
-    AckedView, ConflictDetail, ConflictView, LagView, RestoredView, ResumedView, StatusView,
+    AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InviteView, InviteWish,
+    Overview, ReloadedView, RestoredView, ResumedView,
 };
 
 /// Bytes of a file piece by piece; what ends with an error is not whole.
@@ -30,11 +35,12 @@ pub trait Source: Send + Sync + 'static {
     /// Name of this site.
     fn site(&self) -> String;
 
-    /// What an operator asks first.
-    async fn status(&self) -> Result<StatusView>;
+    /// Status and lag at one moment, the lag with every shard.
+    async fn overview(&self) -> Result<Overview>;
 
-    /// How far each peer is behind.
-    async fn lag(&self) -> Result<LagView>;
+    /// What happened, oldest first, and where what happens from here on is told.
+    fn events(&self, filter: &EventFilter)
+    -> (Vec<EventView>, broadcast::Receiver<Arc<EventView>>);
 
     /// The conflicts on record that `filter` lets through, oldest first.
     async fn find_conflicts(&self, filter: &Matcher) -> Result<Vec<ConflictId>>;
@@ -74,7 +80,43 @@ pub trait Source: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`AdminError::SiteUnknown`], or [`AdminError::NotPossible`] without `confirm`.
-    async fn resume(&self, site: &str, confirm: bool) -> Result<ResumedView>;
+    async fn resume(&self, site: &str, confirm: bool, by: &str) -> Result<ResumedView>;
+
+    /// Stops the exchange with a site until it is resumed. Returns whether that is a change.
+    ///
+    /// # Errors
+    /// [`AdminError::SiteUnknown`].
+    async fn pause(&self, site: &str, note: &str, by: &str) -> Result<bool>;
+
+    /// Makes the connection to a site anew at once.
+    ///
+    /// # Errors
+    /// [`AdminError::SiteUnknown`], or [`AdminError::NotPossible`] when it is paused.
+    async fn reconnect(&self, site: &str, by: &str) -> Result<()>;
+
+    /// Takes out a site that joined by invitation.
+    ///
+    /// # Errors
+    /// [`AdminError::SiteUnknown`], or [`AdminError::NotPossible`] when it stands in the configuration.
+    async fn remove(&self, site: &str, by: &str) -> Result<()>;
+
+    /// Reads configuration and certificates again.
+    ///
+    /// # Errors
+    /// [`AdminError::NotPossible`] when what is read is not good; everything stays as it was.
+    async fn reload(&self, by: &str) -> Result<ReloadedView>;
+
+    /// Changes what is logged; an empty filter: as configured. Returns what holds.
+    ///
+    /// # Errors
+    /// [`AdminError::Invalid`].
+    async fn set_log_level(&self, filter: &str, by: &str) -> Result<String>;
+
+    /// Makes an invitation for a new site.
+    ///
+    /// # Errors
+    /// [`AdminError::NotPossible`], [`AdminError::Taken`].
+    async fn invite(&self, wish: InviteWish, by: &str) -> Result<InviteView>;
 }
 
 /// Why the daemon refuses, by what the caller does about it.
@@ -117,6 +159,25 @@ pub enum AdminError {
         /// What to do about it.
         hint: String,
     },
+    /// Say it otherwise.
+    #[error("{what}")]
+    Invalid {
+        /// What cannot be read, and why.
+        what: String,
+        /// What would be right.
+        hint: String,
+    },
+    /// Choose another name.
+    #[error("{what}")]
+    Taken {
+        /// What is taken, and by whom.
+        what: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// The engine failed and cannot be opened again.
+    #[error("{0}")]
+    Unreadable(Arc<ReplError>),
     /// A part of the daemon failed.
     #[error(transparent)]
     Failed(#[from] ReplError),

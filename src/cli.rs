@@ -8,6 +8,7 @@ mod compare;
 mod completions;
 mod conflicts;
 mod demo;
+mod events;
 pub mod exit;
 mod help;
 mod human;
@@ -16,8 +17,10 @@ mod lab;
 mod lag;
 mod man;
 mod pair;
+mod peer;
 mod pki;
 mod reach;
+mod reload;
 pub mod render;
 mod run;
 mod sites;
@@ -106,9 +109,14 @@ enum Command {
     Lag(lag::LagArgs),
     Conflicts(conflicts::ConflictsArgs),
     Sites(sites::SitesArgs),
+    Events(events::EventsArgs),
     Wait(wait::WaitArgs),
     Check(check::CheckArgs),
     Init(Box<init::InitArgs>),
+    Peer(peer::PeerArgs),
+    Join(Box<peer::JoinArgs>),
+    Reload(reload::ReloadArgs),
+    LogLevel(reload::LogLevelArgs),
     Pki(pki::PkiArgs),
     Run(run::RunArgs),
     Demo(demo::DemoArgs),
@@ -144,9 +152,14 @@ fn run(ui: &mut Ui, global: &Global, command: Command) -> CliResult {
         Command::Lag(args) => lag::run(ui, global, &args),
         Command::Conflicts(args) => conflicts::run(ui, global, &args),
         Command::Sites(args) => sites::run(ui, global, &args),
+        Command::Events(args) => events::run(ui, global, &args),
         Command::Wait(args) => wait::run(ui, global, &args),
         Command::Check(args) => check::run(ui, global, &args),
         Command::Init(args) => init::run(ui, *args),
+        Command::Peer(args) => peer::run(ui, global, &args),
+        Command::Join(args) => peer::join(ui, &args),
+        Command::Reload(args) => reload::run(ui, global, &args),
+        Command::LogLevel(args) => reload::log_level(ui, global, &args),
         Command::Pki(args) => pki::run(ui, args),
         Command::Run(args) => run::run(ui, &args),
         Command::Demo(args) => demo::run(ui, &args),

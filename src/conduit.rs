@@ -11,6 +11,7 @@ pub mod config;
 pub mod content;
 pub mod facade;
 pub mod hello;
+pub mod join;
 pub mod link;
 pub mod message;
 pub mod pair;

@@ -7,6 +7,7 @@
 mod check;
 mod decode;
 mod example;
+pub mod joined;
 mod problem;
 mod reader;
 pub mod units;
@@ -160,6 +161,8 @@ pub struct TlsPaths {
     pub key: PathBuf,
     /// Certificates of the authorities that sign for this cluster. Required.
     pub ca: PathBuf,
+    /// Key of the authority, mode 0600, at the site that invites new ones. Default: none, it cannot.
+    pub ca_key: Option<PathBuf>,
 }
 
 /// `[[peer]]`.
@@ -250,7 +253,7 @@ impl Config {
     /// # Errors
     /// Everything that is wrong, not only the first.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
-        Self::verify(&read_file(file)?, file)
+        Self::verify(&read_file(file)?, file)?.with_joined()
     }
 
     /// Reads and checks a file without looking at the rest of the disk: for commands that ask the daemon, which work
@@ -260,7 +263,7 @@ impl Config {
     /// Everything that is wrong, not only the first.
     pub fn read(file: &Path) -> Result<Self, ConfigError> {
         let at = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-        Self::parse(&read_file(file)?, &at)
+        Self::parse(&read_file(file)?, &at)?.with_joined()
     }
 
     /// Reads and checks a text as [`Config::load`] would if it stood in `file`.

@@ -3,20 +3,32 @@
 //! Nothing here decides what is true: the engine owns the state, a connector its tree, a link its connection. This is
 //! where they are tied together.
 
+mod act;
 mod assemble;
 mod backlog;
+mod board;
 mod causes;
 mod certificates;
 mod conflicts;
 mod content;
+mod events;
+mod invite;
 mod keeper;
 mod listen;
 mod lock;
+pub mod logging;
+mod overview;
 mod peer;
+mod peers;
+mod reload;
 mod restore;
+mod roster;
 mod status;
 pub mod tasks;
+mod timeline;
+mod witness;
 mod worker;
 
 pub use assemble::{Daemon, Exit, StartOptions};
 pub use certificates::Certificates;
+pub use reload::Reloader;

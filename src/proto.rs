@@ -1,6 +1,7 @@
 //! Generated code only: the messages of `proto/`. Who may use them is listed in ARCHITECTURE.md and enforced by a test.
 
 pub use repl::admin::v1 as admin;
+pub use repl::join::v1 as join;
 pub use repl::state::v1 as state;
 pub use repl::v1;
 
@@ -28,6 +29,19 @@ pub mod repl {
         )]
         pub mod v1 {
             tonic::include_proto!("claudefs.repl.admin.v1");
+        }
+    }
+
+    /// How a new site gets its certificate.
+    pub mod join {
+        /// Package `claudefs.repl.join.v1`: invitations, and how they are used.
+        #[expect(
+            unused_qualifications,
+            clippy::allow_attributes_without_reason,
+            reason = "generated"
+        )]
+        pub mod v1 {
+            tonic::include_proto!("claudefs.repl.join.v1");
         }
     }
 

@@ -40,7 +40,20 @@ pub struct Store {
     applied: Cached<Image>,
     /// Every entry that is made or merged asks for these, and they are few.
     cursors: BTreeMap<u32, Seen>,
+    fresh: Fresh,
 }
+
+/// Conflicts that were recorded since somebody asked last.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Fresh {
+    /// The first of them, at most [`FRESH_MAX`].
+    pub ids: Vec<ConflictId>,
+    /// How many more there were.
+    pub more: u64,
+}
+
+/// New conflicts that are remembered by id for whoever tells of them.
+pub const FRESH_MAX: usize = 1_024;
 
 impl Store {
     /// Opens the store in the file `path`, made when it is missing.
@@ -59,6 +72,7 @@ impl Store {
                 codec::image_from_bytes,
             ),
             cursors: BTreeMap::new(),
+            fresh: Fresh::default(),
         };
         store.load_cursors()?;
         store.count_conflicts()?;
@@ -79,6 +93,11 @@ impl Store {
     #[must_use]
     pub const fn pending_bytes(&self) -> usize {
         self.kv.pending_bytes()
+    }
+
+    /// The conflicts that were recorded since this was asked last. After a crash some come again.
+    pub fn take_fresh(&mut self) -> Fresh {
+        std::mem::take(&mut self.fresh)
     }
 
     /// Nothing waits for [`Store::commit`].
@@ -314,6 +333,11 @@ impl State for Store {
         let ack = self.ack(record.id)?;
         let was_open = old.as_ref().is_some_and(|old| old.is_open(ack.as_ref()));
         self.recount(was_open, record.is_open(ack.as_ref()), old.is_none())?;
+        if old.is_none() && self.fresh.ids.len() < FRESH_MAX {
+            self.fresh.ids.push(record.id);
+        } else if old.is_none() {
+            self.fresh.more += 1;
+        }
         let key = Key::of(Table::Conflict).bytes(&record.id.0).done();
         self.kv.put(key, Some(codec::conflict_to_bytes(record)));
         Ok(())

@@ -19,6 +19,9 @@ mod held;
 mod inbox;
 #[cfg(test)]
 #[cfg(feature = "cli")]
+mod invite;
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod join;
 #[cfg(test)]
 #[cfg(feature = "cli")]

@@ -17,9 +17,12 @@ use tonic::{Code, Status};
 
 use super::filter::{AckRequest, ConflictFilter};
 use super::view::{
-    AckedView, ConflictDetail, ConflictView, LagView, RestoredView, ResumedView, StatusView,
+    AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InviteView, InviteWish,
+    LagView, ReloadedView, RestoredView, ResumedView, StatusView,
 };
 use super::wire;
+pub use super::wire::Update;
+use crate::clock::TimestampUs;
 use crate::config::SOCKET_FILE;
 use crate::proto::admin as pb;
 use pb::admin_client::AdminClient;
@@ -199,10 +202,11 @@ impl Client {
         wire::status_from(reply.into_inner()).map_err(malformed)
     }
 
-    /// How far each peer is behind.
-    pub async fn lag(&self) -> Result<LagView> {
+    /// How far each peer is behind; with `shards` in every shard, too.
+    pub async fn lag(&self, shards: bool) -> Result<LagView> {
         let mut inner = self.inner.clone();
-        let reply = self.wait(inner.lag(pb::LagRequest {})).await?;
+        let request = pb::LagRequest { shards };
+        let reply = self.wait(inner.lag(request)).await?;
         Ok(wire::lags_from(reply.into_inner()))
     }
 
@@ -303,6 +307,93 @@ impl Client {
         Ok(wire::resumed_from(reply.into_inner()))
     }
 
+    /// Stops the exchange with a site. Returns whether that is a change.
+    pub async fn pause(&self, site: &str, note: &str) -> Result<bool> {
+        let mut inner = self.inner.clone();
+        let request = pb::PauseSiteRequest {
+            site: site.to_owned(),
+            note: note.to_owned(),
+        };
+        let reply = self.wait(inner.pause_site(request)).await?;
+        Ok(reply.into_inner().changed)
+    }
+
+    /// Makes the connection to a site anew.
+    pub async fn reconnect(&self, site: &str) -> Result<()> {
+        let mut inner = self.inner.clone();
+        let request = pb::ReconnectSiteRequest {
+            site: site.to_owned(),
+        };
+        self.wait(inner.reconnect_site(request)).await?;
+        Ok(())
+    }
+
+    /// Takes out a site that joined by invitation.
+    pub async fn remove(&self, site: &str) -> Result<()> {
+        let mut inner = self.inner.clone();
+        let request = pb::RemoveSiteRequest {
+            site: site.to_owned(),
+        };
+        self.wait(inner.remove_site(request)).await?;
+        Ok(())
+    }
+
+    /// Reads configuration and certificates again.
+    pub async fn reload(&self) -> Result<ReloadedView> {
+        let mut inner = self.inner.clone();
+        let reply = self.wait(inner.reload(pb::ReloadRequest {})).await?;
+        let pb::ReloadReply {
+            applied,
+            needs_restart,
+        } = reply.into_inner();
+        Ok(ReloadedView {
+            applied,
+            needs_restart,
+        })
+    }
+
+    /// Changes what the daemon logs; an empty filter: as configured. Returns what holds.
+    pub async fn set_log_level(&self, filter: &str) -> Result<String> {
+        let mut inner = self.inner.clone();
+        let request = pb::SetLogLevelRequest {
+            filter: filter.to_owned(),
+        };
+        let reply = self.wait(inner.set_log_level(request)).await?;
+        Ok(reply.into_inner().filter)
+    }
+
+    /// Makes an invitation for a new site.
+    pub async fn invite(&self, wish: InviteWish) -> Result<InviteView> {
+        let mut inner = self.inner.clone();
+        let reply = self.wait(inner.invite(wire::wish_to(wish))).await?;
+        Ok(wire::invite_from(reply.into_inner()))
+    }
+
+    /// Status and lag, then what changes of them. The stream begins within the patience of this client; every further
+    /// update is waited for by whoever reads.
+    pub async fn watch(&self, interval: Duration, shards: bool) -> Result<Updates> {
+        let mut inner = self.inner.clone();
+        let request = pb::WatchRequest {
+            interval_us: Some(crate::clock::micros(interval)),
+            shards,
+        };
+        let reply = self.wait(inner.watch(request)).await?;
+        Ok(Updates(reply.into_inner()))
+    }
+
+    /// What happened, oldest first, at most the latest `limit`; with `follow` what happens from here on, too.
+    pub async fn events(
+        &self,
+        filter: EventFilter,
+        follow: bool,
+        limit: Option<u64>,
+    ) -> Result<EventStream> {
+        let mut inner = self.inner.clone();
+        let request = wire::events_to(filter, follow, limit);
+        let reply = self.wait(inner.events(request)).await?;
+        Ok(EventStream(reply.into_inner()))
+    }
+
     async fn wait<T>(&self, request: impl Future<Output = Result<T, Status>>) -> Result<T> {
         match tokio::time::timeout(self.patience, request).await {
             Ok(Ok(answer)) => Ok(answer),
@@ -312,6 +403,44 @@ impl Client {
                 after: self.patience,
             }),
         }
+    }
+}
+
+/// Looks of a daemon as they change.
+#[derive(Debug)]
+pub struct Updates(tonic::Streaming<pb::WatchUpdate>);
+
+impl Updates {
+    /// The next one with the daemon's time. None: the daemon ended. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`ClientError`]; nothing follows it.
+    pub async fn next(&mut self) -> Result<Option<(TimestampUs, Update)>> {
+        loop {
+            let Some(update) = self.0.message().await.map_err(|status| refused(&status))? else {
+                return Ok(None);
+            };
+            let at_us = update.at_us;
+            // What this build does not know is skipped: a newer daemon.
+            if let Some(update) = wire::update_from(update).map_err(malformed)? {
+                return Ok(Some((at_us, update)));
+            }
+        }
+    }
+}
+
+/// Events of a daemon.
+#[derive(Debug)]
+pub struct EventStream(tonic::Streaming<pb::Event>);
+
+impl EventStream {
+    /// The next one. None: that was all, or the daemon ended. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`ClientError`]; nothing follows it.
+    pub async fn next(&mut self) -> Result<Option<EventView>> {
+        let event = self.0.message().await.map_err(|status| refused(&status))?;
+        Ok(event.map(wire::event_from))
     }
 }
 

@@ -34,6 +34,7 @@ use crate::sync::conflict::ConflictId;
 use pb::admin_server::{Admin, AdminServer};
 
 mod standard;
+mod watch;
 
 /// Conflicts in one page: some 300 bytes each, far below the 4 MiB that a gRPC message may have.
 pub const PAGE_CONFLICTS: usize = 256;
@@ -73,12 +74,16 @@ pub fn serve(tasks: &Tasks, socket: PathBuf, source: Arc<dyn Source>) -> Result<
         let caller = info.and_then(|info| info.peer_cred).map(|cred| cred.uid());
         permit(caller, uid).map(|()| request)
     });
+    let service = Service {
+        source,
+        tasks: tasks.clone(),
+    };
     let (reporter, health) = tonic_health::server::health_reporter();
     let router = tonic::transport::Server::builder()
         .concurrency_limit_per_connection(REQUESTS_MAX)
         .timeout(REQUEST_MAX)
         .layer(check)
-        .add_service(AdminServer::new(Service { source }))
+        .add_service(AdminServer::new(service))
         .add_service(health)
         .add_service(standard::reflection()?)
         .add_service(standard::reflection_alpha()?);
@@ -198,6 +203,7 @@ async fn accept(listener: UnixListener, ready: mpsc::Sender<io::Result<UnixStrea
 
 struct Service {
     source: Arc<dyn Source>,
+    tasks: Tasks,
 }
 
 type Reply<T> = Result<Response<T>, Status>;
@@ -207,15 +213,33 @@ type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 impl Admin for Service {
     type ConflictsStream = Replies<pb::ConflictsPage>;
     type ReadLoserStream = Replies<pb::LoserPiece>;
+    type WatchStream = Replies<pb::WatchUpdate>;
+    type EventsStream = Replies<pb::Event>;
 
     async fn status(&self, _: Request<pb::StatusRequest>) -> Reply<pb::StatusReply> {
-        let view = self.source.status().await.map_err(refusal)?;
-        Ok(Response::new(wire::status_to(view)))
+        let look = self.source.overview().await.map_err(refusal)?;
+        Ok(Response::new(wire::status_to(look.status)))
     }
 
-    async fn lag(&self, _: Request<pb::LagRequest>) -> Reply<pb::LagReply> {
-        let view = self.source.lag().await.map_err(refusal)?;
-        Ok(Response::new(wire::lags_to(view)))
+    async fn lag(&self, request: Request<pb::LagRequest>) -> Reply<pb::LagReply> {
+        let mut lag = self.source.overview().await.map_err(refusal)?.lag;
+        if !request.into_inner().shards {
+            for site in &mut lag.sites {
+                site.shards.clear();
+            }
+        }
+        Ok(Response::new(wire::lags_to(lag)))
+    }
+
+    async fn watch(&self, request: Request<pb::WatchRequest>) -> Reply<Self::WatchStream> {
+        let source = Arc::clone(&self.source);
+        let updates = watch::watch(&self.tasks, source, request.get_ref());
+        Ok(Response::new(updates))
+    }
+
+    async fn events(&self, request: Request<pb::EventsRequest>) -> Reply<Self::EventsStream> {
+        let events = watch::events(&self.tasks, &self.source, request.into_inner());
+        Ok(Response::new(events))
     }
 
     async fn conflicts(
@@ -283,9 +307,7 @@ impl Admin for Service {
         &self,
         request: Request<pb::AckConflictsRequest>,
     ) -> Reply<pb::AckConflictsReply> {
-        let info = request.extensions().get::<UdsConnectInfo>();
-        let caller = info.and_then(|info| info.peer_cred).map(|cred| cred.uid());
-        let by = caller.map_or_else(|| "unknown".to_owned(), user_name);
+        let by = caller(&request);
         let request = request.into_inner();
         let pb::AckConflictsRequest { dry_run, undo, .. } = request;
         let wanted = AckRequest {
@@ -312,13 +334,86 @@ impl Admin for Service {
         &self,
         request: Request<pb::ResumeSiteRequest>,
     ) -> Reply<pb::ResumeSiteReply> {
+        let by = caller(&request);
         let pb::ResumeSiteRequest { site, confirm } = request.into_inner();
-        let view = self.source.resume(&site, confirm).await.map_err(refusal)?;
+        let resumed = self.source.resume(&site, confirm, &by).await;
+        let view = resumed.map_err(refusal)?;
         if view.changed {
-            tracing::info!(site = view.site, "site resumed by an operator");
+            tracing::info!(site = view.site, by, "site resumed by an operator");
         }
         Ok(Response::new(wire::resumed_to(view)))
     }
+
+    async fn pause_site(
+        &self,
+        request: Request<pb::PauseSiteRequest>,
+    ) -> Reply<pb::PauseSiteReply> {
+        let by = caller(&request);
+        let pb::PauseSiteRequest { site, note } = request.into_inner();
+        let paused = self.source.pause(&site, &note, &by).await;
+        let changed = paused.map_err(refusal)?;
+        if changed {
+            tracing::warn!(site, by, "site paused by an operator");
+        }
+        Ok(Response::new(pb::PauseSiteReply { site, changed }))
+    }
+
+    async fn reconnect_site(
+        &self,
+        request: Request<pb::ReconnectSiteRequest>,
+    ) -> Reply<pb::ReconnectSiteReply> {
+        let by = caller(&request);
+        let pb::ReconnectSiteRequest { site } = request.into_inner();
+        self.source.reconnect(&site, &by).await.map_err(refusal)?;
+        tracing::info!(site, by, "connection made anew by an operator");
+        Ok(Response::new(pb::ReconnectSiteReply { site }))
+    }
+
+    async fn remove_site(
+        &self,
+        request: Request<pb::RemoveSiteRequest>,
+    ) -> Reply<pb::RemoveSiteReply> {
+        let by = caller(&request);
+        let pb::RemoveSiteRequest { site } = request.into_inner();
+        self.source.remove(&site, &by).await.map_err(refusal)?;
+        tracing::warn!(site, by, "site taken out by an operator");
+        Ok(Response::new(pb::RemoveSiteReply { site }))
+    }
+
+    async fn reload(&self, request: Request<pb::ReloadRequest>) -> Reply<pb::ReloadReply> {
+        let reloaded = self.source.reload(&caller(&request)).await;
+        let view = reloaded.map_err(refusal)?;
+        Ok(Response::new(pb::ReloadReply {
+            applied: view.applied,
+            needs_restart: view.needs_restart,
+        }))
+    }
+
+    async fn set_log_level(
+        &self,
+        request: Request<pb::SetLogLevelRequest>,
+    ) -> Reply<pb::SetLogLevelReply> {
+        let by = caller(&request);
+        let wanted = request.into_inner().filter;
+        let set = self.source.set_log_level(&wanted, &by).await;
+        let filter = set.map_err(refusal)?;
+        tracing::warn!(filter, by, "what is logged was changed by an operator");
+        Ok(Response::new(pb::SetLogLevelReply { filter }))
+    }
+
+    async fn invite(&self, request: Request<pb::InviteRequest>) -> Reply<pb::InviteReply> {
+        let by = caller(&request);
+        let wish = wire::wish_from(request.into_inner());
+        let made = self.source.invite(wish, &by).await;
+        Ok(Response::new(wire::invite_to(made.map_err(refusal)?)))
+    }
+}
+
+/// The user who asks, for the record.
+fn caller<T>(request: &Request<T>) -> String {
+    let info = request.extensions().get::<UdsConnectInfo>();
+    let caller = info.and_then(|info| info.peer_cred).map(|cred| cred.uid());
+    caller.map_or_else(|| "unknown".to_owned(), user_name)
 }
 
 /// Name of a user of this system, or the number of one without a name.
@@ -385,17 +480,22 @@ fn refusal(error: AdminError) -> Status {
         AdminError::NotPossible { hint, .. } => {
             status(Code::FailedPrecondition, what, Vec::new(), &hint)
         }
-        AdminError::Failed(error) => {
-            tracing::warn!(%error, "admin request failed");
-            let mut causes = Vec::new();
-            let mut source = std::error::Error::source(&error);
-            while let Some(cause) = source {
-                causes.push(cause.to_string());
-                source = cause.source();
-            }
-            status(code_of(&error), what, causes, "see the log of the daemon")
-        }
+        AdminError::Invalid { hint, .. } => status(Code::InvalidArgument, what, Vec::new(), &hint),
+        AdminError::Taken { hint, .. } => status(Code::AlreadyExists, what, Vec::new(), &hint),
+        AdminError::Unreadable(error) => failed(&error, what),
+        AdminError::Failed(error) => failed(&error, what),
     }
+}
+
+fn failed(error: &ReplError, what: String) -> Status {
+    tracing::warn!(%error, "admin request failed");
+    let mut causes = Vec::new();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        causes.push(cause.to_string());
+        source = cause.source();
+    }
+    status(code_of(error), what, causes, "see the log of the daemon")
 }
 
 /// The code of a failing part. None of them says that the daemon cannot be reached unless it is about to be so.

@@ -218,8 +218,12 @@ pub struct StatusView {
     pub tree: TreeView,
     /// Version of the daemon.
     pub version: String,
+    /// What would be lost if this site were gone.
+    pub at_risk: AtRisk,
     /// Time since the daemon started.
     pub uptime_us: u64,
+    /// Age of what the engine told: a moment, unless it is busy.
+    pub engine_age_us: u64,
 }
 
 /// Why a verdict is not better.
@@ -361,6 +365,8 @@ pub struct LagView {
     pub site: String,
     /// One row for each peer, by name.
     pub sites: Vec<SiteLag>,
+    /// What would be lost if this site were gone.
+    pub at_risk: AtRisk,
 }
 
 /// How far one peer is behind.
@@ -389,6 +395,15 @@ pub struct SiteLag {
     pub unnoticed_us: Option<u64>,
     /// How far this site is behind it.
     pub inbound: InboundLag,
+    /// Entries that it applied in a second, over the last half minute; null: not known.
+    pub applied_per_s: Option<u64>,
+    /// Time until it has everything when both sites go on like this; null: not known, or it does not get nearer.
+    pub catch_up_eta_us: Option<u64>,
+    /// Every step of the way; empty: it was not heard since the daemon started.
+    pub stages: Vec<StageLag>,
+    /// Every shard of the journal, when it was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<ShardLag>,
 }
 
 /// How far the answering site is behind a peer.
@@ -563,10 +578,29 @@ paths! {
     left_alone_first: "left_alone_first" "left_alone_first_hex";
 }
 
-// Behind the macros that it uses.
-mod detail;
+/// A time under two keys.
+fn moment<S: Serializer>(
+    serializer: S,
+    at: &'static str,
+    us: &'static str,
+    time_us: TimestampUs,
+) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(2))?;
+    map.serialize_entry(at, &clock::rfc3339(time_us))?;
+    map.serialize_entry(us, &time_us)?;
+    map.end()
+}
 
+// Behind the macros that they use.
+mod act;
+mod detail;
+mod event;
+mod lag;
+
+pub use act::{InviteView, InviteWish, ReloadedView};
 pub use detail::{BytesAt, ConflictDetail, ValueView, order_certain, root_text};
+pub use event::{EVENT_NAMES, EventFilter, EventView, Level};
+pub use lag::{AtRisk, Overview, ShardLag, Stage, StageLag};
 
 #[cfg(test)]
 pub(crate) mod tests;

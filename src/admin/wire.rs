@@ -13,6 +13,12 @@ use super::view::{
 };
 use crate::proto::admin as pb;
 
+pub use watch::Update;
+pub(super) use watch::{
+    event_from, event_to, events_from, events_to, invite_from, invite_to, lags_from, lags_to,
+    update_from, update_to, wish_from, wish_to,
+};
+
 /// An answer that lacks a part; names the field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Missing(pub(super) &'static str);
@@ -138,7 +144,9 @@ pub(super) fn status_to(view: StatusView) -> pb::StatusReply {
         }),
         tree: Some(tree_to(view.tree)),
         version: view.version,
+        at_risk: Some(watch::at_risk_to(view.at_risk)),
         uptime_us: view.uptime_us,
+        engine_age_us: view.engine_age_us,
     }
 }
 
@@ -157,6 +165,8 @@ pub(super) fn status_from(reply: pb::StatusReply) -> Result<StatusView> {
             total: conflicts.total,
         },
         tree: tree_from(reply.tree.ok_or(Missing("tree"))?),
+        at_risk: watch::at_risk_from(reply.at_risk),
+        engine_age_us: reply.engine_age_us,
         version: reply.version,
         uptime_us: reply.uptime_us,
     })
@@ -297,50 +307,6 @@ fn tree_from(tree: pb::TreeStatus) -> TreeView {
         left_alone_first: tree.left_alone_first.map(Vec::from),
         unnoticed_us: tree.unnoticed_us,
         looking_us: tree.looking_us,
-    }
-}
-
-pub(super) fn lags_to(view: LagView) -> pb::LagReply {
-    let sites = view.sites.into_iter().map(|site| pb::SiteLag {
-        site: site.site,
-        site_id: site.site_id,
-        state: state_to(site.state),
-        lag: Some(lag_to(site.lag)),
-        behind_entries: site.behind_entries,
-        behind_bytes: site.behind_bytes,
-        oldest_unacked_us: site.oldest_unacked_us,
-        clock_skew_us: site.clock_skew_us,
-        inbound_lag: Some(lag_to(site.inbound.lag)),
-        inbound_waiting_entries: site.inbound.waiting_entries,
-        inbound_unnoticed_us: site.inbound.unnoticed_us,
-        unnoticed_us: site.unnoticed_us,
-    });
-    pb::LagReply {
-        site: view.site,
-        sites: sites.collect(),
-    }
-}
-
-pub(super) fn lags_from(reply: pb::LagReply) -> LagView {
-    let sites = reply.sites.into_iter().map(|site| SiteLag {
-        site: site.site,
-        site_id: site.site_id,
-        state: state_from(site.state),
-        lag: lag_from(site.lag),
-        behind_entries: site.behind_entries,
-        behind_bytes: site.behind_bytes,
-        oldest_unacked_us: site.oldest_unacked_us,
-        clock_skew_us: site.clock_skew_us,
-        unnoticed_us: site.unnoticed_us,
-        inbound: InboundLag {
-            lag: lag_from(site.inbound_lag),
-            waiting_entries: site.inbound_waiting_entries,
-            unnoticed_us: site.inbound_unnoticed_us,
-        },
-    });
-    LagView {
-        site: reply.site,
-        sites: sites.collect(),
     }
 }
 
@@ -549,6 +515,9 @@ pub(super) fn resumed_from(reply: pb::ResumeSiteReply) -> ResumedView {
         changed: reply.changed,
     }
 }
+
+// Behind the macro that it uses.
+mod watch;
 
 #[cfg(test)]
 mod tests {

@@ -5,19 +5,21 @@ use std::path::Path;
 
 use super::exit::{CliResult, Exit, Failure};
 use super::ui::Ui;
+use crate::admin::view::EVENT_NAMES;
 use crate::config::{Config, Example, Role};
 
 /// A topic: its name, and its text.
 type Topic = (&'static str, fn() -> String);
 
-const TOPICS: [Topic; 4] = [
+const TOPICS: [Topic; 5] = [
     ("exit-codes", exit_codes),
     ("environment", environment),
     ("config", config),
     ("join", join),
+    ("events", events),
 ];
 
-/// Print help on a command or a topic: exit-codes, environment, config, join
+/// Print help on a command or a topic: exit-codes, environment, config, join, events
 #[derive(Debug, clap::Args)]
 pub(super) struct HelpArgs {
     /// A command, with its subcommand if it has one, or a topic
@@ -86,7 +88,16 @@ fn join() -> String {
     "How a site joins, and how it joins anew. ROOT is tree.root of the site, STATE its state.dir.\n\
      Nothing below deletes a file; what ends in .before is yours to look through.\n\n\
      A further site\n\n\
-     starts with an empty tree and a new state folder, and gets everything from the others. That\n\
+     is invited by the site that holds the key of the authority (tls.ca_key, as after init\n\
+     --new-authority), while cfs-repl runs there:\n\n    \
+         cfs-repl peer invite\n\n\
+     The token is a secret, works once and for an hour. At the new machine:\n\n    \
+         cfs-repl join TOKEN --root ROOT --listen 0.0.0.0:7443\n    \
+         cfs-repl run\n\n\
+     Its key is made there and stays there. The site that invited keeps the new one in\n\
+     STATE/peers.toml; other sites are told by hand: a [[peer]] in their configuration, then\n\
+     cfs-repl reload.\n\n\
+     It starts with an empty tree and a new state folder, and gets everything from the others. That\n\
      works as long as their journals are whole, up to state.journal_keep, and no site was fenced.\n\
      Later it is refused (\"not_kept\"), and the way is that of a fenced site.\n\n\
      Refused because both trees had files (\"populated\", exit code 6)\n\n\
@@ -122,6 +133,16 @@ fn join() -> String {
         .to_owned()
 }
 
+fn events() -> String {
+    let mut text =
+        "Names of events, for cfs-repl events --name and for alerts. Fixed: only added to.\n\n"
+            .to_owned();
+    for (name, about) in EVENT_NAMES {
+        text.push_str(&format!("    {name:<24}{about}\n"));
+    }
+    text
+}
+
 fn config() -> String {
     Config::example(&Example {
         site_id: 1,
@@ -132,6 +153,7 @@ fn config() -> String {
         root: Path::new("/srv/media"),
         state: Path::new("/var/lib/cfs-repl"),
         listen: None,
+        ca_key: false,
         tls: None,
         peers: &[],
     })

@@ -13,6 +13,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::exit::{CliError, CliResult, Exit, Failure};
 use super::ui::Ui;
+use crate::clock::{Clock as _, SystemClock};
+use crate::conduit::pki;
 use crate::config::units::{Endpoint, parse_listen};
 use crate::config::{
     Config, DEFAULT_FILE, Example, ExamplePeer, NAME_RULE, Role, SITE_ID_MAX, is_name,
@@ -28,9 +30,10 @@ const OTHERS: u32 = 0o077;
 /// --listen 0.0.0.0:7443 --peer 2=iad-2@iad.example.net:7443
 #[derive(Debug, clap::Args)]
 pub(super) struct InitArgs {
-    /// Number of this site, different on every site
-    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..=SITE_ID_MAX))]
-    site_id: u64,
+    /// Number of this site, different on every site; 1 with --new-authority, if not given
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..=SITE_ID_MAX),
+        required_unless_present = "new_authority")]
+    site_id: Option<u64>,
     /// Name of this site, as in its certificate
     #[arg(long, value_parser = site_name)]
     name: String,
@@ -58,6 +61,9 @@ pub(super) struct InitArgs {
     /// Folder of ca.pem, NAME.pem and NAME.key; by default "tls" beside the configuration
     #[arg(long, value_name = "DIR")]
     tls: Option<PathBuf>,
+    /// Make the authority of a new cluster and the certificate of this site, too: it can invite the other sites then
+    #[arg(long)]
+    new_authority: bool,
     /// File to write
     #[arg(long, value_name = "FILE", env = "CFS_REPL_CONFIG", default_value = DEFAULT_FILE)]
     config: PathBuf,
@@ -68,8 +74,8 @@ pub(super) fn run(ui: &mut Ui, args: InitArgs) -> CliResult {
     let state = absolute(&args.state)?;
     let folder = file.parent().unwrap_or(Path::new("/"));
     let tls = absolute(&args.tls.unwrap_or_else(|| folder.join("tls")))?;
-    let text = Config::example(&Example {
-        site_id: args.site_id,
+    let example = Example {
+        site_id: args.site_id.unwrap_or(1),
         name: &args.name,
         cluster: &args.cluster,
         role: args.role,
@@ -77,27 +83,61 @@ pub(super) fn run(ui: &mut Ui, args: InitArgs) -> CliResult {
         root: &absolute(&args.root)?,
         state: &state,
         listen: args.listen,
-        tls: (!args.peers.is_empty() || args.listen.is_some()).then_some(&tls),
+        tls: (!args.peers.is_empty() || args.listen.is_some() || args.new_authority)
+            .then_some(&tls),
+        ca_key: args.new_authority,
         peers: &args.peers,
-    });
-    if file.symlink_metadata().is_ok() {
-        return Err(exists(&file).into());
+    };
+    check(&example, &file)?;
+    if args.new_authority {
+        make_authority(ui, &tls, &example)?;
     }
-    Config::verify(&text, &file).map_err(|error| refused(&error))?;
-    create_state(&state)?;
-    ui.detail(&format!(
-        "state folder {} is there, mode 0700",
-        state.display()
-    ));
+    lay_down(ui, &example, &file)?;
+    if args.new_authority {
+        ui.say("then: cfs-repl run, and for each other site: cfs-repl peer invite");
+    } else if args.peers.is_empty() {
+        ui.say("note: no peer is named, so nothing will be sent or taken; add one to the file, as its last lines show");
+    }
+    Ok(())
+}
+
+/// Looks whether the configuration could be written and would hold.
+pub(super) fn check(example: &Example<'_>, file: &Path) -> CliResult {
+    if file.symlink_metadata().is_ok() {
+        return Err(exists(file).into());
+    }
+    let text = Config::example(example);
+    Config::verify(&text, file).map_err(|error| refused(&error))?;
+    Ok(())
+}
+
+/// Creates the state folder and writes the configuration, in this order.
+pub(super) fn lay_down(ui: &mut Ui, example: &Example<'_>, file: &Path) -> CliResult {
+    let text = Config::example(example);
+    create_state(example.state)?;
+    let state = example.state.display();
+    ui.detail(&format!("state folder {state} is there, mode 0700"));
+    let folder = file.parent().unwrap_or(Path::new("/"));
     DirBuilder::new()
         .recursive(true)
         .create(folder)
         .map_err(|error| ReplError::io("create folder", folder, error))?;
-    write_new(&file, &text)?;
+    write_new(file, &text)?;
     ui.say(&format!("wrote {}", file.display()));
-    if args.peers.is_empty() {
-        ui.say("note: no peer is named, so nothing will be sent or taken; add one to the file, as its last lines show");
-    }
+    Ok(())
+}
+
+/// Makes an authority, and a certificate by it.
+fn make_authority(ui: &mut Ui, tls: &Path, example: &Example<'_>) -> CliResult {
+    let now_us = SystemClock.now_us();
+    let authority = pki::init_ca(tls, example.cluster, now_us)?;
+    ui.say(&format!("wrote {}", authority.cert.display()));
+    let days = 365;
+    let files = pki::issue(tls, example.name, example.cluster, days, now_us)?;
+    ui.say(&format!(
+        "wrote {}, valid for {days} days",
+        files.cert.display()
+    ));
     Ok(())
 }
 
@@ -171,7 +211,7 @@ fn write_new(file: &Path, text: &str) -> Result<(), CliError> {
 }
 
 /// The absolute path, which has to be UTF-8 because TOML is.
-fn absolute(path: &Path) -> Result<PathBuf, CliError> {
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, CliError> {
     let absolute = std::path::absolute(path)
         .map_err(|error| ReplError::io("find the absolute path of", path, error))?;
     if absolute.to_str().is_none() {
@@ -195,7 +235,7 @@ fn roles() -> impl TypedValueParser<Value = Role> {
     })
 }
 
-fn site_name(text: &str) -> Result<String, String> {
+pub(super) fn site_name(text: &str) -> Result<String, String> {
     if is_name(text) {
         Ok(text.to_owned())
     } else {
@@ -253,7 +293,8 @@ mod tests {
 
         fn args(&self) -> InitArgs {
             InitArgs {
-                site_id: 1,
+                site_id: Some(1),
+                new_authority: false,
                 name: "fra-1".to_owned(),
                 cluster: "prod".to_owned(),
                 role: Role::Bidirectional,

@@ -169,6 +169,7 @@ impl Lab {
             root: &site.tree,
             state: &site.state,
             listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+            ca_key: false,
             tls: Some(&self.tls()),
             peers: &[ExamplePeer {
                 id: peer.id,

@@ -22,7 +22,7 @@ pub(super) struct LagArgs {
 }
 
 pub(super) fn run(ui: &mut Ui, global: &Global, args: &LagArgs) -> CliResult {
-    let ask = |client: crate::admin::client::Client| async move { client.lag().await };
+    let ask = |client: crate::admin::client::Client| async move { client.lag(false).await };
     let mut lag = reach::ask(global, &args.reach, ask)?;
     if let Some(site) = &args.site {
         let names: Vec<&str> = lag.sites.iter().map(|one| one.site.as_str()).collect();

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::exit::{CliError, CliResult, Exit, Failure};
 use super::lab::child::PARENT_VARIABLE;
 use super::ui::Ui;
-use crate::config::{Config, DEFAULT_FILE, LogFormat};
+use crate::config::{Config, DEFAULT_FILE};
 use crate::daemon;
 use crate::error::ReplError;
 use crate::failpoint;
@@ -16,7 +16,7 @@ use crate::failpoint;
 /// Run the daemon of a site in the foreground
 ///
 /// Keeps the tree in step with the peers until it gets SIGTERM or Ctrl-C, then finishes what is under way and
-/// exits with 0. SIGHUP reads the certificates again. Logs go to stderr.
+/// exits with 0. SIGHUP does what cfs-repl reload does. Logs go to stderr.
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
     /// Configuration file
@@ -37,7 +37,7 @@ pub(super) struct RunArgs {
 pub(super) fn run(_ui: &mut Ui, args: &RunArgs) -> CliResult {
     end_with_parent();
     let config = Config::load(&args.config)?;
-    start_logging(&config);
+    daemon::logging::start(&config.log);
     if config.peers.is_empty() {
         tracing::warn!(config = ?args.config, "no peer is configured: changes are journaled, and go nowhere");
     }
@@ -57,17 +57,18 @@ pub(super) fn run(_ui: &mut Ui, args: &RunArgs) -> CliResult {
         let asked = daemon::StartOptions {
             adopt_copy: args.adopt_copy,
             accept_clock: args.accept_clock,
+            config_file: Some(args.config.clone()),
         };
         let daemon = daemon::Daemon::start_with(&config, asked).await;
         let daemon = daemon.map_err(|e| not_started(e, &args.config))?;
-        let certificates = daemon.certificates();
+        let reloader = daemon.reloader();
         let stop = async move {
             loop {
                 // All are cancel-safe: a signal that was not taken is still there.
                 tokio::select! {
                     _ = terminate.recv() => break,
                     _ = interrupt.recv() => break,
-                    Some(()) = hangup.recv() => certificates.reload(),
+                    Some(()) = hangup.recv() => drop(reloader.reload("SIGHUP").await),
                 }
             }
             tracing::info!("asked to stop, draining");
@@ -179,21 +180,4 @@ fn end_with_parent() {
     if asked.is_err() || is_gone {
         std::process::exit(0);
     }
-}
-
-fn start_logging(config: &Config) {
-    let level = config.log.level.as_str();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("CFS_REPL_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        // A log that cannot be written, on a full disk or into a pipe that nobody reads, must not end the daemon.
-        .log_internal_errors(false)
-        .with_writer(std::io::stderr);
-    // A logger that is set already (a test) stays.
-    let set = match config.log.format {
-        LogFormat::Json => lines.json().try_init(),
-        LogFormat::Pretty => lines.with_ansi(false).try_init(),
-    };
-    drop(set);
 }

@@ -1,4 +1,4 @@
-//! `cfs-repl sites list|show|resume`: the other sites, one by one.
+//! `cfs-repl sites list|show|resume|pause|reconnect|remove`: the other sites, one by one.
 
 use super::exit::{CliError, CliResult};
 use super::reach::{self, Reach};
@@ -9,6 +9,8 @@ use super::{Global, human};
 use crate::admin::client::Client;
 use crate::admin::view::{SiteView, StatusView, path_text};
 use crate::text::printable;
+
+mod act;
 
 /// Parked inodes that are shown to people.
 const PARKED_SHOWN: usize = 10;
@@ -25,6 +27,9 @@ enum Command {
     List(ListArgs),
     Show(ShowArgs),
     Resume(ResumeArgs),
+    Pause(act::PauseArgs),
+    Reconnect(act::ReconnectArgs),
+    Remove(act::RemoveArgs),
 }
 
 /// List the other sites, and how they are reached
@@ -63,6 +68,9 @@ pub(super) fn run(ui: &mut Ui, global: &Global, args: &SitesArgs) -> CliResult {
         }
         Command::Show(args) => show(ui, global, args),
         Command::Resume(args) => resume(ui, global, args),
+        Command::Pause(args) => act::pause(ui, global, args),
+        Command::Reconnect(args) => act::reconnect(ui, global, args),
+        Command::Remove(args) => act::remove(ui, global, args),
     }
 }
 

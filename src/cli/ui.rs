@@ -101,6 +101,19 @@ impl Ui {
         self.data(&text)
     }
 
+    /// Prints more of what was shown, without the heading.
+    ///
+    /// # Errors
+    /// When nobody reads, or the output cannot be written.
+    pub fn more(&mut self, view: &View) -> CliResult {
+        let text = render::render(view, self.format, self.clock.now_us());
+        let heading = match self.format {
+            Format::Table | Format::Csv => text.find('\n').map_or(0, |at| at + 1),
+            Format::Json | Format::Jsonl | Format::Name => 0,
+        };
+        self.data(text.get(heading..).unwrap_or_default())
+    }
+
     /// Prints data that has its own format, such as a script.
     ///
     /// # Errors

@@ -159,7 +159,8 @@ pub(super) fn run(ui: &mut Ui, global: &Global, args: &WaitArgs) -> CliResult {
             timeout: left.clamp(POLL, ANSWER_MAX),
             ..global.clone()
         };
-        let ask = |client: Client| async move { Ok((client.status().await?, client.lag().await?)) };
+        let ask =
+            |client: Client| async move { Ok((client.status().await?, client.lag(false).await?)) };
         let is_late = left <= POLL;
         match reach::ask(&asking, &args.reach, ask) {
             Ok((status, lag)) => {

@@ -102,7 +102,7 @@ impl Conduit {
             content: None,
         };
         admissions.admit(config.remote_name(), admission);
-        serve(&tasks, listener, tls, admissions);
+        serve(&tasks, listener, tls, admissions, None);
         Ok(Self::start(&tasks, link, config, facts))
     }
 

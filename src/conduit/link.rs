@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use super::backoff::Attempt;
 use super::hello::Opening;
 use super::message::{Beat, Close, Frame, Hello, Hold, Nak, Receipts};
+use super::peer::Steering;
 use super::session::{Compared, Ended, RefusedBatch, check_frame};
 use super::stats::{ConduitStats, Counters};
 use crate::error::{ReplError, Result};
@@ -152,6 +153,7 @@ pub struct Link {
     pub(super) status: watch::Receiver<LinkStatus>,
     pub(super) stop: tokio_util::sync::CancellationToken,
     pub(super) counters: Arc<Counters>,
+    pub(super) steering: Arc<watch::Sender<Steering>>,
 }
 
 impl fmt::Debug for Link {
@@ -239,6 +241,21 @@ impl Link {
     #[must_use]
     pub fn stats(&self) -> ConduitStats {
         self.counters.snapshot()
+    }
+
+    /// Changes what holds for the peer from here on.
+    pub fn steer(&self, change: impl FnOnce(&mut Steering)) {
+        self.steering.send_if_modified(|steering| {
+            let before = steering.clone();
+            change(steering);
+            *steering != before
+        });
+    }
+
+    /// Whether an operator paused the exchange.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.steering.borrow().paused
     }
 
     /// Asks the link to end: what was handed over is sent first, then the peer is told.

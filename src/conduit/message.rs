@@ -308,6 +308,8 @@ pub enum CloseReason {
     Populated,
     /// What one of the two lacks is no longer kept by the other.
     NotKept,
+    /// An operator paused the exchange; it goes on when somebody resumes it there.
+    Paused,
 }
 
 impl CloseReason {
@@ -326,6 +328,7 @@ impl CloseReason {
             Self::Protocol => "protocol",
             Self::Populated => "populated",
             Self::NotKept => "not_kept",
+            Self::Paused => "paused",
         }
     }
 
@@ -333,7 +336,7 @@ impl CloseReason {
     #[must_use]
     pub const fn needs_a_person(self) -> bool {
         match self {
-            Self::Shutdown | Self::Duplicate => false,
+            Self::Shutdown | Self::Duplicate | Self::Paused => false,
             Self::Version
             | Self::Cluster
             | Self::UnknownSite

@@ -49,10 +49,11 @@ pub fn connect(tasks: &Tasks, a: PeerConfig, b: PeerConfig) -> (Link, Link) {
         exchange(session_a, session_b, a.clock.monotonic());
     }
     let (transport_a, transport_b) = transports(tasks);
+    let now = a.clock.monotonic();
     let start = |config: PeerConfig, session: Option<Session>, transport, origin| {
         let (mut peer, link, _) = Peer::new(config, tasks);
         if let Some(session) = session {
-            peer.adopt(session, transport, origin);
+            peer.adopt(session, transport, origin, now);
         }
         tasks.spawn(format!("peer {}", link.remote_site_id()), peer.run());
         link

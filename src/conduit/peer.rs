@@ -29,6 +29,10 @@ use crate::clock::SharedClock;
 use crate::daemon::tasks::Tasks;
 use crate::topology::SiteId;
 
+mod steer;
+
+pub use steer::Steering;
+
 /// Messages between a peer and its transport, each way. Small, because HTTP/2 has windows of its own.
 pub const TRANSPORT_MESSAGES_MAX: usize = 8;
 /// Accepted connections that wait for the peer's loop.
@@ -83,6 +87,10 @@ pub struct PeerConfig {
     pub local: Arc<dyn Local>,
     /// How to dial. None: only accepted connections.
     pub dialer: Option<Arc<dyn Dialer>>,
+    /// A connection that stands for so long is made anew. None: never.
+    pub age_max: Option<Duration>,
+    /// Nothing is exchanged until somebody resumes it.
+    pub paused: bool,
 }
 
 impl fmt::Debug for PeerConfig {
@@ -109,6 +117,7 @@ struct Live {
     transport: Transport,
     origin: Origin,
     established: bool,
+    began: Duration,
     closed_at: Option<Duration>,
 }
 
@@ -122,6 +131,7 @@ enum Input {
     Frame(Option<(ConnectionNo, Frame)>),
     Accepted(Option<Transport>),
     Dialled(Result<Transport, String>),
+    Steered,
     Tick,
 }
 
@@ -151,6 +161,9 @@ pub(super) struct Peer {
     status: watch::Sender<LinkStatus>,
     stop: tokio_util::sync::CancellationToken,
     counters: Arc<Counters>,
+    /// What is wanted, and what of it was taken in.
+    steering: watch::Receiver<Steering>,
+    steered: Steering,
 }
 
 impl Peer {
@@ -161,6 +174,14 @@ impl Peer {
         let (accepted_in, accepted) = mpsc::channel(ACCEPTED_MAX);
         let (status, status_out) = watch::channel(LinkStatus::starting());
         let counters = Arc::new(Counters::default());
+        let steered = Steering {
+            paused: config.paused,
+            anew: 0,
+            endpoints: config.endpoints.clone(),
+            limits: config.limits,
+            age_max: config.age_max,
+        };
+        let (steering, steering_out) = watch::channel(steered.clone());
         let stop = tasks.token().child_token();
         let local = config.local.actor();
         let link = Link {
@@ -172,6 +193,7 @@ impl Peer {
             status: status_out,
             stop: stop.clone(),
             counters: Arc::clone(&counters),
+            steering: Arc::new(steering),
         };
         let now = config.clock.monotonic();
         let Reconnect { min, max, seed } = config.reconnect;
@@ -197,16 +219,12 @@ impl Peer {
             status,
             stop,
             counters,
+            steering: steering_out,
+            steered,
             config,
         };
-        if peer.can_dial() {
-            peer.retry = Some((
-                now,
-                Attempt {
-                    number: 0,
-                    delay: Duration::ZERO,
-                },
-            ));
+        if !peer.steered.paused {
+            peer.dial_at_once(now);
         }
         (peer, link, accepted_in)
     }
@@ -262,6 +280,7 @@ impl Peer {
                 Input::Accepted(transport),
             dialled = dialled(self.dialling.as_mut()), if self.dialling.is_some() && !closing =>
                 Input::Dialled(dialled),
+            Ok(()) = self.steering.changed(), if !stopping => Input::Steered,
             () = tokio::time::sleep(wait.unwrap_or(Duration::MAX)), if wait.is_some() => Input::Tick,
         }
     }
@@ -292,6 +311,7 @@ impl Peer {
                 self.dialling = None;
                 self.dial_failed(reason, now);
             }
+            Input::Steered => self.steer(now),
             Input::Tick => self.tick(now),
         }
     }
@@ -348,13 +368,15 @@ impl Peer {
             .and_then(|live| live.session.poll_timeout());
         let closed = self.live.as_ref().and_then(|live| live.closed_at);
         let linger = closed.map(|at| at + DRAIN_MAX);
-        [retry, session, linger, self.stopping_at]
+        let retire = self.retires_at();
+        [retry, session, linger, retire, self.stopping_at]
             .into_iter()
             .flatten()
             .min()
     }
 
     fn tick(&mut self, now: Duration) {
+        self.retire(now);
         if let Some(live) = &mut self.live {
             live.session.handle_timeout(now, self.config.local.beat());
             if live.closed_at.is_some_and(|at| now >= at + DRAIN_MAX) {
@@ -406,7 +428,8 @@ impl Peer {
     /// Plans the next attempt and reports it.
     fn plan(&mut self, reason: Option<String>, now: Duration) -> Option<Attempt> {
         let mut planned = None;
-        if self.can_dial() && self.dialling.is_none() && self.stopping_at.is_none() {
+        let may_dial = self.can_dial() && !self.steered.paused;
+        if may_dial && self.dialling.is_none() && self.stopping_at.is_none() {
             let attempt = self.backoff.next_attempt();
             self.retry = Some((now + attempt.delay, attempt));
             planned = Some(attempt);
@@ -429,6 +452,10 @@ impl Peer {
 
     /// Decides what becomes of a new connection.
     fn offer(&mut self, transport: Transport, origin: Origin, now: Duration) {
+        if let Some(close) = self.refused_by_steering() {
+            refuse(&transport, close);
+            return;
+        }
         let verdict = self.live.as_ref().map(|live| {
             second_connection(
                 self.local_site_id,
@@ -440,7 +467,7 @@ impl Peer {
         match verdict {
             None => {}
             Some(Verdict::Refuse) => {
-                refuse(&transport);
+                refuse(&transport, Close::new(CloseReason::Duplicate, DUPLICATE));
                 return;
             }
             Some(Verdict::Replace) => self.replace(),
@@ -459,11 +486,17 @@ impl Peer {
         hello.shard_function = SHARD_FUNCTION;
         let seed = self.config.reconnect.seed;
         hello.connection_id = seed.rotate_left(17).wrapping_add(self.connections);
-        let session = Session::new(opening, self.config.limits, now);
-        self.adopt(session, transport, origin);
+        let session = Session::new(opening, self.steered.limits, now);
+        self.adopt(session, transport, origin, now);
     }
 
-    pub(super) fn adopt(&mut self, session: Session, transport: Transport, origin: Origin) {
+    pub(super) fn adopt(
+        &mut self,
+        session: Session,
+        transport: Transport,
+        origin: Origin,
+        now: Duration,
+    ) {
         self.connections = self.connections.max(1);
         self.retry = None;
         self.live = Some(Live {
@@ -472,6 +505,7 @@ impl Peer {
             transport,
             origin,
             established: false,
+            began: now,
             closed_at: None,
         });
         self.note_established();
@@ -633,11 +667,10 @@ const NOT_READY: &str = "this site cannot tell how far it is, see its log";
 const DUPLICATE: &str = "the site is connected already; of two connections the one that the lower \
                          site id dialled stays";
 
-/// Tells the peer that another connection stays. It does not matter whether it hears it.
-fn refuse(transport: &Transport) {
-    let close = Message::Close(Close::new(CloseReason::Duplicate, DUPLICATE));
-    if transport.outgoing.try_send(close).is_err() {
-        tracing::debug!("a second connection was gone before it was refused");
+/// Tells the peer why its connection does not stay. It does not matter whether it hears it.
+fn refuse(transport: &Transport, close: Close) {
+    if transport.outgoing.try_send(Message::Close(close)).is_err() {
+        tracing::debug!("a connection was gone before it was refused");
     }
 }
 

@@ -9,8 +9,9 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _, date_time_ymd,
+    BasicConstraints, Certificate, CertificateParams, CertificateSigningRequestParams,
+    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PublicKeyData as _, date_time_ymd,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -98,21 +99,9 @@ pub fn issue(
             ),
         ));
     }
-    let ca_key = KeyPair::from_pem(&ca_key).map_err(failed)?;
-    let issuer = Issuer::new(ca_params(&ca_key, cluster, now_us)?, ca_key);
+    let issuer = issuer(&ca_key, cluster, now_us)?;
     let key = KeyPair::generate().map_err(failed)?;
-    let mut params = CertificateParams::new(vec![dns_name(site, cluster)]).map_err(failed)?;
-    params.distinguished_name = DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, format!("{site} ({cluster})"));
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![
-        ExtendedKeyUsagePurpose::ServerAuth,
-        ExtendedKeyUsagePurpose::ClientAuth,
-    ];
-    params.use_authority_key_identifier_extension = true;
-    valid(&mut params, now_us, i64::from(days))?;
+    let params = site_params(site, cluster, days, now_us)?;
     let certificate = params.signed_by(&key, &issuer).map_err(failed)?;
     let material = ConduitTlsConfig {
         cert_pem: certificate.pem().into_bytes(),
@@ -129,6 +118,101 @@ pub fn issue(
     write_new(&files.key, &material.key_pem, 0o600)?;
     write_new(&files.cert, &material.cert_pem, 0o644)?;
     Ok(files)
+}
+
+/// A key for a new site, in PEM, and its certificate signing request, PKCS #10 in DER.
+///
+/// # Errors
+/// [`ReplError::SiteUnknown`] for a bad name.
+pub fn request(site: &str, cluster: &str, now_us: TimestampUs) -> Result<(String, Vec<u8>)> {
+    check_name(site)?;
+    check_name(cluster)?;
+    let key = KeyPair::generate().map_err(failed)?;
+    // When it begins and ends, and by whom it is issued, is up to the issuer.
+    let mut params = site_params(site, cluster, 1, now_us)?;
+    params.use_authority_key_identifier_extension = false;
+    let request = params.serialize_request(&key).map_err(failed)?;
+    Ok((key.serialize_pem(), request.der().to_vec()))
+}
+
+/// Issues a certificate for the key of a signing request. Everything else of the request is ignored: what the
+/// certificate says is decided here.
+///
+/// # Errors
+/// [`ReplError::Serialization`] when the request is not signed by its key, or the authority's files do not belong
+/// together.
+pub fn sign(
+    (ca_pem, ca_key_pem): (&str, &str),
+    request: &[u8],
+    (site, cluster): (&str, &str),
+    days: u32,
+    now_us: TimestampUs,
+) -> Result<String> {
+    check_name(site)?;
+    check_name(cluster)?;
+    let issuer = issuer(ca_key_pem, cluster, now_us)?;
+    let request = CertificateSigningRequestParams::from_der(&request.into()).map_err(failed)?;
+    let request = CertificateSigningRequestParams {
+        params: site_params(site, cluster, days, now_us)?,
+        public_key: request.public_key,
+    };
+    let certificate = request.signed_by(&issuer).map_err(failed)?;
+    // A key of another authority would sign what nobody believes.
+    believed(&certificate, ca_pem, &dns_name(site, cluster), now_us)?;
+    Ok(certificate.pem())
+}
+
+/// Checks a fresh certificate as a peer would.
+fn believed(
+    certificate: &Certificate,
+    ca_pem: &str,
+    name: &str,
+    now_us: TimestampUs,
+) -> Result<()> {
+    let refused = |why: String| {
+        ReplError::serialization(
+            "certificate",
+            format!("the authority's key is another one's: {why}"),
+        )
+    };
+    super::tls::verify_chain(
+        &[certificate.der().clone()],
+        ca_pem.as_bytes(),
+        name,
+        now_us,
+    )
+    .map_err(|error| refused(error.to_string()))
+}
+
+fn issuer(
+    ca_key_pem: &str,
+    cluster: &str,
+    now_us: TimestampUs,
+) -> Result<Issuer<'static, KeyPair>> {
+    let key = KeyPair::from_pem(ca_key_pem).map_err(failed)?;
+    Ok(Issuer::new(ca_params(&key, cluster, now_us)?, key))
+}
+
+/// What stands in the certificate of a site.
+fn site_params(
+    site: &str,
+    cluster: &str,
+    days: u32,
+    now_us: TimestampUs,
+) -> Result<CertificateParams> {
+    let mut params = CertificateParams::new(vec![dns_name(site, cluster)]).map_err(failed)?;
+    params.distinguished_name = DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, format!("{site} ({cluster})"));
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
+    params.use_authority_key_identifier_extension = true;
+    valid(&mut params, now_us, i64::from(days))?;
+    Ok(params)
 }
 
 /// The cluster that an authority was made for, if it was made here: the last thing in its subject is its name.

@@ -12,6 +12,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::transport::server::{Connected, TcpConnectInfo, TlsConnectInfo};
@@ -19,8 +21,9 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::client::{CONNECTION_WINDOW_BYTES, SITE_HEADER, STREAM_WINDOW_BYTES, prepare, read};
 use super::content::{self, ContentTransport};
+use super::join::Admit;
 use super::peer::{TRANSPORT_MESSAGES_MAX, Transport};
-use super::tls::{self, Tls, names_of, site_of};
+use super::tls::{self, JOIN_PROTOCOL, Tls, names_of, site_of};
 use super::wire::{self, MESSAGE_BYTES_MAX};
 use crate::daemon::tasks::Tasks;
 use crate::proto::v1;
@@ -72,8 +75,15 @@ impl Admissions {
     }
 }
 
-/// Accepts connections on `listener` until `tasks` ends. Without `tls` in plaintext, for tests only.
-pub fn serve(tasks: &Tasks, listener: TcpListener, tls: Option<Arc<Tls>>, admissions: Admissions) {
+/// Accepts connections on `listener` until `tasks` ends. Without `tls` in plaintext, for tests only; `join` decides
+/// about new sites.
+pub fn serve(
+    tasks: &Tasks,
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    admissions: Admissions,
+    join: Option<Arc<dyn Admit>>,
+) {
     let service = ConduitService {
         tls: tls.clone(),
         admissions,
@@ -81,27 +91,65 @@ pub fn serve(tasks: &Tasks, listener: TcpListener, tls: Option<Arc<Tls>>, admiss
     };
     match tls {
         None => {
-            let incoming = accept(tasks, listener, |stream| async { Ok(stream) });
+            let (ready, incoming) = mpsc::channel(HANDSHAKES_MAX);
+            let sort = move |stream| (ready.clone(), stream);
+            accept(tasks, listener, |stream| async { Ok(stream) }, sort);
             run(tasks, service, incoming);
         }
         Some(tls) => {
-            let incoming = accept(tasks, listener, move |stream| {
-                let acceptor = tokio_rustls::TlsAcceptor::from(tls.server());
-                async move { acceptor.accept(stream).await }
-            });
+            let (ready, incoming) = mpsc::channel(HANDSHAKES_MAX);
+            let (new, joining) = mpsc::channel(HANDSHAKES_MAX);
+            let takes_new = join.is_some();
+            let sort = move |stream: TlsStream<TcpStream>| {
+                let to = if is_joining(&stream) { &new } else { &ready };
+                (to.clone(), stream)
+            };
+            accept(
+                tasks,
+                listener,
+                move |stream| handshake(Arc::clone(&tls), stream, takes_new),
+                sort,
+            );
             run(tasks, service, incoming);
+            if let Some(join) = join {
+                run_join(tasks, join, joining);
+            }
         }
     }
 }
 
-/// Accepts sockets and hands on those whose handshake succeeds.
-fn accept<I, F, H>(tasks: &Tasks, listener: TcpListener, handshake: H) -> Incoming<I>
+/// Whether a new site is at the other end, which has shown no certificate.
+fn is_joining(stream: &TlsStream<TcpStream>) -> bool {
+    stream.get_ref().1.alpn_protocol() == Some(JOIN_PROTOCOL)
+}
+
+/// A handshake with a site, or with a new one where such are taken in: what it wants it says first (ALPN).
+async fn handshake(
+    tls: Arc<Tls>,
+    stream: TcpStream,
+    takes_new: bool,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
+    let started = acceptor.await?;
+    let wants = |protocol: &[u8]| {
+        let hello = started.client_hello();
+        hello
+            .alpn()
+            .is_some_and(|mut all| all.any(|one| one == protocol))
+    };
+    let is_new = takes_new && wants(JOIN_PROTOCOL);
+    let config = if is_new { tls.join() } else { tls.server() };
+    started.into_stream(config).await
+}
+
+/// Accepts sockets and hands on those whose handshake succeeds, to where `sort` says.
+fn accept<I, F, H, S>(tasks: &Tasks, listener: TcpListener, handshake: H, sort: S)
 where
     I: Send + 'static,
     F: Future<Output = std::io::Result<I>> + Send + 'static,
     H: Fn(TcpStream) -> F + Send + 'static,
+    S: Fn(I) -> (mpsc::Sender<std::io::Result<I>>, I) + Clone + Send + Sync + 'static,
 {
-    let (ready, incoming) = mpsc::channel(HANDSHAKES_MAX);
     let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     let own = tasks.clone();
     tasks.spawn("accept", async move {
@@ -126,18 +174,18 @@ where
                 tracing::debug!(%from, %error, "socket gone before its handshake");
                 continue;
             }
-            let (handshake, ready) = (handshake(stream), ready.clone());
+            let (handshake, sort) = (handshake(stream), sort.clone());
             own.spawn(format!("handshake with {from}"), async move {
-                if let Some(stream) = finish(handshake, from).await
-                    && ready.send(Ok(stream)).await.is_err()
-                {
-                    tracing::debug!(%from, "server stopped during a handshake");
+                if let Some(stream) = finish(handshake, from).await {
+                    let (ready, stream) = sort(stream);
+                    if ready.send(Ok(stream)).await.is_err() {
+                        tracing::debug!(%from, "server stopped during a handshake");
+                    }
                 }
                 drop(slot);
             });
         }
     });
-    incoming
 }
 
 type Incoming<I> = mpsc::Receiver<std::io::Result<I>>;
@@ -177,6 +225,23 @@ where
             .await;
         if let Err(error) = served {
             tracing::error!(%error, "conduit server ended");
+        }
+    });
+}
+
+/// Serves new sites: one small call each, within the time of a handshake.
+fn run_join(tasks: &Tasks, join: Arc<dyn Admit>, incoming: Incoming<TlsStream<TcpStream>>) {
+    let stop = tasks.token().clone();
+    tasks.spawn("join server", async move {
+        let served = tonic::transport::Server::builder()
+            .timeout(HANDSHAKE_MAX)
+            .concurrency_limit_per_connection(1)
+            .max_connection_age(2 * HANDSHAKE_MAX)
+            .add_service(super::join::service(join))
+            .serve_with_incoming_shutdown(ReceiverStream::new(incoming), stop.cancelled_owned())
+            .await;
+        if let Err(error) = served {
+            tracing::error!(%error, "join server ended");
         }
     });
 }

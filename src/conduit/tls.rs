@@ -27,6 +27,8 @@ use crate::clock::TimestampUs;
 use crate::error::{ReplError, Result};
 use crate::topology::check_name;
 
+/// What a new site says instead of HTTP/2 when it has no certificate yet (ALPN, RFC 7301).
+pub const JOIN_PROTOCOL: &[u8] = b"cfs-join/1";
 /// What every name in a certificate ends with.
 pub const NAME_SUFFIX: &str = "cfs-repl";
 /// Certificate, key and authority files above this are not read: a bundle of the whole Web PKI takes 300 KiB.
@@ -109,6 +111,8 @@ impl TlsFiles {
 pub struct TlsConfigs {
     client: Arc<ClientConfig>,
     server: Arc<ServerConfig>,
+    join: Arc<ServerConfig>,
+    authority: CertificateDer<'static>,
     expires_us: TimestampUs,
 }
 
@@ -137,6 +141,9 @@ impl TlsConfigs {
         let provider = Arc::new(default_provider());
         let chain = certificates(&material.cert_pem, &files.cert)?;
         let roots = Arc::new(roots(&material.ca_pem, &files.ca)?);
+        let authorities = certificates(&material.ca_pem, &files.ca)?;
+        let nobody = || refused(&files.ca, "no certificate in PEM".to_owned());
+        let authority = authorities.first().cloned().ok_or_else(nobody)?;
         let key = PrivateKeyDer::from_pem_slice(&material.key_pem)
             .map_err(|error| refused(&files.key, format!("no private key in PEM: {error}")))?;
         let certified = CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider);
@@ -155,6 +162,13 @@ impl TlsConfigs {
         Ok(Self {
             expires_us: verify.expires_us(now),
             server: Arc::new(server_config(files, &roots, &provider, &chain, &key)?),
+            join: Arc::new(join_config(
+                files,
+                &provider,
+                [chain.clone(), authorities].concat(),
+                &key,
+            )?),
+            authority,
             client: Arc::new(client_config(files, &roots, &provider, &chain, &key)?),
         })
     }
@@ -180,6 +194,26 @@ fn server_config(
         .with_single_cert(chain.to_vec(), key.clone_key())
         .map_err(failed)?;
     server.alpn_protocols = vec![b"h2".to_vec()];
+    server.send_tls13_tickets = 0;
+    server.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+    Ok(server)
+}
+
+/// For new sites, which have no certificate yet: the authorities are sent along, since they have no copy of them.
+fn join_config(
+    files: &TlsFiles,
+    provider: &Arc<CryptoProvider>,
+    chain: Vec<CertificateDer<'static>>,
+    key: &PrivateKeyDer<'static>,
+) -> Result<ServerConfig> {
+    let failed = |error: rustls::Error| refused(&files.cert, error.to_string());
+    let mut server = ServerConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(failed)?
+        .with_no_client_auth()
+        .with_single_cert(chain, key.clone_key())
+        .map_err(failed)?;
+    server.alpn_protocols = vec![JOIN_PROTOCOL.to_vec()];
     server.send_tls13_tickets = 0;
     server.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     Ok(server)
@@ -272,6 +306,18 @@ impl Tls {
     #[must_use]
     pub fn client(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.current.load().client)
+    }
+
+    /// For the next new site that comes with an invitation.
+    #[must_use]
+    pub fn join(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.current.load().join)
+    }
+
+    /// The first certificate of the authorities: the one that issues.
+    #[must_use]
+    pub fn authority(&self) -> CertificateDer<'static> {
+        self.current.load().authority.clone()
     }
 
     /// For the next connection that this site accepts.
@@ -397,6 +443,30 @@ fn explain_text(text: String) -> String {
     let known = ALERTS.iter().map(|(alert, _)| *alert);
     let found = known.chain([AlertDescription::ProtocolVersion]).find(said);
     found.map_or(text.clone(), explain_alert)
+}
+
+/// Checks a certificate for `name` as a peer that believes these authorities would.
+///
+/// # Errors
+/// What the peer would say.
+pub fn verify_chain(
+    chain: &[CertificateDer<'static>],
+    ca_pem: &[u8],
+    name: &str,
+    now_us: TimestampUs,
+) -> Result<()> {
+    let files = TlsFiles::in_memory();
+    let roots = Arc::new(roots(ca_pem, &files.ca)?);
+    let provider = Arc::new(default_provider());
+    let verify = Verify {
+        chain,
+        roots: &roots,
+        provider: &provider,
+        name,
+    };
+    verify
+        .at(UnixTime::since_unix_epoch(Duration::from_micros(now_us)))
+        .map_err(|error| explain_certificate(&error, &files, name))
 }
 
 /// Asks the verifiers that a peer uses, in both roles.

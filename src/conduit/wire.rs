@@ -349,6 +349,7 @@ const fn close_reason_to_proto(reason: CloseReason) -> v1::CloseReason {
         CloseReason::Protocol => v1::CloseReason::Protocol,
         CloseReason::Populated => v1::CloseReason::Populated,
         CloseReason::NotKept => v1::CloseReason::NotKept,
+        CloseReason::Paused => v1::CloseReason::Paused,
     }
 }
 
@@ -364,6 +365,7 @@ const fn close_reason_from_proto(reason: v1::CloseReason) -> CloseReason {
         v1::CloseReason::Duplicate => CloseReason::Duplicate,
         v1::CloseReason::Populated => CloseReason::Populated,
         v1::CloseReason::NotKept => CloseReason::NotKept,
+        v1::CloseReason::Paused => CloseReason::Paused,
         v1::CloseReason::Unspecified | v1::CloseReason::Protocol => CloseReason::Protocol,
     }
 }
@@ -508,6 +510,7 @@ mod tests {
             Message::Close(Close::new(CloseReason::Fenced, "d")),
             Message::Close(Close::new(CloseReason::Populated, "d")),
             Message::Close(Close::new(CloseReason::NotKept, "d")),
+            Message::Close(Close::new(CloseReason::Paused, "d")),
         ]
     }
 

@@ -150,10 +150,11 @@ fn tls(section: &mut Section<'_>, base: &Path) -> Option<TlsPaths> {
         cert: section.require("cert", path(base), "add cert = \"tls/fra-1.pem\""),
         key: section.require("key", path(base), "add key = \"tls/fra-1.key\""),
         ca: section.require("ca", path(base), "add ca = \"tls/ca.pem\""),
+        ca_key: section.read("ca_key", path(base)),
     })
 }
 
-fn peer(section: &mut Section<'_>) -> PeerConfig {
+pub(super) fn peer(section: &mut Section<'_>) -> PeerConfig {
     PeerConfig {
         id: section.require(
             "id",

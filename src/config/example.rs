@@ -29,6 +29,8 @@ pub struct Example<'a> {
     pub listen: Option<std::net::SocketAddr>,
     /// Folder of `ca.pem`, `<name>.pem` and `<name>.key`, as `conduit::pki` names them. None leaves the section `[tls]` commented out.
     pub tls: Option<&'a Path>,
+    /// Whether `ca.key` is in that folder, too: this site invites others.
+    pub ca_key: bool,
     /// The other sites.
     pub peers: &'a [ExamplePeer],
 }
@@ -157,14 +159,17 @@ fn tls(values: &Example<'_>) -> String {
     let file = |name: &str| quoted_path(&dir.join(name));
     let cert = file(&format!("{}.pem", values.name));
     let key = file(&format!("{}.key", values.name));
-    let ca = file("ca.pem");
+    let (ca, ca_key) = (file("ca.pem"), file("ca.key"));
+    let ca_key_mark = if values.ca_key { "" } else { "# " };
     format!(
         "# Certificates, PEM. Sites talk only over TLS and each proves who it is; needed as soon as there is a peer.\n\
          {mark}[tls]\n\
          {mark}cert = {cert}\n\
          # Readable by its owner alone.\n\
          {mark}key = {key}\n\
-         {mark}ca = {ca}\n"
+         {mark}ca = {ca}\n\
+         # Key of the authority, at the one site that invites others: cfs-repl help join. Readable by its owner alone.\n\
+         {ca_key_mark}ca_key = {ca_key}\n"
     )
 }
 

@@ -47,6 +47,7 @@ fn example(peers: &[ExamplePeer]) -> String {
         root: Path::new("/srv/a \"b\"\\c"),
         state: Path::new("/var/lib/cfs-repl"),
         listen: "0.0.0.0:7443".parse().ok(),
+        ca_key: false,
         tls: (!peers.is_empty()).then_some(Path::new("tls")),
         peers,
     })

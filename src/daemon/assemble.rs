@@ -3,10 +3,9 @@
 //! Up: lock, engine, tree, listener, peers. Down: peers tell that they go and drain, the tree stops between two
 //! batches, the engine commits, the lock goes last.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,27 +13,27 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
+use super::board::Board;
 use super::causes::{Causes, Topic};
 use super::certificates::Certificates;
 use super::content::Fetcher;
 use super::content::ask::Links;
 use super::content::serve::TreeContent;
+use super::events::Events;
+use super::invite::Inviter;
 use super::keeper::{KeepSettings, Keeper};
 use super::lock::StateLock;
-use super::peer::{self, Identity, LocalSite, PeerView};
+use super::peers::Peers;
+use super::reload::Reloader;
 use super::restore::Restorer;
+use super::roster::Roster;
 use super::status::{Reporter, TreeFacts};
 use super::tasks::Tasks;
 use super::worker::TreeWorker;
+use crate::admin::transitions::event;
+use crate::admin::view::Level;
 use crate::clock::{SharedClock, SystemClock};
-use crate::conduit::client::GrpcDialer;
-use crate::conduit::content::ContentServer;
-use crate::conduit::link::{Link, Reconnect};
-use crate::conduit::message::Role as WireRole;
-use crate::conduit::peer::{Dialer, PeerConfig};
-use crate::conduit::server::{Admission, Admissions, serve};
-use crate::conduit::session::SessionLimits;
-use crate::conduit::tls::Tls;
+use crate::conduit::server::{Admissions, serve};
 use crate::config::{Config, Role, SOCKET_FILE};
 use crate::disk::RealDisk;
 use crate::error::{ReplError, Result};
@@ -42,7 +41,6 @@ use crate::journal::LogOptions;
 use crate::journal::dot::Actor;
 use crate::sync::brake::BrakeRules;
 use crate::sync::engine::{Engine, EngineConfig, Handle, Retention, start};
-use crate::topology::SiteId;
 use crate::tree::agenda::Pace;
 use crate::tree::look::{Looker, Looks, looks};
 use crate::tree::policy::Policy;
@@ -59,29 +57,15 @@ const INOTIFY: &str = "CFS_REPL_INOTIFY";
 /// How often the state is written out.
 const TICK: Duration = Duration::from_secs(1);
 
-/// A peer and what is known of it.
-#[derive(Debug)]
-pub(super) struct PeerHandle {
-    pub(super) name: String,
-    pub(super) link: Link,
-    pub(super) view: Arc<Mutex<PeerView>>,
-}
-
-impl PeerHandle {
-    /// What is known of it at this moment.
-    pub(super) fn seen(&self) -> PeerView {
-        let view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
-        view.clone()
-    }
-}
-
 /// What an operator asks for at one start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StartOptions {
     /// The tree was restored by copy: take it for the one that was there.
     pub adopt_copy: bool,
     /// The wall clock is right, whatever the last stamp is.
     pub accept_clock: bool,
+    /// The file of the configuration, which is read again when an operator asks for it. None: it stays as it is.
+    pub config_file: Option<PathBuf>,
 }
 
 /// Why the daemon ends.
@@ -105,9 +89,10 @@ pub struct Daemon {
     engine: Handle,
     engine_thread: JoinHandle<()>,
     tree: TreeThread,
-    peers: Arc<BTreeMap<SiteId, PeerHandle>>,
+    peers: Peers,
     unrelated: mpsc::Receiver<String>,
-    certificates: Certificates,
+    reloader: Reloader,
+    events: Events,
     lock: StateLock,
 }
 
@@ -146,75 +131,28 @@ impl Daemon {
         let disk = RealDisk::shared();
         disk.create_dir(&config.state.dir)?;
         let lock = StateLock::take(&config.state.dir)?;
-        let causes = Causes::default();
+        let tasks = Tasks::new();
+        let events = Events::open(&tasks, &config.state.dir, Arc::clone(&clock))?;
+        let causes = Causes::telling(events.clone());
         let certificates = Certificates::load(config, &clock, causes.clone())?;
         let listener = listen(config).await?;
-        let tasks = Tasks::new();
-        let engine = Engine::open(engine_config(config, asked, disk, &clock)?)?;
-        let mut engine = found(config, engine.with_brake(brake_rules(config)))?;
-        let actor = engine.actor()?;
-        let (engine, engine_thread) = start(engine)?;
-        let waker = Waker::new()?;
-        let content = config.state.dir.join("content");
-        let (fetcher, queue) = Fetcher::new(content, Arc::clone(&clock), waker.clone())?;
-        let tree_state = tree_state(config)?;
-        let facts = Arc::new(Mutex::new(TreeFacts::default()));
-        let (looker, looks) = looks(waker.clone());
-        let inlets = Inlets {
-            fetcher: fetcher.clone(),
-            looks,
-            waker: waker.clone(),
-            asked,
-        };
-        let shown = (&facts, &causes);
-        let tree = start_tree(config, &tree_state, &engine, inlets, &clock, shown)?;
-        // The connector has pinned the tree by then; this is another look at the same one.
-        let root = Arc::new(pin::open(&config.tree.root, &tree_state)?);
-        let server = TreeContent::new(Arc::clone(&root), engine.clone(), looker.clone());
-        let server = Arc::new(server);
-        let (unrelated, told_unrelated) = mpsc::channel(1);
-        let parts = Parts {
-            unrelated,
+        let engine = Engine::open(engine_config(config, &asked, disk, &clock)?)?;
+        let engine = found(config, engine.with_brake(brake_rules(config)))?;
+        let base = Base {
             config,
-            clock: &clock,
-            tasks: &tasks,
-            engine: &engine,
-            tls: certificates.tls(),
-            causes: &causes,
-            facts: &facts,
-            looker,
-            actor,
-        };
-        let (peers, links, admissions) = parts.start_peers(&server)?;
-        if let Some(listener) = listener {
-            serve(&tasks, listener, certificates.tls().cloned(), admissions);
-        }
-        let restorer = restorer(config, &root, &engine, &links, &clock);
-        parts.answer_operators(&peers, &fetcher, restorer)?;
-        let keeper = Keeper::new(root, engine.clone(), keep_settings(config));
-        let keeping = super::keeper::run(tasks.clone(), keeper, Arc::clone(&links), clock);
-        tasks.spawn("trash", keeping);
-        let fetching = fetcher.run(tasks.clone(), engine.clone(), links, queue);
-        tasks.spawn("content", fetching);
-        tasks.spawn("tick", tick(tasks.clone(), engine.clone(), causes));
-        let waking = wake_tree(tasks.clone(), engine.changes(), waker);
-        tasks.spawn("wake tree", waking);
-        Ok(Self {
+            asked,
+            clock,
             tasks,
-            engine,
-            engine_thread,
-            tree,
-            peers,
-            unrelated: told_unrelated,
-            certificates,
-            lock,
-        })
+            events,
+            causes,
+        };
+        base.start(engine, certificates, listener, lock)
     }
 
-    /// The certificates, to have them read again.
+    /// What reads configuration and certificates again.
     #[must_use]
-    pub fn certificates(&self) -> Certificates {
-        self.certificates.clone()
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// The engine.
@@ -248,10 +186,13 @@ impl Daemon {
             tree,
             peers,
             unrelated: _,
-            certificates: _,
+            reloader,
+            events,
             lock,
         } = self;
-        for peer in peers.values() {
+        let text = "asked to stop".to_owned();
+        events.tell(event(Level::Info, "daemon.stopping", None, text));
+        for peer in peers.all().values() {
             peer.link.stop();
         }
         tree.stop.store(true, Ordering::SeqCst);
@@ -261,116 +202,182 @@ impl Daemon {
         if !left.is_empty() {
             tracing::warn!(?left, "tasks did not end in time");
         }
-        drop((engine, peers));
+        drop((engine, peers, reloader, events));
         join("engine", engine_thread).await;
         drop(lock);
     }
 }
 
-/// Peers, where their content is asked for, and who may connect.
-type Peers = (Arc<BTreeMap<SiteId, PeerHandle>>, Links, Admissions);
-
-/// What every peer is tied to.
-struct Parts<'a> {
-    unrelated: mpsc::Sender<String>,
+/// What every part is started with.
+struct Base<'a> {
     config: &'a Config,
-    clock: &'a SharedClock,
-    tasks: &'a Tasks,
-    engine: &'a Handle,
-    tls: Option<&'a Arc<Tls>>,
-    causes: &'a Causes,
-    facts: &'a Arc<Mutex<TreeFacts>>,
-    looker: Looker,
-    actor: Actor,
+    asked: StartOptions,
+    clock: SharedClock,
+    tasks: Tasks,
+    events: Events,
+    causes: Causes,
 }
 
-impl Parts<'_> {
-    /// Listens on the admin socket.
-    fn answer_operators(
-        &self,
-        peers: &Arc<BTreeMap<SiteId, PeerHandle>>,
-        fetcher: &Fetcher,
-        restorer: Restorer,
-    ) -> Result<()> {
-        let config = self.config;
-        let reporter = Reporter {
-            site: (config.site.id, config.site.name.clone()),
-            engine: self.engine.clone(),
-            peers: Arc::clone(peers),
-            tree: Arc::clone(self.facts),
-            causes: self.causes.clone(),
-            looker: self.looker.clone(),
-            root: config.tree.root.clone(),
-            restorer,
+/// What operators are answered from, besides the roster.
+struct Answering {
+    tree: Arc<Mutex<TreeFacts>>,
+    looker: Looker,
+    root: Arc<Root>,
+    fetcher: Fetcher,
+    reloader: Reloader,
+    inviter: Inviter,
+}
+
+impl Base<'_> {
+    /// Starts the parts, from the engine up.
+    fn start(
+        self,
+        mut engine: Engine,
+        certificates: Certificates,
+        listener: Option<TcpListener>,
+        lock: StateLock,
+    ) -> Result<Daemon> {
+        let (config, clock, tasks) = (self.config, &self.clock, &self.tasks);
+        let (actor, paused) = (engine.actor()?, engine.paused()?);
+        let (engine, engine_thread) = start(engine)?;
+        let waker = Waker::new()?;
+        let content = config.state.dir.join("content");
+        let (fetcher, queue) = Fetcher::new(content, Arc::clone(clock), waker.clone())?;
+        let tree_state = tree_state(config)?;
+        let facts = Arc::new(Mutex::new(TreeFacts::default()));
+        let (looker, looks) = looks(waker.clone());
+        let inlets = Inlets {
             fetcher: fetcher.clone(),
-            budget_bytes: config.state.journal_budget_bytes,
-            started: self.clock.monotonic(),
-            clock: Arc::clone(self.clock),
+            looks,
+            waker: waker.clone(),
+            asked: self.asked.clone(),
         };
-        let socket = config.state.dir.join(SOCKET_FILE);
-        crate::admin::service::serve(self.tasks, socket, Arc::new(reporter))
-    }
-
-    /// Starts the loops of all peers.
-    fn start_peers(&self, server: &Arc<TreeContent>) -> Result<Peers> {
-        let admissions = Admissions::new();
-        let (mut peers, mut links) = (BTreeMap::new(), BTreeMap::new());
-        for other in &self.config.peers {
-            let server = Arc::clone(server) as Arc<dyn ContentServer>;
-            let (content, transports) =
-                crate::conduit::content::spawn(self.tasks, other.id, server);
-            links.insert(other.id, content);
-            let dialer = GrpcDialer {
-                local_name: self.config.site.name.clone(),
-                remote_name: other.name.clone(),
-                tls: self.tls.cloned(),
-                tasks: self.tasks.clone(),
-                content: Some(transports.clone()),
-            };
-            let local = self.local_site(other.id, &other.name);
-            let peer = peer_config(self.config, other, &local, dialer)?;
-            let (link, accepted) = crate::conduit::peer::spawn(self.tasks, peer);
-            let admission = Admission {
-                replicate: accepted,
-                content: Some(transports),
-            };
-            admissions.admit(other.name.clone(), admission);
-            peer::spawn(self.tasks, link.clone(), &local);
-            let view = Arc::clone(&local.seen);
-            peers.insert(
-                other.id,
-                PeerHandle {
-                    name: other.name.clone(),
-                    link,
-                    view,
-                },
-            );
+        let shown = (&facts, &self.causes);
+        let tree = start_tree(config, &tree_state, &engine, inlets, clock, shown)?;
+        // The connector has pinned the tree by then; this is another look at the same one.
+        let root = Arc::new(pin::open(&config.tree.root, &tree_state)?);
+        let server = TreeContent::new(Arc::clone(&root), engine.clone(), looker.clone());
+        let (unrelated, told_unrelated) = mpsc::channel(1);
+        let tied = (&facts, unrelated);
+        let roster = self.roster(&engine, actor, &certificates, server, tied);
+        for other in &config.peers {
+            roster.add(other, &config.conduit, paused.contains(&other.id))?;
         }
-        Ok((Arc::new(peers), Arc::new(links), admissions))
+        let reloader = self.reloader(certificates, &roster);
+        let inviter = inviter(&reloader, &engine, clock);
+        if let Some(listener) = listener {
+            let (tls, admissions) = (roster.tls.clone(), roster.admissions.clone());
+            let join = Arc::new(inviter.clone());
+            serve(tasks, listener, tls, admissions, Some(join));
+        }
+        let answering = Answering {
+            tree: facts,
+            looker,
+            root,
+            fetcher: fetcher.clone(),
+            reloader: reloader.clone(),
+            inviter,
+        };
+        self.spawn_keepers(&answering, &roster, waker);
+        self.answer_operators(answering, &roster)?;
+        let fetching = fetcher.run(tasks.clone(), engine.clone(), roster.links, queue);
+        tasks.spawn("content", fetching);
+        let text = format!("cfs-repl {} started", env!("CARGO_PKG_VERSION"));
+        let told = event(Level::Info, "daemon.started", None, text);
+        self.events.tell(told);
+        Ok(Daemon {
+            tasks: self.tasks,
+            engine,
+            engine_thread,
+            tree,
+            peers: roster.peers,
+            unrelated: told_unrelated,
+            reloader,
+            events: self.events,
+            lock,
+        })
     }
 
-    fn local_site(&self, id: SiteId, name: &str) -> Arc<LocalSite> {
-        let site = &self.config.site;
-        let role = match site.role {
-            Role::Bidirectional => WireRole::Bidirectional,
-            Role::Primary => WireRole::Primary,
-            Role::Replica => WireRole::Replica,
-        };
-        Arc::new(LocalSite {
-            identity: Identity {
-                name: site.name.clone(),
-                cluster: site.cluster.clone(),
-                role,
-            },
-            actor: self.actor,
-            remote: (id, name.to_owned()),
-            engine: self.engine.clone(),
-            clock: Arc::clone(self.clock),
-            seen: Arc::default(),
-            tree: Arc::clone(self.facts),
+    /// What keeps the state in order and the tree awake.
+    fn spawn_keepers(&self, answering: &Answering, roster: &Roster, waker: Waker) {
+        let (tasks, engine) = (&self.tasks, &roster.engine);
+        let root = Arc::clone(&answering.root);
+        let keeper = Keeper::new(root, engine.clone(), keep_settings(self.config));
+        let (links, clock) = (roster.links.clone(), Arc::clone(&self.clock));
+        let keeping = super::keeper::run(tasks.clone(), keeper, links, clock);
+        tasks.spawn("trash", keeping);
+        let ticking = tick(tasks.clone(), engine.clone(), self.causes.clone());
+        tasks.spawn("tick", ticking);
+        let waking = wake_tree(tasks.clone(), engine.changes(), waker);
+        tasks.spawn("wake tree", waking);
+    }
+
+    fn roster(
+        &self,
+        engine: &Handle,
+        actor: Actor,
+        certificates: &Certificates,
+        server: TreeContent,
+        (facts, unrelated): (&Arc<Mutex<TreeFacts>>, mpsc::Sender<String>),
+    ) -> Roster {
+        Roster {
+            tasks: self.tasks.clone(),
+            site: self.config.site.clone(),
+            engine: engine.clone(),
+            clock: Arc::clone(&self.clock),
+            tls: certificates.tls().cloned(),
             causes: self.causes.clone(),
-            unrelated: self.unrelated.clone(),
-        })
+            facts: Arc::clone(facts),
+            server: Arc::new(server),
+            actor,
+            unrelated,
+            peers: Peers::default(),
+            links: Links::default(),
+            admissions: Admissions::new(),
+        }
+    }
+
+    fn reloader(&self, certificates: Certificates, roster: &Roster) -> Reloader {
+        Reloader {
+            file: self.asked.config_file.clone(),
+            config: Arc::new(Mutex::new(self.config.clone())),
+            certificates,
+            roster: roster.clone(),
+            causes: self.causes.clone(),
+            events: self.events.clone(),
+            turn: Arc::default(),
+        }
+    }
+
+    /// Listens on the admin socket, and tells what happens.
+    fn answer_operators(&self, answering: Answering, roster: &Roster) -> Result<()> {
+        let (config, clock, tasks) = (self.config, &self.clock, &self.tasks);
+        let peers = roster.peers.clone();
+        let engine = roster.engine.clone();
+        let reloader = answering.reloader.clone();
+        let reporter = Arc::new(Reporter {
+            site: (config.site.id, config.site.name.clone()),
+            board: Board::start(tasks, engine.clone(), peers.clone(), Arc::clone(clock)),
+            engine,
+            peers,
+            tree: answering.tree,
+            causes: self.causes.clone(),
+            looker: answering.looker,
+            root: config.tree.root.clone(),
+            restorer: restorer(&answering.root, roster, clock),
+            events: self.events.clone(),
+            reloader: answering.reloader,
+            inviter: answering.inviter,
+            fetcher: answering.fetcher,
+            budget_bytes: config.state.journal_budget_bytes,
+            started: clock.monotonic(),
+            clock: Arc::clone(clock),
+        });
+        let socket = config.state.dir.join(SOCKET_FILE);
+        crate::admin::service::serve(tasks, socket, Arc::clone(&reporter) as _)?;
+        let witness = super::witness::run(tasks.clone(), reporter, reloader);
+        tasks.spawn("witness", witness);
+        Ok(())
     }
 }
 
@@ -403,7 +410,7 @@ async fn listen(config: &Config) -> Result<Option<TcpListener>> {
 
 fn engine_config(
     config: &Config,
-    asked: StartOptions,
+    asked: &StartOptions,
     disk: crate::disk::SharedDisk,
     clock: &SharedClock,
 ) -> Result<EngineConfig> {
@@ -505,20 +512,24 @@ fn start_tree(
     })
 }
 
-fn restorer(
-    config: &Config,
-    root: &Arc<Root>,
-    engine: &Handle,
-    links: &Links,
-    clock: &SharedClock,
-) -> Restorer {
-    let peers = config.peers.iter();
+fn inviter(reloader: &Reloader, engine: &Handle, clock: &SharedClock) -> Inviter {
+    Inviter {
+        engine: engine.clone(),
+        reloader: reloader.clone(),
+        events: reloader.events.clone(),
+        clock: Arc::clone(clock),
+        turn: Arc::default(),
+    }
+}
+
+fn restorer(root: &Arc<Root>, roster: &Roster, clock: &SharedClock) -> Restorer {
+    let peers = roster.peers.clone();
     Restorer {
         root: Arc::clone(root),
-        engine: engine.clone(),
-        links: Arc::clone(links),
+        engine: roster.engine.clone(),
+        links: roster.links.clone(),
         clock: Arc::clone(clock),
-        names: peers.map(|peer| (peer.id, peer.name.clone())).collect(),
+        name_of: Box::new(move |site| peers.name_of(site)),
         count: AtomicU64::new(0),
     }
 }
@@ -530,35 +541,6 @@ fn keep_settings(config: &Config) -> KeepSettings {
         keep_deleted: config.trash.keep_deleted,
         everywhere_bytes: config.conflicts.everywhere_bytes,
     }
-}
-
-fn peer_config(
-    config: &Config,
-    other: &crate::config::PeerConfig,
-    local: &Arc<LocalSite>,
-    dialer: GrpcDialer,
-) -> Result<PeerConfig> {
-    let mut seed = [0u8; 8];
-    getrandom(&mut seed, GetRandomFlags::empty())
-        .map_err(|e| ReplError::io("read", "random numbers", e))?;
-    let mut limits = SessionLimits::default();
-    let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-    limits.window.entries = size(config.conduit.window_entries);
-    limits.window.bytes = size(config.conduit.window_bytes);
-    let dialer: Arc<dyn Dialer> = Arc::new(dialer);
-    Ok(PeerConfig {
-        remote_site_id: other.id,
-        endpoints: other.endpoints.iter().map(ToString::to_string).collect(),
-        limits,
-        reconnect: Reconnect {
-            min: config.conduit.reconnect_delay,
-            max: config.conduit.max_reconnect_delay,
-            seed: u64::from_le_bytes(seed),
-        },
-        clock: Arc::clone(&local.clock),
-        local: Arc::clone(local) as Arc<dyn crate::conduit::link::Local>,
-        dialer: (!other.endpoints.is_empty()).then_some(dialer),
-    })
 }
 
 /// Calls the connector whenever the engine may have work for it.

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::admin::view::{Cause, Severity};
+use super::events::Events;
+use crate::admin::transitions::event;
+use crate::admin::view::{Cause, EventView, Level, Severity};
 
 /// What a cause is about; there is one at a time of each.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,15 +25,68 @@ pub(super) enum Topic {
     Unreadable,
     /// What goes away in the tree is not believed.
     Disbelief,
+    /// The configuration on disk is not the one in use.
+    Config,
+    /// A certificate in use ends soon.
+    Expiry,
     /// Entries of this site are not taken here: of one stream, or of all.
     Refused(String, Option<u32>),
 }
 
+impl Topic {
+    const fn severity(&self) -> Severity {
+        match self {
+            Self::Expiry => Severity::Warning,
+            Self::Certificates
+            | Self::StateRoom
+            | Self::TreeRoom
+            | Self::Clock
+            | Self::Unreadable
+            | Self::Disbelief
+            | Self::Config
+            | Self::Refused(..) => Severity::Critical,
+        }
+    }
+
+    const fn level(&self) -> Level {
+        match self.severity() {
+            Severity::Warning => Level::Warn,
+            Severity::Critical => Level::Error,
+        }
+    }
+
+    /// Names of the events when it comes up and when it is mended.
+    const fn events(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Certificates => ("certificate.refused", "certificate.replaced"),
+            Self::StateRoom | Self::TreeRoom => ("disk.full", "disk.room"),
+            Self::Clock => ("clock.disbelieved", "clock.believed"),
+            Self::Unreadable => ("tree.unreadable", "tree.readable"),
+            Self::Disbelief => ("brake.held", "brake.released"),
+            Self::Config => ("config.refused", "config.reloaded"),
+            Self::Expiry => ("certificate.expiring", "certificate.replaced"),
+            Self::Refused(..) => ("entries.refused", "entries.taken"),
+        }
+    }
+}
+
 /// The present causes. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Causes(Arc<Mutex<BTreeMap<Topic, Cause>>>);
+pub(super) struct Causes {
+    all: Arc<Mutex<BTreeMap<Topic, Cause>>>,
+    /// Where it is told that one comes up or is mended.
+    events: Option<Events>,
+}
 
 impl Causes {
+    /// No causes; what comes up is told as an event, too.
+    pub(super) fn telling(events: Events) -> Self {
+        Self {
+            all: Arc::default(),
+            events: Some(events),
+        }
+    }
+
     /// Tells a cause with its next step, in place of an older one on the topic.
     pub(super) fn set(&self, topic: Topic, text: impl Into<String>, next: impl Into<String>) {
         let site = match &topic {
@@ -40,16 +95,33 @@ impl Causes {
             | Topic::TreeRoom
             | Topic::Clock
             | Topic::Unreadable
-            | Topic::Disbelief => None,
+            | Topic::Disbelief
+            | Topic::Config
+            | Topic::Expiry => None,
             Topic::Refused(site, _) => Some(site.clone()),
         };
         let cause = Cause {
             site,
-            severity: Severity::Critical,
+            severity: topic.severity(),
             text: text.into(),
             next: next.into(),
         };
-        self.with(|causes| causes.insert(topic, cause));
+        let name = topic.events().0;
+        let told = event(
+            topic.level(),
+            name,
+            cause.site.as_deref(),
+            cause.text.clone(),
+        );
+        if self.with(|causes| causes.insert(topic, cause)).is_none() {
+            self.tell(told);
+        }
+    }
+
+    fn tell(&self, event: EventView) {
+        if let Some(events) = &self.events {
+            events.tell(event);
+        }
     }
 
     /// Whether there is one on the topic.
@@ -59,7 +131,13 @@ impl Causes {
 
     /// It is mended. Returns whether there was anything.
     pub(super) fn clear(&self, topic: Topic) -> bool {
-        self.with(|causes| causes.remove(&topic).is_some())
+        let name = topic.events().1;
+        let Some(was) = self.with(|causes| causes.remove(&topic)) else {
+            return false;
+        };
+        let text = format!("no longer so: {}", was.text);
+        self.tell(event(Level::Info, name, was.site.as_deref(), text));
+        true
     }
 
     /// Nothing is refused of `site` any more, as far as is known.
@@ -75,7 +153,7 @@ impl Causes {
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut BTreeMap<Topic, Cause>) -> T) -> T {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.all.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::status::{Reporter, join};
 use crate::admin::filter::{AckRequest, Matcher};
+use crate::admin::transitions::event;
 use crate::admin::view::{
-    AckView, AckedView, BytesAt, ConflictDetail, ConflictView, ValueView, VersionView,
-    order_certain,
+    AckView, AckedView, BytesAt, ConflictDetail, ConflictView, Level, ValueView, VersionView,
+    order_certain, plural,
 };
 use crate::admin::{AdminError, Pieces, Result};
 use crate::error::ReplError;
@@ -21,6 +22,8 @@ use crate::tree::serve::is_kept;
 
 /// Conflicts that the engine looks up in one go: a few milliseconds, so that nothing else waits long.
 const LOOKED_UP: usize = 1_024;
+/// Conflicts that are named in the event of an acknowledgement.
+const RECORDED_MAX: usize = 100;
 
 impl Reporter {
     /// The conflicts on record that `filter` lets through, oldest first.
@@ -138,7 +141,8 @@ impl Reporter {
         request: AckRequest<Matcher>,
         by: &str,
     ) -> Result<Vec<AckedView>> {
-        let AckRequest { note, undo, .. } = request;
+        let AckRequest { note, undo, .. } = &request;
+        let undo = *undo;
         if note.len() > NOTE_BYTES_MAX {
             let bytes = note.len();
             return Err(AdminError::NotPossible {
@@ -169,7 +173,7 @@ impl Reporter {
         let is_acked = |ack: &Option<Ack>| ack.as_ref().is_some_and(|ack| ack.acked);
         let fresh = wanted.iter().filter(|(_, ack)| is_acked(ack) == undo);
         let fresh: Vec<ConflictId> = fresh.map(|(id, _)| *id).collect();
-        let made = self.acks(&fresh, !undo, &note, by, request.dry_run).await?;
+        let made = self.acks(&fresh, !undo, note, by, request.dry_run).await?;
         let mut made: BTreeMap<ConflictId, Ack> = fresh.into_iter().zip(made).collect();
         let views = wanted.into_iter().map(|(id, before)| {
             let made = made.remove(&id);
@@ -179,7 +183,38 @@ impl Reporter {
                 ack: made.or(before).filter(|ack| ack.acked).map(ack_view),
             }
         });
-        Ok(views.collect())
+        let views: Vec<AckedView> = views.collect();
+        self.record_acks(&views, &request, by);
+        Ok(views)
+    }
+
+    fn record_acks(&self, views: &[AckedView], request: &AckRequest<Matcher>, by: &str) {
+        let changed = views.iter().filter(|view| view.changed);
+        let ids: Vec<&str> = changed.map(|view| view.id.as_str()).collect();
+        if request.dry_run || ids.is_empty() {
+            return;
+        }
+        let what = if request.undo { "taken back" } else { "given" };
+        let count = ids.len();
+        let text = format!(
+            "acknowledgement of {} {what} by {by}",
+            plural(count as u64, "conflict")
+        );
+        let mut told = event(Level::Info, "conflict.acknowledged", None, text);
+        // A bulk is told by its size.
+        let ids = ids
+            .into_iter()
+            .take(RECORDED_MAX)
+            .collect::<Vec<_>>()
+            .join(" ");
+        let fields = [
+            ("by", by.to_owned()),
+            ("conflicts", ids),
+            ("count", count.to_string()),
+            ("note", request.note.clone()),
+        ];
+        told.fields = fields.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+        self.events.tell(told);
     }
 
     async fn acks(
@@ -234,12 +269,13 @@ impl Reporter {
         if winner.site_id == record.loser.site_id {
             return Some(0);
         }
+        let peers = self.peers.all();
         // Between two other sites: what both are apart from this one.
         [winner.site_id, record.loser.site_id]
             .into_iter()
             .filter(|site| *site != self.site.0)
             .map(|site| {
-                let clocks = self.peers.get(&site)?.seen().clocks?;
+                let clocks = peers.get(&site)?.seen().clocks?;
                 Some(clocks.skew_us.unsigned_abs() + clocks.round_trip_us().div_ceil(2))
             })
             .sum()

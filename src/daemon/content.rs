@@ -87,7 +87,7 @@ impl Fetcher {
                     let slot = Arc::new(slot);
                     for hashes in hashes.chunks(PIECES_MAX) {
                         let (one, engine) = (self.clone(), engine.clone());
-                        let (hashes, links) = (hashes.to_vec(), Arc::clone(&links));
+                        let (hashes, links) = (hashes.to_vec(), links.clone());
                         let slot = Arc::clone(&slot);
                         tasks.spawn("fetch content", async move {
                             one.fetch_from_any(&engine, &links, version, hashes).await;

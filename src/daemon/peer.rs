@@ -15,6 +15,7 @@ use super::backlog::{Backlog, backlog};
 use super::causes::{Causes, Topic};
 use super::status::TreeFacts;
 use super::tasks::Tasks;
+use crate::admin::view::Stage;
 use crate::clock::{SharedClock, rfc3339};
 use crate::conduit::hello::{self, Opening, Remembered};
 use crate::conduit::link::{ConnectionNo, Link, LinkEvent, Local};
@@ -67,6 +68,8 @@ pub(super) struct PeerView {
     pub(super) hello: Option<Box<Hello>>,
     /// Its receipts for this site's journal, by stream.
     pub(super) receipts: BTreeMap<u32, Receipt>,
+    /// Last seq of this site's journal that was handed to the last connection, by stream.
+    pub(super) sent: BTreeMap<u32, u64>,
     /// The mark up to which it has applied everything.
     pub(super) applied_mark_us: u64,
     /// Its last heartbeat.
@@ -90,6 +93,25 @@ impl PeerView {
         receipts
             .map(|(stream, receipt)| (*stream, receipt.received))
             .collect()
+    }
+
+    /// How far it is at a step of the way, by stream.
+    pub(super) fn position(&self, stage: Stage) -> BTreeMap<u32, u64> {
+        let at = |receipt: &Receipt| match stage {
+            Stage::Sent | Stage::Received => receipt.received,
+            Stage::Merged => receipt.merged,
+            Stage::Durable => receipt.durable,
+            Stage::Applied => receipt.applied,
+        };
+        let receipts = self.receipts.iter();
+        let mut position: BTreeMap<u32, u64> = receipts.map(|(s, r)| (*s, at(r))).collect();
+        if stage == Stage::Sent {
+            for (stream, sent) in &self.sent {
+                let known = position.entry(*stream).or_default();
+                *known = (*known).max(*sent);
+            }
+        }
+        position
     }
 
     /// How many entries of this site's journal it cannot apply.
@@ -271,6 +293,7 @@ pub(super) fn spawn(tasks: &Tasks, link: Link, local: &Arc<LocalSite>) {
         link,
         engine: local.engine.clone(),
         site: site.clone(),
+        seen: Arc::clone(&local.seen),
         connection: ConnectionNo::default(),
         under_way: 0,
         work: None,

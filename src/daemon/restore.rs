@@ -28,14 +28,17 @@ use crate::tree::serve::Server;
 const PIECE_BYTES: usize = 256 << 10;
 const PIECES_MAX: usize = 2;
 
+/// The name of a site, if it is known.
+pub(super) type NameOf = Box<dyn Fn(SiteId) -> Option<String> + Send + Sync>;
+
 /// Puts losers back.
 pub(super) struct Restorer {
     pub(super) root: Arc<Root>,
     pub(super) engine: Handle,
     pub(super) links: Links,
     pub(super) clock: SharedClock,
-    /// Names of the other sites.
-    pub(super) names: Vec<(SiteId, String)>,
+    /// The name of another site.
+    pub(super) name_of: NameOf,
     pub(super) count: AtomicU64,
 }
 
@@ -179,8 +182,8 @@ impl Restorer {
 
     fn named(&self, sites: &[SiteId]) -> String {
         let name = |id: &SiteId| {
-            let known = self.names.iter().find(|(known, _)| known == id);
-            known.map_or_else(|| format!("site {id}"), |(_, name)| name.clone())
+            let known = (self.name_of)(*id);
+            known.unwrap_or_else(|| format!("site {id}"))
         };
         let names: Vec<String> = sites.iter().map(name).collect();
         names.join(", ")

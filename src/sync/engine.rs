@@ -40,6 +40,7 @@ mod handle;
 mod inbox;
 mod members;
 mod open;
+mod pause;
 mod receive;
 mod room;
 mod standing;

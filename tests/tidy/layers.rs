@@ -74,6 +74,7 @@ const LAYERS: &[Layer] = &[
             "admin::metrics",
             "admin::view",
             // Commands that work without a running daemon.
+            "conduit::join",
             "conduit::pki",
             "tree::compare",
             "tree::policy",
@@ -97,6 +98,7 @@ const PROTO_USERS: &[&str] = &[
     "store::codec",
     "content::manifest",
     "conduit::wire",
+    "conduit::join",
     "conduit::content::codec",
     "conduit::client",
     "conduit::server",

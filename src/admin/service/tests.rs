@@ -1,13 +1,17 @@
 //! Service and client over a real socket, with a source that says what the test wants.
 
+use std::collections::VecDeque;
 use std::os::unix::net::UnixListener as StdListener;
+use std::sync::Mutex;
+
+use tokio::sync::broadcast;
 
 use super::super::client::{Address, Client, ClientError};
 use super::super::filter::ConflictFilter;
 use super::super::view::tests::{conflict, detail, lag, status as status_view};
 use super::super::view::{
-    AckView, AckedView, ConflictDetail, ConflictView, LagView, RestoredView, ResumedView,
-    StatusView,
+    AckView, AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InviteView,
+    InviteWish, Overview, ReloadedView, RestoredView, ResumedView,
 };
 use super::super::{AdminError, Pieces, Result as AdminResult};
 use super::*;
@@ -21,6 +25,30 @@ pub(crate) struct Fake {
     pub(crate) more: Vec<ConflictView>,
     /// Never answers.
     pub(crate) hangs: bool,
+    /// What is seen at the first looks; later always the same.
+    pub(crate) looks: Mutex<VecDeque<AdminResult<Overview>>>,
+    /// What happened.
+    pub(crate) past: Vec<EventView>,
+    /// Tells what happens.
+    pub(crate) told: Told,
+}
+
+/// Where events are told.
+#[derive(Debug)]
+pub(crate) struct Told(broadcast::Sender<Arc<EventView>>);
+
+impl Default for Told {
+    fn default() -> Self {
+        Self(broadcast::channel(4).0)
+    }
+}
+
+impl std::ops::Deref for Told {
+    type Target = broadcast::Sender<Arc<EventView>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 #[tonic::async_trait]
@@ -29,15 +57,75 @@ impl Source for Fake {
         "fra-1".to_owned()
     }
 
-    async fn status(&self) -> AdminResult<StatusView> {
+    async fn overview(&self) -> AdminResult<Overview> {
         if self.hangs {
             std::future::pending::<()>().await;
         }
-        Ok(status_view())
+        let mut looks = self.looks.lock().unwrap();
+        if let Some(look) = looks.pop_front() {
+            return look;
+        }
+        Ok(Overview {
+            status: status_view(),
+            lag: lag(),
+        })
     }
 
-    async fn lag(&self) -> AdminResult<LagView> {
-        Ok(lag())
+    fn events(
+        &self,
+        filter: &EventFilter,
+    ) -> (Vec<EventView>, broadcast::Receiver<Arc<EventView>>) {
+        let past = self.past.iter().filter(|event| filter.lets_through(event));
+        (past.cloned().collect(), self.told.subscribe())
+    }
+
+    async fn pause(&self, site: &str, note: &str, by: &str) -> AdminResult<bool> {
+        Ok((site, note) == ("iad-2", "why") && by != "unknown")
+    }
+
+    async fn reconnect(&self, site: &str, _: &str) -> AdminResult<()> {
+        match site {
+            "iad-2" => Ok(()),
+            _ => Err(AdminError::NotPossible {
+                what: "paused".to_owned(),
+                hint: "resume".to_owned(),
+            }),
+        }
+    }
+
+    async fn remove(&self, site: &str, by: &str) -> AdminResult<()> {
+        self.reconnect(site, by).await
+    }
+
+    async fn reload(&self, _: &str) -> AdminResult<ReloadedView> {
+        Ok(ReloadedView {
+            applied: vec!["peer".to_owned()],
+            needs_restart: vec!["tree".to_owned()],
+        })
+    }
+
+    async fn set_log_level(&self, filter: &str, _: &str) -> AdminResult<String> {
+        match filter {
+            "debug" => Ok("debug".to_owned()),
+            _ => Err(AdminError::Invalid {
+                what: "no filter".to_owned(),
+                hint: "debug".to_owned(),
+            }),
+        }
+    }
+
+    async fn invite(&self, wish: InviteWish, _: &str) -> AdminResult<InviteView> {
+        if wish.site.as_deref() == Some("iad-2") {
+            return Err(AdminError::Taken {
+                what: "taken".to_owned(),
+                hint: "another".to_owned(),
+            });
+        }
+        Ok(InviteView {
+            token: format!("{:?}", wish.valid_us),
+            expires_us: 7,
+            endpoints: wish.endpoints,
+        })
     }
 
     async fn find_conflicts(&self, filter: &Matcher) -> AdminResult<Vec<ConflictId>> {
@@ -133,7 +221,7 @@ impl Source for Fake {
         Ok(acked.collect())
     }
 
-    async fn resume(&self, site: &str, confirm: bool) -> AdminResult<ResumedView> {
+    async fn resume(&self, site: &str, confirm: bool, _: &str) -> AdminResult<ResumedView> {
         let name = site.to_owned();
         match site {
             "iad-2" if !confirm => Err(AdminError::NotPossible {
@@ -236,7 +324,7 @@ async fn every_request_brings_back_what_the_source_says() {
     let served = Served::start(Fake::default());
     let client = served.client().await;
     assert_eq!(client.status().await.unwrap(), status_view());
-    assert_eq!(client.lag().await.unwrap(), lag());
+    assert_eq!(client.lag(true).await.unwrap(), lag());
     let all = client
         .conflicts(ConflictFilter::default(), None)
         .await
@@ -264,6 +352,7 @@ async fn conflicts_come_in_pages_whole_and_in_order_and_only_open_ones_when_aske
     let served = Served::start(Fake {
         more: more.clone().collect(),
         hangs: false,
+        ..Fake::default()
     });
     let client = served.client().await;
     let list = async |filter, limit| client.conflicts(filter, limit).await.unwrap();
@@ -474,6 +563,7 @@ async fn a_daemon_that_hangs_runs_into_the_patience_of_the_caller() {
     let served = Served::start(Fake {
         hangs: true,
         more: Vec::new(),
+        ..Fake::default()
     });
     let patience = Duration::from_millis(50);
     let client = Client::connect(served.address(), patience).await.unwrap();
@@ -594,3 +684,5 @@ fn a_failing_part_never_looks_like_a_daemon_that_is_not_there() {
         assert_eq!(code_of(&error), code, "{error}");
     }
 }
+
+mod watch;

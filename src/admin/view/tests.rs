@@ -59,26 +59,37 @@ pub(crate) fn status() -> StatusView {
             pinned_bytes: Some(318 << 20),
         },
         conflicts: ConflictCounts { open: 7, total: 9 },
-        tree: TreeView {
-            root: b"/srv/media".to_vec(),
-            watch: Watch::Inotify,
-            watch_reason: Some("limit".to_owned()),
-            last_scan_us: Some(1_795_370_089_102_113),
-            parked: 1,
-            fetching: 4,
-            overtaken: 5,
-            busy: 2,
-            blocked: 4,
-            blocked_reason: Some("full".to_owned()),
-            brake: Some("empty".to_owned()),
-            diverged: 3,
-            left_alone: 6,
-            left_alone_first: Some(b"/srv/media/fifo".to_vec()),
-            unnoticed_us: Some(300_000),
-            looking_us: Some(9),
-        },
+        tree: tree(),
         version: "0.1.0".to_owned(),
+        at_risk: AtRisk {
+            lag: Lag::Known(2_500_000),
+            entries: 41_203,
+            journal_bytes: Some(333_447_168),
+        },
         uptime_us: 1_000_000,
+        engine_age_us: 1_500,
+    }
+}
+
+/// A tree of which everything is known.
+fn tree() -> TreeView {
+    TreeView {
+        root: b"/srv/media".to_vec(),
+        watch: Watch::Inotify,
+        watch_reason: Some("limit".to_owned()),
+        last_scan_us: Some(1_795_370_089_102_113),
+        parked: 1,
+        fetching: 4,
+        overtaken: 5,
+        busy: 2,
+        blocked: 4,
+        blocked_reason: Some("full".to_owned()),
+        brake: Some("empty".to_owned()),
+        diverged: 3,
+        left_alone: 6,
+        left_alone_first: Some(b"/srv/media/fifo".to_vec()),
+        unnoticed_us: Some(300_000),
+        looking_us: Some(9),
     }
 }
 
@@ -102,6 +113,27 @@ pub(crate) fn lag() -> LagView {
                     waiting_entries: Some(0),
                     unnoticed_us: Some(400_000),
                 },
+                applied_per_s: Some(450),
+                catch_up_eta_us: Some(7_300_000),
+                stages: Stage::ALL
+                    .iter()
+                    .zip(0..)
+                    .map(|(stage, entries)| StageLag {
+                        stage: *stage,
+                        entries,
+                        lag: Lag::Known(entries * 1_000_000),
+                    })
+                    .collect(),
+                shards: vec![ShardLag {
+                    shard: 17,
+                    head: 37_004,
+                    sent: 37_003,
+                    received: 37_002,
+                    merged: 37_001,
+                    applied: 36_998,
+                    behind_entries: 6,
+                    lag: Lag::Known(300_000),
+                }],
             },
             SiteLag {
                 site: "sin-1".to_owned(),
@@ -109,6 +141,7 @@ pub(crate) fn lag() -> LagView {
                 ..SiteLag::default()
             },
         ],
+        at_risk: status().at_risk,
     }
 }
 

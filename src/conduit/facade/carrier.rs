@@ -50,6 +50,8 @@ impl Facts {
             clock: Arc::new(SystemClock) as SharedClock,
             local: Arc::clone(self) as Arc<dyn Local>,
             dialer,
+            age_max: None,
+            paused: false,
         }
     }
 

@@ -58,6 +58,8 @@ fn config(local: u64, remote: u64, script: Vec<Result<Transport, String>>) -> Pe
         clock: Arc::new(SystemClock) as Arc<dyn Clock>,
         local: Arc::new(Site(local, remote)),
         dialer: Some(Arc::new(Script(std::sync::Mutex::new(script.into())))),
+        age_max: None,
+        paused: false,
     }
 }
 
@@ -324,4 +326,86 @@ async fn a_site_that_cannot_tell_how_far_it_is_says_no_hello_and_tries_again() {
     assert!(hear(&mut first_far).await.is_none(), "not a word");
     greet(&mut second_far, 2).await;
     assert!(matches!(event(&link).await, LinkEvent::Connected { .. }));
+}
+
+#[tokio::test]
+async fn a_paused_peer_neither_dials_nor_takes_a_connection_and_goes_on_when_resumed() {
+    let tasks = Tasks::new();
+    let (first, mut first_far) = pair::transports(&tasks);
+    let config = PeerConfig {
+        paused: true,
+        ..config(1, 2, vec![Ok(first)])
+    };
+    let (link, accept) = spawn(&tasks, config);
+    assert!(link.is_paused());
+    let (offered, mut offered_far) = pair::transports(&tasks);
+    accept.send(offered).await.unwrap();
+    let heard = hear(&mut offered_far).await;
+    assert!(
+        matches!(&heard, Some(Message::Close(close)) if close.reason == CloseReason::Paused),
+        "{heard:?}"
+    );
+    // Nothing was dialled so far: the transport is still in the script.
+    link.steer(|steering| steering.paused = false);
+    greet(&mut first_far, 2).await;
+    assert!(matches!(event(&link).await, LinkEvent::Connected { .. }));
+}
+
+#[tokio::test]
+async fn pausing_ends_a_connection_with_the_reason_and_connecting_anew_makes_another_one() {
+    let tasks = Tasks::new();
+    let (first, mut first_far) = pair::transports(&tasks);
+    let (second, mut second_far) = pair::transports(&tasks);
+    let (third, mut third_far) = pair::transports(&tasks);
+    let (link, _accept) = spawn(&tasks, config(1, 2, vec![Ok(first), Ok(second), Ok(third)]));
+    greet(&mut first_far, 2).await;
+    assert!(matches!(event(&link).await, LinkEvent::Connected { .. }));
+    link.steer(|steering| steering.anew += 1);
+    assert_eq!(last_word(&mut first_far).await, CloseReason::Shutdown);
+    assert!(matches!(event(&link).await, LinkEvent::Disconnected { .. }));
+    greet(&mut second_far, 2).await;
+    assert!(matches!(event(&link).await, LinkEvent::Connected { .. }));
+    link.steer(|steering| steering.paused = true);
+    assert_eq!(last_word(&mut second_far).await, CloseReason::Paused);
+    assert!(matches!(
+        event(&link).await,
+        LinkEvent::Disconnected { next: None, .. }
+    ));
+    link.steer(|steering| steering.paused = false);
+    greet(&mut third_far, 2).await;
+    assert!(matches!(event(&link).await, LinkEvent::Connected { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_of_the_greatest_age_is_made_anew() {
+    let tasks = Tasks::new();
+    let (first, mut first_far) = pair::transports(&tasks);
+    let (second, mut second_far) = pair::transports(&tasks);
+    let clock = crate::clock::ManualClock::at(1_000_000);
+    let config = PeerConfig {
+        age_max: Some(Duration::from_secs(5)),
+        clock: clock.clone(),
+        ..config(1, 2, vec![Ok(first), Ok(second)])
+    };
+    let (link, _accept) = spawn(&tasks, config);
+    greet(&mut first_far, 2).await;
+    assert!(matches!(event(&link).await, LinkEvent::Connected { .. }));
+    clock.advance(Duration::from_secs(6));
+    // Anything wakes the loop; its own timer counts by another clock here.
+    link.steer(|steering| steering.limits.window.entries += 1);
+    assert_eq!(last_word(&mut first_far).await, CloseReason::Shutdown);
+    // The next attempt is planned by then.
+    clock.advance(Duration::from_secs(1));
+    greet(&mut second_far, 2).await;
+}
+
+/// Why the far end is told that the connection ends; what else it is told is skipped.
+async fn last_word(end: &mut Transport) -> CloseReason {
+    loop {
+        match hear(end).await {
+            Some(Message::Close(close)) => return close.reason,
+            Some(_) => {}
+            None => panic!("ended without a word"),
+        }
+    }
 }

@@ -280,7 +280,13 @@ async fn certificates_are_exchanged_live_and_standing_connections_stay() {
             content: None,
         },
     );
-    serve(&tasks, listener, Some(server.clone()), admissions.clone());
+    serve(
+        &tasks,
+        listener,
+        Some(server.clone()),
+        admissions.clone(),
+        None,
+    );
     let dialer = |material: &ConduitTlsConfig| super::super::client::GrpcDialer {
         local_name: "site-1".to_owned(),
         remote_name: "site-2".to_owned(),

@@ -5,11 +5,11 @@
 //! already, and then such an answer means no more than that the bytes are not there.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::super::peers::Table;
 use crate::conduit::content::{Answer, ContentLink, Want};
 use crate::content::ContentVersion;
 use crate::content::manifest::{BlobHash, Manifest};
@@ -27,7 +27,7 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 const ATTEMPTS: u32 = 10;
 
 /// Where requests are answered, by site.
-pub(in crate::daemon) type Links = Arc<BTreeMap<SiteId, ContentLink>>;
+pub(in crate::daemon) type Links = Table<ContentLink>;
 
 /// Takes a piece.
 pub(in crate::daemon) type Sink<'a> = dyn FnMut(BlobHash, Bytes) -> Result<()> + Send + 'a;
@@ -69,6 +69,7 @@ pub(in crate::daemon) async fn ask_any(
     sink: &mut Sink<'_>,
 ) -> Result<Asked> {
     let origin = version.dot.actor.site_id;
+    let links = links.all();
     let others = links.iter().filter(|(site, _)| **site != origin);
     let first = links.get_key_value(&origin);
     let (mut busy, mut unreached) = (None, Vec::new());

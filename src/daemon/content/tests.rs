@@ -1,7 +1,6 @@
 //! Two sites with real engines, trees and connectors, and content between them, without a network: what becomes of
 //! bytes that are replaced, removed, lost in a conflict or written to late, and how they come back.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -97,10 +96,11 @@ impl Site {
         let root = Arc::new(pin::open(tree.path(), &tree_state).unwrap());
         let server = TreeContent::new(Arc::clone(&root), engine.clone(), looker);
         let (link, transports) = spawn(tasks, other, Arc::new(server));
-        let links: Links = Arc::new(BTreeMap::from([(other, link)]));
+        let links = Links::default();
+        links.insert(other, link);
         let run = fetcher
             .clone()
-            .run(tasks.clone(), engine.clone(), Arc::clone(&links), queue);
+            .run(tasks.clone(), engine.clone(), links.clone(), queue);
         tasks.spawn("fetch", run);
         let (connector, stop) = (
             Arc::new(Mutex::new(connector)),
@@ -201,12 +201,13 @@ impl Site {
     }
 
     fn restorer(&self) -> Restorer {
+        let other = 3 - self.id;
         Restorer {
             root: Arc::clone(&self.root),
             engine: self.engine.clone(),
-            links: Arc::clone(&self.links),
+            links: self.links.clone(),
             clock: Arc::new(SystemClock),
-            names: vec![(3 - self.id, "other".to_owned())],
+            name_of: Box::new(move |id| (id == other).then(|| "other".to_owned())),
             count: AtomicU64::new(0),
         }
     }

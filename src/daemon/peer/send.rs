@@ -1,10 +1,12 @@
 //! The sending half of a peer: reads the journal behind the peer's cursors, frame by frame, as far as the window allows.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use super::PeerView;
 use crate::conduit::link::{ConnectionNo, Link};
 use crate::conduit::message::{Close, CloseReason, Frame};
 use crate::daemon::tasks::Tasks;
@@ -35,6 +37,8 @@ pub(super) struct Sender {
     pub(super) link: Link,
     pub(super) engine: Handle,
     pub(super) site: String,
+    /// Where it is told what was sent.
+    pub(super) seen: Arc<Mutex<PeerView>>,
     /// The last connection that was to be sent on.
     pub(super) connection: ConnectionNo,
     /// Entries that were under way when the last connection ended.
@@ -64,7 +68,10 @@ impl Sender {
                 },
                 // Dropped halfway, it has read nothing that it had not sent: the order behind starts a new reader,
                 // or the frame was handed over.
-                sent = send_next(&self.link, &self.engine, &mut self.work, &mut self.sent) => sent,
+                sent = send_next(&self.link, &self.engine, &mut self.work, &mut self.sent) => {
+                    self.tell();
+                    sent
+                }
             };
             if let Err(error) = result {
                 tracing::warn!(site = self.site, %error, "sending stopped until the next connection");
@@ -76,6 +83,13 @@ impl Sender {
                     return;
                 }
             }
+        }
+    }
+
+    fn tell(&self) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.sent != self.sent {
+            seen.sent.clone_from(&self.sent);
         }
     }
 
@@ -91,6 +105,7 @@ impl Sender {
                     tracing::info!(site = self.site, entries = again, "sending again");
                 }
                 self.sent.clone_from(&cursors);
+                self.tell();
                 self.work = Some(self.start(connection, cursors).await?);
             }
             Order::Rewind(back, pause) => {

@@ -3,6 +3,7 @@
 use super::{Engine, Opened};
 use crate::error::{ReplError, Result};
 use crate::journal::op::{Change, Name};
+use crate::store::Fresh;
 use crate::sync::conflict::{Ack, ConflictId, ConflictRecord};
 use crate::sync::state::State as _;
 
@@ -60,6 +61,11 @@ impl Engine {
             let found = ids.iter().map(|id| opened.list(*id));
             found.filter_map(Result::transpose).collect()
         })
+    }
+
+    /// The conflicts that were recorded since this was asked last.
+    pub fn fresh_conflicts(&mut self) -> Result<Fresh> {
+        self.with(|opened, _| Ok(opened.core.state_mut().take_fresh()))
     }
 
     /// The latest acknowledgement of a conflict.

@@ -1,0 +1,43 @@
+//! Pure: what operators have done besides conflicts: reloads and invitations.
+
+use serde::{Serialize, Serializer};
+
+use crate::clock::TimestampUs;
+
+/// What a reload did.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct ReloadedView {
+    /// Keys that are different, and hold from here on.
+    pub applied: Vec<String>,
+    /// Keys that are different, and hold from the next start on.
+    pub needs_restart: Vec<String>,
+}
+
+/// What an invitation shall be like.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct InviteWish {
+    /// Name of the new site. None: it chooses one.
+    pub site: Option<String>,
+    /// How long it holds. None: one hour.
+    pub valid_us: Option<u64>,
+    /// Where the new site reaches this one. Empty: as configured.
+    pub endpoints: Vec<String>,
+    /// Tells only whether it could be made.
+    pub dry_run: bool,
+}
+
+/// An invitation.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct InviteView {
+    /// What is typed at the new site. A secret.
+    pub token: String,
+    /// Until when it holds.
+    #[serde(flatten, serialize_with = "expires")]
+    pub expires_us: TimestampUs,
+    /// Where the new site will reach this one.
+    pub endpoints: Vec<String>,
+}
+
+fn expires<S: Serializer>(us: &TimestampUs, serializer: S) -> Result<S::Ok, S::Error> {
+    super::moment(serializer, "expires_at", "expires_us", *us)
+}

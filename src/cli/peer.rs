@@ -1,0 +1,383 @@
+//! `cfs-repl peer invite` and `cfs-repl join`: a new site by one token.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::exit::{CliError, CliResult, Exit, Failure};
+use super::init::{absolute, check, lay_down, site_name};
+use super::reach::{self, Reach};
+use super::ui::Ui;
+use super::{Global, human, parse_duration};
+use crate::admin::client::Client;
+use crate::admin::view::InviteWish;
+use crate::clock::{Clock as _, SystemClock, micros, rfc3339};
+use crate::conduit::join::{self, Admitted, Invitation, JoinError, Wish};
+use crate::conduit::pki;
+use crate::config::units::{Endpoint, parse_listen};
+use crate::config::{DEFAULT_FILE, Example, ExamplePeer, Role};
+use crate::error::ReplError;
+use crate::text::printable;
+use crate::tree::policy::Policy;
+use crate::tree::populated::first_file;
+
+/// Bring new sites in
+#[derive(Debug, clap::Args)]
+pub(super) struct PeerArgs {
+    #[command(subcommand)]
+    command: PeerCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum PeerCommand {
+    Invite(InviteArgs),
+}
+
+/// Print a token with which one machine joins as a new site
+///
+/// Example: cfs-repl peer invite --name iad-2 --valid 30m
+///
+/// At the new machine: cfs-repl join TOKEN --root DIR, then cfs-repl run. The token is a secret and works once. This
+/// site has to hold the key of the authority (tls.ca_key), as after init --new-authority.
+#[derive(Debug, clap::Args)]
+pub(super) struct InviteArgs {
+    /// Name that the new site is to have; it chooses one, if not given
+    #[arg(long, value_parser = site_name)]
+    name: Option<String>,
+    /// How long the token works; at most 30 days
+    #[arg(long, value_parser = parse_duration, default_value = "1h", value_name = "DURATION")]
+    valid: Duration,
+    /// Where the new site reaches this one; by default what conduit.listen says, with the name of this machine where
+    /// that is all addresses. May be repeated
+    #[arg(long = "endpoint", value_name = "HOST:PORT")]
+    endpoints: Vec<String>,
+    /// Only say whether it could be made
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+pub(super) fn run(ui: &mut Ui, global: &Global, args: &PeerArgs) -> CliResult {
+    let PeerCommand::Invite(args) = &args.command;
+    let wish = InviteWish {
+        site: args.name.clone(),
+        valid_us: Some(micros(args.valid)),
+        endpoints: args.endpoints.clone(),
+        dry_run: args.dry_run,
+    };
+    let ask = |client: Client| async move { client.invite(wish).await };
+    let made = reach::ask(global, &args.reach, ask)?;
+    let endpoints = printable(&made.endpoints.join(", "));
+    let until = rfc3339(made.expires_us).unwrap_or_default();
+    if args.dry_run {
+        ui.say(&format!(
+            "would invite a new site, which would reach this one at {endpoints}"
+        ));
+        return Ok(());
+    }
+    ui.data(&format!("{}\n", printable(&made.token)))?;
+    ui.say(&format!(
+        "works once, until {until}; the new site reaches this one at {endpoints}"
+    ));
+    ui.say("at the new machine: cfs-repl join TOKEN --root DIR, then: cfs-repl run");
+    Ok(())
+}
+
+/// Join a cluster as a new site, with a token that a site of it printed
+///
+/// Example: cfs-repl join cfsjoin1.CgRwcm9k --root /srv/media && cfs-repl run
+///
+/// Makes a key, which stays here, gets a certificate for it over a connection that is pinned to the authority of the
+/// token, and writes the configuration. Nothing that exists is overwritten. The tree should be empty: it is filled
+/// from the others; two trees that both hold files are refused.
+#[derive(Debug, clap::Args)]
+pub(super) struct JoinArgs {
+    /// What cfs-repl peer invite printed
+    token: String,
+    /// Top of the directory tree to keep in step; must exist
+    #[arg(long, value_name = "DIR")]
+    root: PathBuf,
+    /// Name of this site; by default that of the token, or of the machine
+    #[arg(long, value_parser = site_name)]
+    name: Option<String>,
+    /// Folder for the journal and the state, outside the tree
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/cfs-repl")]
+    state: PathBuf,
+    /// Address on which other sites are accepted; without it this site only dials
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = parse_listen)]
+    listen: Option<SocketAddr>,
+    /// Where other sites reach this one; by default what --listen says. May be repeated
+    #[arg(long = "endpoint", value_name = "HOST:PORT", requires = "listen")]
+    endpoints: Vec<Endpoint>,
+    /// Folder for key and certificates; by default "tls" beside the configuration
+    #[arg(long, value_name = "DIR")]
+    tls: Option<PathBuf>,
+    /// File to write
+    #[arg(long, value_name = "FILE", env = "CFS_REPL_CONFIG", default_value = DEFAULT_FILE)]
+    config: PathBuf,
+    /// Ask whether it would be taken in, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Where everything goes.
+struct Places {
+    file: PathBuf,
+    state: PathBuf,
+    root: PathBuf,
+    tls: PathBuf,
+    name: String,
+}
+
+pub(super) fn join(ui: &mut Ui, args: &JoinArgs) -> CliResult {
+    let invitation = Invitation::read(&args.token).map_err(|why| {
+        Failure::new(Exit::Usage, "this is no token of an invitation")
+            .cause(why)
+            .hint("print one at a site of the cluster: cfs-repl peer invite")
+    })?;
+    let now_us = SystemClock.now_us();
+    if invitation.expires_us <= now_us {
+        let age = human::duration(now_us - invitation.expires_us);
+        return Err(Failure::new(Exit::NotPermitted, "the invitation has ended")
+            .cause(format!("it ended {age} ago, by the clock of this machine"))
+            .hint("print a new one at a site of the cluster: cfs-repl peer invite")
+            .into());
+    }
+    let places = places(args, &invitation)?;
+    let (root, name) = (&places.root, &places.name);
+    // What would stand in the way later is told before the invitation is used up.
+    let sites = vec![ExamplePeer {
+        id: 2,
+        name: invitation.site.clone(),
+        endpoints: parsed(&invitation.endpoints),
+    }];
+    check(
+        &example(args, &places, &invitation, 1, &sites),
+        &places.file,
+    )?;
+    let has_files = first_file(root, &Policy::excluding::<&str>(&[])?)?.is_some();
+    let (key, request) = key_and_request(&places, &invitation, args.dry_run)?;
+    let wish = Wish {
+        name: name.clone(),
+        request,
+        endpoints: endpoints(args),
+        has_files,
+        dry_run: args.dry_run,
+    };
+    let admitted = ask(&invitation, &wish)?;
+    if args.dry_run {
+        let number = admitted.site_id;
+        ui.say(&format!(
+            "would join {} as {name}, number {number}; nothing was written",
+            printable(&invitation.cluster)
+        ));
+        return Ok(());
+    }
+    settle(ui, args, &places, &invitation, &admitted)?;
+    drop(fs::remove_file(key.with_extension("csr")));
+    let shown = places.file.display();
+    ui.say(&format!(
+        "joined {} as {name}, number {}; then: cfs-repl run --config {shown}",
+        printable(&invitation.cluster),
+        admitted.site_id
+    ));
+    if has_files {
+        ui.say("note: this tree holds files, and so it becomes the tree of the cluster");
+    }
+    if let [_, others @ ..] = admitted.sites.as_slice()
+        && !others.is_empty()
+    {
+        let names: Vec<&str> = others.iter().map(|(_, name, _)| name.as_str()).collect();
+        ui.say(&printable(&format!(
+            "note: {} do not know this site yet: add it there as a [[peer]] with id {} and name {name}, then \
+             cfs-repl reload",
+            names.join(", "),
+            admitted.site_id
+        )));
+    }
+    Ok(())
+}
+
+fn places(args: &JoinArgs, invitation: &Invitation) -> Result<Places, CliError> {
+    let file = absolute(&args.config)?;
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    let tls = args.tls.clone().unwrap_or_else(|| folder.join("tls"));
+    let named = args.name.clone().or_else(|| invitation.name.clone());
+    let name = match named {
+        Some(name) => name,
+        None => machine_name()?,
+    };
+    Ok(Places {
+        state: absolute(&args.state)?,
+        root: absolute(&args.root)?,
+        tls: absolute(&tls)?,
+        file,
+        name,
+    })
+}
+
+/// The name of this machine, as far as it can name a site.
+fn machine_name() -> Result<String, CliError> {
+    let system = rustix::system::uname();
+    let whole = system.nodename().to_string_lossy().to_ascii_lowercase();
+    let first = whole.split('.').next().unwrap_or_default().to_owned();
+    site_name(&first).map_err(|why| {
+        Failure::new(
+            Exit::Usage,
+            format!("the name of this machine, {first:?}, cannot name a site"),
+        )
+        .cause(why)
+        .hint("choose one: --name NAME")
+        .into()
+    })
+}
+
+fn parsed(endpoints: &[String]) -> Vec<Endpoint> {
+    endpoints
+        .iter()
+        .filter_map(|text| text.parse().ok())
+        .collect()
+}
+
+fn endpoints(args: &JoinArgs) -> Vec<String> {
+    let given = args.endpoints.iter().map(ToString::to_string);
+    match args.listen {
+        Some(listen) if args.endpoints.is_empty() && !listen.ip().is_unspecified() => {
+            vec![listen.to_string()]
+        }
+        Some(_) | None => given.collect(),
+    }
+}
+
+fn example<'a>(
+    args: &JoinArgs,
+    places: &'a Places,
+    invitation: &'a Invitation,
+    site_id: u64,
+    peers: &'a [ExamplePeer],
+) -> Example<'a> {
+    Example {
+        site_id,
+        name: &places.name,
+        cluster: &invitation.cluster,
+        role: Role::Bidirectional,
+        primary_site_id: None,
+        root: &places.root,
+        state: &places.state,
+        listen: args.listen,
+        tls: Some(&places.tls),
+        ca_key: false,
+        peers,
+    }
+}
+
+/// The key of this site and its signing request. Both are kept until the site is taken in: who asks again for the same
+/// key gets the same answer, whatever became of the first one.
+fn key_and_request(
+    places: &Places,
+    invitation: &Invitation,
+    dry_run: bool,
+) -> Result<(PathBuf, Vec<u8>), CliError> {
+    let key = places.tls.join(format!("{}.key", places.name));
+    let csr = key.with_extension("csr");
+    if let (true, Ok(request)) = (key.exists(), fs::read(&csr)) {
+        return Ok((key, request));
+    }
+    if key.exists() && !dry_run {
+        let failure = Failure::new(Exit::Failure, format!("cannot write {}", key.display()));
+        let cause = "it exists, and join never overwrites";
+        let hint = "choose another folder with --tls, or another name with --name";
+        return Err(failure.cause(cause).hint(hint).into());
+    }
+    let now_us = SystemClock.now_us();
+    let (pem, request) = pki::request(&places.name, &invitation.cluster, now_us)?;
+    if !dry_run {
+        let mut folder = fs::DirBuilder::new();
+        let made = folder.recursive(true).mode(0o700).create(&places.tls);
+        made.map_err(|error| ReplError::io("create folder", &places.tls, error))?;
+        write_new(&key, pem.as_bytes(), 0o600)?;
+        write_new(&csr, &request, 0o600)?;
+    }
+    Ok((key, request))
+}
+
+fn ask(invitation: &Invitation, wish: &Wish) -> Result<Admitted, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Failure, "cannot wait for an answer").cause(error))?;
+    let site = printable(&invitation.site);
+    runtime
+        .block_on(join::join(invitation, wish))
+        .map_err(|error| {
+            let failure = match error {
+                JoinError::Refused { code, why } => {
+                    Failure::new(Exit::from(code), format!("{site} does not take this site in"))
+                        .cause(why)
+                        .hint("print a new invitation there, where it was used or has ended: cfs-repl peer invite")
+                }
+                JoinError::Unreached(failures) => {
+                    let mut failure =
+                        Failure::new(Exit::Unreachable, format!("cannot reach {site}"));
+                    for (endpoint, why) in failures {
+                        failure = failure.cause(format!("{endpoint}: {why}"));
+                    }
+                    failure.hint(
+                        "check that cfs-repl runs there and that the network lets it be reached; an invitation for \
+                         another address: cfs-repl peer invite --endpoint HOST:PORT",
+                    )
+                }
+            };
+            failure.into()
+        })
+}
+
+/// Writes what was got, the configuration last.
+fn settle(
+    ui: &mut Ui,
+    args: &JoinArgs,
+    places: &Places,
+    invitation: &Invitation,
+    admitted: &Admitted,
+) -> CliResult {
+    let peer = |(nth, (id, name, endpoints)): (usize, &(u64, String, Vec<String>))| {
+        // How the first one is reached was in the token.
+        let known = if nth == 0 {
+            &invitation.endpoints
+        } else {
+            endpoints
+        };
+        ExamplePeer {
+            id: *id,
+            name: name.clone(),
+            endpoints: parsed(known),
+        }
+    };
+    let peers: Vec<ExamplePeer> = admitted.sites.iter().enumerate().map(peer).collect();
+    for (name, text) in [
+        (format!("{}.pem", places.name), &admitted.certificate),
+        ("ca.pem".to_owned(), &admitted.authority),
+    ] {
+        let path = places.tls.join(name);
+        // One from the first attempt is the same, or is told by the daemon when it does not fit.
+        if !path.exists() {
+            write_new(&path, text.as_bytes(), 0o644)?;
+            ui.say(&format!("wrote {}", path.display()));
+        }
+    }
+    let example = example(args, places, invitation, admitted.site_id, &peers);
+    lay_down(ui, &example, &places.file)
+}
+
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), ReplError> {
+    let failed = |error: io::Error| ReplError::io("create", path, error);
+    let mut options = fs::OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(mode).open(path);
+    let mut file = file.map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
+    file.sync_all().map_err(failed)
+}

@@ -1,0 +1,437 @@
+//! Invitations: made for operators, used up by new sites.
+//!
+//! An invitation is kept by the print of its secret alone, so that who reads the file cannot join. Being used up is
+//! on disk before the new site hears of it; one that asks again for the same key, because it heard nothing, gets the
+//! same answer.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustix::rand::{GetRandomFlags, getrandom};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+
+use super::events::Events;
+use super::reload::Reloader;
+use crate::admin::transitions::event;
+use crate::admin::view::{InviteView, InviteWish, Level};
+use crate::admin::{AdminError, Result};
+use crate::clock::{SharedClock, TimestampUs, rfc3339};
+use crate::conduit::join::{Admit, Admitted, Invitation, Refused, SECRET_BYTES, Wish, print_of};
+use crate::conduit::pki;
+use crate::config::units::Endpoint;
+use crate::config::{Config, PeerConfig, SITE_ID_MAX, is_name, joined};
+use crate::sync::engine::{Engine, Handle};
+
+/// The file in the state folder.
+const FILE: &str = "invitations.json";
+/// How long an invitation holds unless told otherwise, and at most: a token in a mail should not work for months.
+const VALID_US: u64 = 3_600 * 1_000_000;
+const VALID_MAX_US: u64 = 30 * 86_400 * 1_000_000;
+/// Invitations that are kept: used and ended ones go first.
+const KEPT_MAX: usize = 100;
+/// How long the certificate of a new site is good for, in days.
+const CERTIFICATE_DAYS: u32 = 365;
+/// Endpoints that a new site may name.
+const ENDPOINTS_MAX: usize = 16;
+
+/// Makes invitations and takes new sites in. Clones share it.
+#[derive(Clone)]
+pub(super) struct Inviter {
+    pub(super) engine: Handle,
+    pub(super) reloader: Reloader,
+    pub(super) events: Events,
+    pub(super) clock: SharedClock,
+    /// One at a time; the file is the truth.
+    pub(super) turn: Arc<Mutex<()>>,
+}
+
+/// An invitation as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Kept {
+    /// BLAKE3 of the secret, in hexadecimal.
+    print: String,
+    name: Option<String>,
+    made_by: String,
+    expires_us: TimestampUs,
+    used: Option<Used>,
+}
+
+/// By whom an invitation was used up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Used {
+    at_us: TimestampUs,
+    site_id: u64,
+    name: String,
+    /// BLAKE3 of the signing request, in hexadecimal: the same request gets the same answer.
+    request: String,
+}
+
+/// What signs.
+struct Authority {
+    pem: String,
+    key_pem: String,
+    certificate: CertificateDer<'static>,
+}
+
+impl Inviter {
+    /// Makes an invitation.
+    pub(super) async fn invite(&self, wish: InviteWish, by: &str) -> Result<InviteView> {
+        let _turn = self.turn.lock().await;
+        let config = self.reloader.current();
+        let authority = authority(&config)?;
+        let endpoints = endpoints(&config, &wish)?;
+        if let Some(name) = &wish.site {
+            free_name(&config, name).map_err(|what| AdminError::Taken {
+                what,
+                hint: "choose another name with --name".to_owned(),
+            })?;
+        }
+        let valid_us = wish.valid_us.unwrap_or(VALID_US);
+        if !(1..=VALID_MAX_US).contains(&valid_us) {
+            return Err(AdminError::Invalid {
+                what: "an invitation holds for at most 30 days".to_owned(),
+                hint: "choose a shorter time with --valid".to_owned(),
+            });
+        }
+        let expires_us = self.clock.now_us().saturating_add(valid_us);
+        let mut view = InviteView {
+            token: String::new(),
+            expires_us,
+            endpoints: endpoints.clone(),
+        };
+        if wish.dry_run {
+            return Ok(view);
+        }
+        let mut secret = [0; SECRET_BYTES];
+        getrandom(&mut secret, GetRandomFlags::empty())
+            .map_err(|error| failed("read random numbers", &error.into()))?;
+        let mut all = self
+            .read(&config)
+            .map_err(|e| failed("read invitations", &e))?;
+        all.push(Kept {
+            print: print(&secret),
+            name: wish.site.clone(),
+            made_by: by.to_owned(),
+            expires_us,
+            used: None,
+        });
+        self.keep(&config, all)
+            .map_err(|e| failed("keep the invitation", &e))?;
+        let invitation = Invitation {
+            cluster: config.site.cluster.clone(),
+            site: config.site.name.clone(),
+            endpoints,
+            authority: print_of(&authority.certificate),
+            secret,
+            expires_us,
+            name: wish.site,
+        };
+        view.token = invitation.token();
+        let until = rfc3339(expires_us).unwrap_or_default();
+        tracing::warn!(by, until, "invitation for a new site made");
+        let text = format!("invitation for a new site made by {by}, until {until}");
+        let mut told = event(Level::Info, "invitation.made", None, text);
+        told.fields.insert("by".to_owned(), by.to_owned());
+        self.events.tell(told);
+        Ok(view)
+    }
+
+    fn path(config: &Config) -> PathBuf {
+        config.state.dir.join(FILE)
+    }
+
+    fn read(&self, config: &Config) -> io::Result<Vec<Kept>> {
+        match fs::read(Self::path(config)) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::other),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Replaces the file; what nobody can use goes first when there are too many.
+    fn keep(&self, config: &Config, mut all: Vec<Kept>) -> io::Result<()> {
+        let now_us = self.clock.now_us();
+        while all.len() > KEPT_MAX {
+            let of_no_use = |one: &Kept| one.used.is_some() || one.expires_us <= now_us;
+            let at = all.iter().position(of_no_use).unwrap_or(0);
+            all.remove(at);
+        }
+        let bytes = serde_json::to_vec_pretty(&all).map_err(io::Error::other)?;
+        joined::write_whole(&Self::path(config), &bytes)
+    }
+
+    async fn take_in(&self, secret: &[u8], wish: Wish) -> Result<Admitted, Refused> {
+        let config = self.reloader.current();
+        let now_us = self.clock.now_us();
+        let cannot = |what: &str| {
+            let what = what.to_owned();
+            move |error: String| {
+                Refused::Failed(format!("the site that invited cannot {what}: {error}"))
+            }
+        };
+        let mut all = self
+            .read(&config)
+            .map_err(|e| cannot("read its invitations")(e.to_string()))?;
+        let found = all.iter_mut().find(|one| one.print == print(secret));
+        let invitation = found.ok_or_else(|| {
+            Refused::NotInvited("the site that invited knows of no such invitation".to_owned())
+        })?;
+        let request = print(&wish.request);
+        let again = used_by(invitation, &wish, &request)?;
+        let site_id = match again {
+            Some(site_id) => site_id,
+            None => {
+                refuse_unfit(&config, invitation, &wish, now_us)?;
+                self.refuse_second_tree(&wish).await?;
+                free_id(&config)?
+            }
+        };
+        let authority =
+            authority(&config).map_err(|error| cannot("issue certificates")(error.to_string()))?;
+        let certificate = pki::sign(
+            (&authority.pem, &authority.key_pem),
+            &wish.request,
+            (&wish.name, &config.site.cluster),
+            CERTIFICATE_DAYS,
+            now_us,
+        )
+        .map_err(|error| Refused::Unreadable(error.to_string()))?;
+        let mut admitted = Admitted {
+            site_id,
+            certificate: String::new(),
+            authority: authority.pem,
+            sites: sites(&config),
+        };
+        if wish.dry_run {
+            return Ok(admitted);
+        }
+        admitted.certificate = certificate;
+        if again.is_none() {
+            let endpoints = read_endpoints(&wish.endpoints).map_err(Refused::Unreadable)?;
+            let peer = PeerConfig {
+                id: site_id,
+                name: wish.name.clone(),
+                endpoints,
+            };
+            // Used up first: a second use is worse than a site that has to be invited again.
+            invitation.used = Some(Used {
+                at_us: now_us,
+                site_id,
+                name: wish.name.clone(),
+                request,
+            });
+            self.keep(&config, all)
+                .map_err(|e| cannot("keep its invitations")(e.to_string()))?;
+            joined::add(&config.state.dir, &peer).map_err(cannot("keep the new site"))?;
+        }
+        self.welcome(&wish.name, site_id).await;
+        Ok(admitted)
+    }
+
+    /// The new site is a peer from here on; it is on disk, so a failure only means: after a restart.
+    async fn welcome(&self, name: &str, site_id: u64) {
+        if let Err(error) = self.reloader.reload("an invitation").await {
+            tracing::error!(%error, site = name, "a new site joined, and is a peer only after a restart");
+        }
+        tracing::warn!(
+            site = name,
+            number = site_id,
+            "new site joined by invitation"
+        );
+        let text = format!("{name} joined by invitation, as number {site_id}");
+        self.events
+            .tell(event(Level::Info, "site.added", Some(name), text));
+    }
+
+    /// Two trees that both hold files have no common history, and are not merged.
+    async fn refuse_second_tree(&self, wish: &Wish) -> Result<(), Refused> {
+        let heads = self.engine.ask(Engine::heads).await;
+        let heads = heads.map_err(|error| Refused::Failed(error.to_string()))?;
+        if wish.has_files && !heads.is_empty() {
+            return Err(Refused::NotPossible(
+                "the tree of the new site and that of this cluster both hold files, and trees without a common \
+                 history are not merged; the invitation was not used"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[tonic::async_trait]
+impl Admit for Inviter {
+    async fn admit(&self, cluster: &str, secret: &[u8], wish: Wish) -> Result<Admitted, Refused> {
+        let _turn = self.turn.lock().await;
+        let own = self.reloader.current().site.cluster;
+        if cluster != own {
+            return Err(Refused::NotPossible(format!(
+                "the invitation is for cluster {cluster}, and this site is of cluster {own}"
+            )));
+        }
+        let (name, dry_run) = (wish.name.clone(), wish.dry_run);
+        let taken = self.take_in(secret, wish).await;
+        if let Err(refused) = &taken {
+            tracing::warn!(site = name, ?refused, dry_run, "new site not taken in");
+        }
+        taken
+    }
+}
+
+/// The number that the same request got, if it came before. An invitation that another one used up is refused.
+fn used_by(invitation: &Kept, wish: &Wish, request: &str) -> Result<Option<u64>, Refused> {
+    let Some(used) = &invitation.used else {
+        return Ok(None);
+    };
+    if used.request == request && used.name == wish.name {
+        return Ok(Some(used.site_id));
+    }
+    let at = rfc3339(used.at_us).unwrap_or_default();
+    let name = &used.name;
+    Err(Refused::NotInvited(format!(
+        "the invitation was used at {at}, by site {name}"
+    )))
+}
+
+/// What an invitation does not let through.
+fn refuse_unfit(
+    config: &Config,
+    invitation: &Kept,
+    wish: &Wish,
+    now_us: TimestampUs,
+) -> Result<(), Refused> {
+    if invitation.expires_us <= now_us {
+        let at = rfc3339(invitation.expires_us).unwrap_or_default();
+        return Err(Refused::NotInvited(format!("the invitation ended at {at}")));
+    }
+    if !is_name(&wish.name) {
+        return Err(Refused::Unreadable(format!(
+            "\"{}\" is no name of a site",
+            wish.name
+        )));
+    }
+    if let Some(name) = invitation.name.as_ref().filter(|name| **name != wish.name) {
+        return Err(Refused::NotInvited(format!(
+            "the invitation is for a site of the name {name}"
+        )));
+    }
+    read_endpoints(&wish.endpoints).map_err(Refused::Unreadable)?;
+    free_name(config, &wish.name).map_err(Refused::Taken)
+}
+
+fn read_endpoints(all: &[String]) -> Result<Vec<Endpoint>, String> {
+    if all.len() > ENDPOINTS_MAX {
+        return Err(format!("a site has at most {ENDPOINTS_MAX} endpoints"));
+    }
+    let parse = |text: &String| {
+        text.parse::<Endpoint>()
+            .map_err(|refusal| format!("\"{text}\" is no endpoint: {refusal}"))
+    };
+    all.iter().map(parse).collect()
+}
+
+fn free_name(config: &Config, name: &str) -> Result<(), String> {
+    if config.site.name == name || config.peers.iter().any(|peer| peer.name == name) {
+        return Err(format!("there is a site of the name {name}"));
+    }
+    Ok(())
+}
+
+/// The number behind the largest that is known: one that is free in between may have been another site's once.
+fn free_id(config: &Config) -> Result<u64, Refused> {
+    let known = config.peers.iter().map(|peer| peer.id);
+    let largest = known.chain([config.site.id]).max().unwrap_or(0);
+    let free = largest.saturating_add(1);
+    if free > SITE_ID_MAX {
+        return Err(Refused::NotPossible(
+            "all numbers of sites are taken".to_owned(),
+        ));
+    }
+    Ok(free)
+}
+
+/// The sites of the cluster as the new one is told, this one first.
+fn sites(config: &Config) -> Vec<(u64, String, Vec<String>)> {
+    let own = (config.site.id, config.site.name.clone(), Vec::new());
+    let others = config.peers.iter().map(|peer| {
+        let endpoints = peer.endpoints.iter().map(ToString::to_string).collect();
+        (peer.id, peer.name.clone(), endpoints)
+    });
+    std::iter::once(own).chain(others).collect()
+}
+
+fn print(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
+}
+
+fn failed(what: &str, error: &io::Error) -> AdminError {
+    AdminError::NotPossible {
+        what: format!("cannot {what}: {error}"),
+        hint: "look at the disk of the state folder".to_owned(),
+    }
+}
+
+/// Where the new site reaches this one.
+fn endpoints(config: &Config, wish: &InviteWish) -> Result<Vec<String>> {
+    let Some(listen) = config.conduit.listen else {
+        return Err(AdminError::NotPossible {
+            what: "this site does not listen, so no new site can reach it".to_owned(),
+            hint: "set listen in [conduit], and start it again; or invite from a site that listens"
+                .to_owned(),
+        });
+    };
+    if !wish.endpoints.is_empty() {
+        let read = read_endpoints(&wish.endpoints).map_err(|what| AdminError::Invalid {
+            what,
+            hint: "write them as host:port".to_owned(),
+        })?;
+        return Ok(read.iter().map(ToString::to_string).collect());
+    }
+    if listen.ip().is_unspecified() {
+        // The name of the machine is the best guess, and the operator sees it.
+        let name = rustix::system::uname();
+        let name = name.nodename().to_string_lossy().into_owned();
+        return Ok(vec![format!("{name}:{}", listen.port())]);
+    }
+    Ok(vec![listen.to_string()])
+}
+
+/// What signs here.
+fn authority(config: &Config) -> Result<Authority> {
+    let refuse = |what: String| {
+        Err(AdminError::NotPossible {
+            what,
+            hint: "set ca_key in [tls] to the key of the authority, mode 0600, at one site of the cluster; \
+                   certificates of another authority are issued there: cfs-repl pki --help"
+                .to_owned(),
+        })
+    };
+    let Some((tls, key)) = config
+        .tls
+        .as_ref()
+        .and_then(|tls| Some((tls, tls.ca_key.as_ref()?)))
+    else {
+        return refuse("this site cannot issue certificates: tls.ca_key is not set".to_owned());
+    };
+    let read = |path: &PathBuf| fs::read_to_string(path);
+    let (pem, key_pem) = match (read(&tls.ca), read(key)) {
+        (Ok(pem), Ok(key_pem)) => (pem, key_pem),
+        (Err(error), _) => return refuse(format!("cannot read {}: {error}", tls.ca.display())),
+        (_, Err(error)) => return refuse(format!("cannot read {}: {error}", key.display())),
+    };
+    match CertificateDer::from_pem_slice(pem.as_bytes()) {
+        Ok(certificate) => Ok(Authority {
+            pem,
+            key_pem,
+            certificate,
+        }),
+        Err(error) => refuse(format!(
+            "{} holds no certificate: {error}",
+            tls.ca.display()
+        )),
+    }
+}

@@ -1,0 +1,136 @@
+//! Reads the configuration again while the daemon runs: what can change does, what needs a restart is named, and a
+//! file that is not good changes nothing.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::causes::{Causes, Topic};
+use super::certificates::Certificates;
+use super::events::Events;
+use super::logging;
+use super::roster::Roster;
+use crate::admin::transitions::event;
+use crate::admin::view::{Level, ReloadedView};
+use crate::admin::{AdminError, Result};
+use crate::config::Config;
+
+/// Reads again. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Reloader {
+    pub(super) file: Option<PathBuf>,
+    /// As it was read last.
+    pub(super) config: Arc<Mutex<Config>>,
+    pub(super) certificates: Certificates,
+    pub(super) roster: Roster,
+    pub(super) causes: Causes,
+    pub(super) events: Events,
+    /// One at a time.
+    pub(super) turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Reloader {
+    /// Reads configuration and certificates again.
+    ///
+    /// # Errors
+    /// [`AdminError::NotPossible`] when a file is not good; nothing was changed by that file.
+    pub async fn reload(&self, by: &str) -> Result<ReloadedView> {
+        let _turn = self.turn.lock().await;
+        self.certificates.reload();
+        let Some(file) = &self.file else {
+            return Ok(ReloadedView::default());
+        };
+        let wanted = match Config::read(file) {
+            Ok(config) => config,
+            Err(error) => return Err(self.refused(error.to_string())),
+        };
+        let before = self.current();
+        let mut view = changes(&before, &wanted);
+        if let Err(error) = self.roster.adopt(&wanted.peers, &wanted.conduit).await {
+            return Err(self.refused(error.to_string()));
+        }
+        if before.log.level != wanted.log.level
+            && let Err(why) = logging::set(wanted.log.level.as_str())
+        {
+            tracing::warn!(why, "log.level was not taken");
+            view.applied.retain(|key| key != "log.level");
+        }
+        self.causes.clear(Topic::Config);
+        // What needs a restart is still as it was.
+        let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        config.peers = wanted.peers;
+        config.conduit = crate::config::ConduitSettings {
+            listen: config.conduit.listen,
+            ..wanted.conduit
+        };
+        config.log.level = wanted.log.level;
+        drop(config);
+        let (applied, needs_restart) = (view.applied.join(", "), view.needs_restart.join(", "));
+        tracing::info!(by, applied, needs_restart, "configuration was read again");
+        let mut told = event(
+            Level::Info,
+            "config.reloaded",
+            None,
+            format!("configuration read again by {by}: {applied}"),
+        );
+        told.fields.insert("by".to_owned(), by.to_owned());
+        told.fields.insert("applied".to_owned(), applied);
+        told.fields
+            .insert("needs_restart".to_owned(), needs_restart);
+        self.events.tell(told);
+        Ok(view)
+    }
+
+    /// The configuration that holds.
+    pub(super) fn current(&self) -> Config {
+        let config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        config.clone()
+    }
+
+    fn refused(&self, why: String) -> AdminError {
+        tracing::error!(why, "configuration was not taken, the old one stays in use");
+        let what =
+            format!("the changed configuration was not taken, the old one stays in use: {why}");
+        let next = "correct the file, then: cfs-repl reload".to_owned();
+        self.causes.set(Topic::Config, what.clone(), next.clone());
+        AdminError::NotPossible { what, hint: next }
+    }
+}
+
+/// Pure: which keys are different, and when they hold.
+fn changes(before: &Config, after: &Config) -> ReloadedView {
+    let mut view = ReloadedView::default();
+    let conduit = |config: &Config| {
+        let conduit = &config.conduit;
+        (conduit.window_entries, conduit.window_bytes)
+    };
+    let delays = |config: &Config| {
+        let conduit = &config.conduit;
+        (conduit.reconnect_delay, conduit.max_reconnect_delay)
+    };
+    let now = [
+        ("peer", before.peers != after.peers),
+        ("conduit.window", conduit(before) != conduit(after)),
+        ("log.level", before.log.level != after.log.level),
+    ];
+    let later = [
+        ("site", before.site != after.site),
+        ("tree", before.tree != after.tree),
+        ("state", before.state != after.state),
+        (
+            "conduit.listen",
+            before.conduit.listen != after.conduit.listen,
+        ),
+        ("conduit.reconnect_delay", delays(before) != delays(after)),
+        ("tls", before.tls != after.tls),
+        ("conflicts", before.conflicts != after.conflicts),
+        ("trash", before.trash != after.trash),
+        ("log.format", before.log.format != after.log.format),
+    ];
+    let names = |all: &[(&str, bool)]| -> Vec<String> {
+        let changed = all.iter().filter(|(_, changed)| *changed);
+        changed.map(|(name, _)| (*name).to_owned()).collect()
+    };
+    view.applied = names(&now);
+    view.needs_restart = names(&later);
+    view
+}

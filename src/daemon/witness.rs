@@ -1,0 +1,171 @@
+//! Looks at the site once a second and tells what happened since: sites that come and go, new conflicts, certificates
+//! that end soon.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::causes::Topic;
+use super::reload::Reloader;
+use super::status::Reporter;
+use super::tasks::Tasks;
+use crate::admin::Source as _;
+use crate::admin::transitions::{between, event};
+use crate::admin::view::{ConflictView, EventView, Level, StatusView, path_text};
+use crate::clock::rfc3339;
+use crate::error::Result;
+
+/// Time between two looks.
+const EVERY: Duration = Duration::from_secs(1);
+/// Looks between two at the certificates.
+const CERTIFICATES_EVERY: u32 = 60;
+/// A certificate that ends within this time is told: two weeks, so that a holiday does not hide it.
+const EXPIRING_US: u64 = 14 * 86_400 * 1_000_000;
+
+/// Tells what happens until `tasks` ends.
+pub(super) async fn run(tasks: Tasks, reporter: Arc<Reporter>, reloader: Reloader) {
+    let mut every = tokio::time::interval(EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut witness = Witness {
+        reporter,
+        reloader,
+        seen: None,
+        looks: 0,
+    };
+    loop {
+        tokio::select! {
+            () = tasks.token().cancelled() => return,
+            _ = every.tick() => {}
+        }
+        let looking = tasks.token().run_until_cancelled(witness.look()).await;
+        match looking {
+            None => return,
+            Some(Ok(())) => {}
+            Some(Err(error)) => tracing::debug!(%error, "nothing seen"),
+        }
+    }
+}
+
+struct Witness {
+    reporter: Arc<Reporter>,
+    reloader: Reloader,
+    seen: Option<StatusView>,
+    looks: u32,
+}
+
+impl Witness {
+    async fn look(&mut self) -> Result<()> {
+        if self.looks.is_multiple_of(CERTIFICATES_EVERY) {
+            self.certificates();
+        }
+        self.looks = self.looks.wrapping_add(1);
+        let Ok(overview) = self.reporter.overview().await else {
+            return Ok(());
+        };
+        // At the first look nothing happened yet; whoever is there by then is told by the status.
+        let before = self.seen.replace(overview.status);
+        if let (Some(before), Some(after)) = (before, &self.seen) {
+            for event in between(&before, after) {
+                self.reporter.events.tell(event);
+            }
+        }
+        self.conflicts().await
+    }
+
+    async fn conflicts(&self) -> Result<()> {
+        let fresh = self.reporter.engine.ask(|e| e.fresh_conflicts()).await?;
+        if fresh.ids.is_empty() {
+            return Ok(());
+        }
+        let Ok(views) = self.reporter.conflict_views(&fresh.ids).await else {
+            return Ok(());
+        };
+        for view in &views {
+            let told = conflict_event(view);
+            if told.level == Level::Warn {
+                let (conflict, kind) = (&view.id, &view.kind);
+                // Without its path: names stay out of the log.
+                tracing::warn!(name = "conflict.lossy", conflict, kind, "conflict recorded");
+            }
+            self.reporter.events.tell(told);
+        }
+        if fresh.more > 0 {
+            let count = fresh.more;
+            let text = format!("{count} more conflicts within one second: cfs-repl conflicts list");
+            tracing::warn!(name = "conflict.lossy", count, "more conflicts recorded");
+            let mut told = event(Level::Warn, "conflict.lossy", None, text);
+            told.fields.insert("count".to_owned(), count.to_string());
+            self.reporter.events.tell(told);
+        }
+        Ok(())
+    }
+
+    /// Tells certificates that end soon, or takes that back.
+    fn certificates(&self) {
+        let Some(tls) = self.reloader.certificates.tls() else {
+            return;
+        };
+        let expires_us = tls.expires_us();
+        let left_us = expires_us.saturating_sub(self.reporter.clock.now_us());
+        if left_us > EXPIRING_US {
+            self.reporter.causes.clear(Topic::Expiry);
+            return;
+        }
+        let at = rfc3339(expires_us).unwrap_or_default();
+        let when = match left_us / 86_400_000_000 {
+            0 => format!("within {} hours", left_us / 3_600_000_000 + 1),
+            1 => "in 1 day".to_owned(),
+            days => format!("in {days} days"),
+        };
+        self.reporter.causes.set(
+            Topic::Expiry,
+            format!("the certificate of this site, or its authority, ends {when}, at {at}"),
+            "put a new one in its place, then: cfs-repl reload",
+        );
+    }
+}
+
+/// A new conflict. What is open is worth a look, everything else is for information.
+fn conflict_event(view: &ConflictView) -> EventView {
+    let site = |version: Option<&crate::admin::view::VersionView>| {
+        version.map_or_else(
+            || "nobody".to_owned(),
+            |v| {
+                v.site
+                    .clone()
+                    .unwrap_or_else(|| format!("site {}", v.site_id))
+            },
+        )
+    };
+    let (won, lost) = (site(view.winner.as_ref()), site(Some(&view.loser)));
+    let path = view
+        .path
+        .as_deref()
+        .map_or_else(|| format!("inode {}", view.inode), path_text);
+    let (level, name) = if view.is_open() {
+        (Level::Warn, "conflict.lossy")
+    } else {
+        (Level::Info, "conflict.recorded")
+    };
+    let text = format!(
+        "{} {} of {path}: {won} won, {lost} lost; cfs-repl conflicts show {}",
+        view.kind, view.register, view.id
+    );
+    let mut fields = BTreeMap::from([
+        ("conflict", view.id.clone()),
+        ("kind", view.kind.clone()),
+        ("register", view.register.clone()),
+        ("path", path),
+        ("inode", view.inode.to_string()),
+        ("won", won),
+        ("lost", lost),
+    ]);
+    fields.extend(
+        view.lost_bytes
+            .map(|bytes| ("lost_bytes", bytes.to_string())),
+    );
+    EventView {
+        fields: fields.into_iter().map(|(k, v)| (k.to_owned(), v)).collect(),
+        ..event(level, name, view.loser.site.as_deref(), text)
+    }
+}
