@@ -207,6 +207,7 @@ type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 impl Admin for Service {
     type ConflictsStream = Replies<pb::ConflictsPage>;
     type ReadLoserStream = Replies<pb::LoserPiece>;
+    type CompactPreviewStream = Replies<pb::CompactPreviewPiece>;
 
     async fn status(&self, _: Request<pb::StatusRequest>) -> Reply<pb::StatusReply> {
         let view = self.source.status().await.map_err(refusal)?;
@@ -318,6 +319,19 @@ impl Admin for Service {
             tracing::info!(site = view.site, "site resumed by an operator");
         }
         Ok(Response::new(wire::resumed_to(view)))
+    }
+
+    async fn compact_preview(
+        &self,
+        request: Request<pb::CompactPreviewRequest>,
+    ) -> Reply<Self::CompactPreviewStream> {
+        let request = wire::preview::request_from(request.into_inner());
+        let pieces = self.source.preview(request).await.map_err(refusal)?;
+        let pieces = ReceiverStream::new(pieces).map(|piece| {
+            let piece = piece.map_err(|error| refusal(error.into()))?;
+            Ok(wire::preview::piece_to(piece))
+        });
+        Ok(Response::new(Box::pin(pieces)))
     }
 }
 

@@ -565,6 +565,8 @@ paths! {
 
 // Behind the macros that it uses.
 mod detail;
+pub mod journal;
+pub mod preview;
 
 pub use detail::{BytesAt, ConflictDetail, ValueView, order_certain, root_text};
 

@@ -13,6 +13,8 @@ use super::view::{
 };
 use crate::proto::admin as pb;
 
+pub(super) mod preview;
+
 /// An answer that lacks a part; names the field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Missing(pub(super) &'static str);

@@ -13,12 +13,13 @@ use super::peer::{PeerView, reason};
 use super::restore::Restorer;
 use crate::admin::filter::{AckRequest, Matcher};
 use crate::admin::verdict::{Connection, SiteFacts, judge, state_of};
+use crate::admin::view::preview::PreviewRequest;
 use crate::admin::view::{
     AckedView, ConflictCounts, ConflictDetail, ConflictView, InboundLag, JournalView, Lag, LagView,
     PARKED_SHOWN_MAX, ParkedView, RestoredView, ResumedView, SiteLag, SiteView, StatusView,
     TreeView, Watch,
 };
-use crate::admin::{AdminError, Pieces, Result, Source};
+use crate::admin::{AdminError, Pieces, Previews, Result, Source};
 use crate::clock::{Clock, SharedClock, micros};
 use crate::conduit::link::ConduitState;
 use crate::conduit::message::Role as WireRole;
@@ -438,6 +439,10 @@ impl Source for Reporter {
             return self.resume_here(confirm);
         }
         Err(self.no_site(site))
+    }
+
+    async fn preview(&self, request: PreviewRequest) -> Result<Previews> {
+        self.compact_preview(request).await
     }
 }
 
