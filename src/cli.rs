@@ -4,6 +4,7 @@
 //! with its arguments, whose doc is the help, and `run(ui, args)`; only [`ui`] prints, only [`render`] knows formats.
 
 mod check;
+mod compact;
 mod compare;
 mod completions;
 mod conflicts;
@@ -12,6 +13,7 @@ pub mod exit;
 mod help;
 mod human;
 mod init;
+mod journal;
 mod lab;
 mod lag;
 mod man;
@@ -106,6 +108,8 @@ enum Command {
     Lag(lag::LagArgs),
     Conflicts(conflicts::ConflictsArgs),
     Sites(sites::SitesArgs),
+    Journal(journal::JournalArgs),
+    Compact(compact::CompactArgs),
     Wait(wait::WaitArgs),
     Check(check::CheckArgs),
     Init(Box<init::InitArgs>),
@@ -144,6 +148,8 @@ fn run(ui: &mut Ui, global: &Global, command: Command) -> CliResult {
         Command::Lag(args) => lag::run(ui, global, &args),
         Command::Conflicts(args) => conflicts::run(ui, global, &args),
         Command::Sites(args) => sites::run(ui, global, &args),
+        Command::Journal(args) => journal::run(ui, global, &args),
+        Command::Compact(args) => compact::run(ui, global, &args),
         Command::Wait(args) => wait::run(ui, global, &args),
         Command::Check(args) => check::run(ui, global, &args),
         Command::Init(args) => init::run(ui, *args),

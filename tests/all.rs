@@ -22,6 +22,9 @@ mod inbox;
 mod join;
 #[cfg(test)]
 #[cfg(feature = "cli")]
+mod journal;
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod lab;
 #[cfg(test)]
 #[cfg(feature = "cli")]
