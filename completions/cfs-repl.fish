@@ -43,9 +43,16 @@ complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "status" -d 'Show 
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "lag" -d 'Show how far each peer is behind, and how far this site is behind it'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "conflicts" -d 'See what lost where two sites changed the same thing, and bring it back'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "sites" -d 'Look at the other sites, and act on them'
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "events" -d 'Show what happened: sites that came and went, conflicts, what operators did; oldest first'
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "journal" -d 'Look into the journal and the received logs'
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "compact" -d 'See what compaction would leave out of what is to be sent to a peer, and why'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "wait" -d 'Wait until something is so, at most for --timeout'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "check" -d 'Say in one look whether all is well, for a monitoring system'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "init" -d 'Write a commented configuration and create the state folder'
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "peer" -d 'Bring new sites in'
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "join" -d 'Join a cluster as a new site, with a token that a site of it printed'
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "reload" -d 'Have the daemon read its configuration and certificates again'
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "log-level" -d 'Change what the daemon logs, until it is changed again or the daemon ends'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "pki" -d 'Make a certificate authority for a lab, and certificates by it'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "run" -d 'Run the daemon of a site in the foreground'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "demo" -d 'Start two sites on this machine and watch them keep in step'
@@ -54,7 +61,7 @@ complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "compare" -d 'Comp
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "version" -d 'Print the version of this program and of what it was built with'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "man" -d 'Print a manual page, or write all of them'
-complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "help" -d 'Print help on a command or a topic: exit-codes, environment, config, join'
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "help" -d 'Print help on a command or a topic: exit-codes, environment, config, join, events'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
@@ -201,23 +208,26 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume" -l timeout -d 'How long to wait for an answer of the daemon' -r
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume" -l json -d 'The same as --output json'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume" -s q -l quiet -d 'Say nothing on success'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume" -s v -l verbose -d 'Say more'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume" -f -a "list" -d 'List the other sites, and how they are reached'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume" -f -a "show" -d 'Show all that is known of one site'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume" -f -a "resume" -d 'Let a site go on that the brake holds, or that was paused'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -f -a "list" -d 'List the other sites, and how they are reached'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -f -a "show" -d 'Show all that is known of one site'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -f -a "resume" -d 'Let a site go on that the brake holds, or that was paused'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -f -a "pause" -d 'Stop the exchange with a site, both ways, until it is resumed; also over a restart'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -f -a "reconnect" -d 'Make the connection to a site anew at once, without waiting for the next attempt'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -f -a "remove" -d 'Take out a site that joined by invitation: nothing is kept for it or exchanged with it any more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
@@ -264,6 +274,239 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -l note -d 'Why, for whoever looks next' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -l confirm -d 'The name once more: what it has not received is lost to it' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l since -d 'Only what happened within this time' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l level -d 'Only what is at least as bad: info, warn, error' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l site -d 'Only what concerns this site' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l name -d 'Only events of this name; may be repeated' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l limit -d 'At most so many of the past, the latest ones' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -s f -l follow -d 'Go on with what happens from here on, until Ctrl-C'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -f -a "tail" -d 'Show the last entries, oldest first'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -f -a "show" -d 'Show one entry in full'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -f -a "stat" -d 'Show every log in numbers, and what stands in it by operation'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -f -a "verify" -d 'Check every record of every log'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -f -a "export" -d 'Print every entry in full, one JSON object a line'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -s n -l lines -d 'How many' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l shard -d 'Only those of this shard; 256 is the control stream' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l op -d 'Only those that do this; may be given several times' -r -f -a "create\t''
+unlink\t''
+rename\t''
+write\t''
+truncate\t''
+setattr\t''
+link\t''
+symlink\t''
+mkdir\t''
+setxattr\t''
+removexattr\t''
+noop\t''
+conflict_ack\t''
+member\t''
+resume_point\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l inode -d 'Only those of this inode' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l path -d 'Only those that name something like this: entries hold a name and no directories, and writes hold no name' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l since -d 'Only those that were stamped within this time' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l config -d 'Configuration of the site: it names the state folder and the sites' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l state -d 'State folder, in place of the one in the configuration; a copy of one will do' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l of -d 'The log of what this site sent, by its name or number, in place of the own journal' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -s f -l follow -d 'Go on with what comes, until Ctrl-C'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -l config -d 'Configuration of the site: it names the state folder and the sites' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -l state -d 'State folder, in place of the one in the configuration; a copy of one will do' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -l of -d 'The log of what this site sent, by its name or number, in place of the own journal' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -l config -d 'Configuration of the site: it names the state folder and the sites' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -l state -d 'State folder, in place of the one in the configuration; a copy of one will do' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -l of -d 'The log of what this site sent, by its name or number, in place of the own journal' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -l config -d 'Configuration of the site: it names the state folder and the sites' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -l state -d 'State folder, in place of the one in the configuration; a copy of one will do' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -l of -d 'The log of what this site sent, by its name or number, in place of the own journal' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l shard -d 'Only those of this shard; 256 is the control stream' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l op -d 'Only those that do this; may be given several times' -r -f -a "create\t''
+unlink\t''
+rename\t''
+write\t''
+truncate\t''
+setattr\t''
+link\t''
+symlink\t''
+mkdir\t''
+setxattr\t''
+removexattr\t''
+noop\t''
+conflict_ack\t''
+member\t''
+resume_point\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l inode -d 'Only those of this inode' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l path -d 'Only those that name something like this: entries hold a name and no directories, and writes hold no name' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l since -d 'Only those that were stamped within this time' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l config -d 'Configuration of the site: it names the state folder and the sites' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l state -d 'State folder, in place of the one in the configuration; a copy of one will do' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l of -d 'The log of what this site sent, by its name or number, in place of the own journal' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -l site -d 'This peer alone; each of them, if not given' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -l shard -d 'This shard alone; 256 is the control stream' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -l show -d 'List the single entries that are kept, or dropped' -r -f -a "kept\t''
+dropped\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -l state -d 'Read this state folder and ask no daemon; a copy of one will do' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -l dry-run -d 'Only look. Compaction belongs to sending, so there is nothing else to ask for'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -l for -d 'What to wait for: connected, and not held, paused or fenced; synced; \'lag<5s\': peers are less than that behind' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -l site -d 'This peer alone; all, if not given' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
@@ -302,7 +545,7 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -l json -d 'The
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l site-id -d 'Number of this site, different on every site' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l site-id -d 'Number of this site, different on every site; 1 with --new-authority, if not given' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l name -d 'Name of this site, as in its certificate' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l cluster -d 'Name of the cluster, the same on every site' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l role -d 'What this site does: bidirectional sends and applies, primary sends only, replica applies only' -r -f -a "bidirectional\t''
@@ -325,10 +568,97 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l color -d 'Whe
 always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l new-authority -d 'Make the authority of a new cluster and the certificate of this site, too: it can invite the other sites then'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l json -d 'The same as --output json'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -f -a "invite" -d 'Print a token with which one machine joins as a new site'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -l name -d 'Name that the new site is to have; it chooses one, if not given' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -l valid -d 'How long the token works; at most 30 days' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -l endpoint -d 'Where the new site reaches this one; by default what conduit.listen says, with the name of this machine where that is all addresses. May be repeated' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -l dry-run -d 'Only say whether it could be made'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l root -d 'Top of the directory tree to keep in step; must exist' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l name -d 'Name of this site; by default that of the token, or of the machine' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l state -d 'Folder for the journal and the state, outside the tree' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l listen -d 'Address on which other sites are accepted; without it this site only dials' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l endpoint -d 'Where other sites reach this one; by default what --listen says. May be repeated' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l tls -d 'Folder for key and certificates; by default "tls" beside the configuration' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l config -d 'File to write' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l dry-run -d 'Ask whether it would be taken in, and write nothing'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 json\t'One JSON document'

@@ -21,6 +21,7 @@ use tokio::sync::{broadcast, mpsc};
 use crate::error::ReplError;
 use crate::sync::conflict::ConflictId;
 use filter::{AckRequest, Matcher};
+use view::preview::{PreviewPiece, PreviewRequest};
 use view::{
     AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InviteView, InviteWish,
     Overview, ReloadedView, RestoredView, ResumedView,
@@ -28,6 +29,9 @@ use view::{
 
 /// Bytes of a file piece by piece; what ends with an error is not whole.
 pub type Pieces = mpsc::Receiver<Result<Bytes, ReplError>>;
+
+/// A preview of compaction piece by piece; what ends with an error is not whole.
+pub type Previews = mpsc::Receiver<Result<PreviewPiece, ReplError>>;
 
 /// What a running daemon knows and can do. Called from the tasks of the admin service, several at once.
 #[tonic::async_trait]
@@ -117,6 +121,12 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// [`AdminError::NotPossible`], [`AdminError::Taken`].
     async fn invite(&self, wish: InviteWish, by: &str) -> Result<InviteView>;
+
+    /// What compaction makes of what is to be sent to peers. Nothing is changed.
+    ///
+    /// # Errors
+    /// [`AdminError::SiteUnknown`].
+    async fn preview(&self, request: PreviewRequest) -> Result<Previews>;
 }
 
 /// Why the daemon refuses, by what the caller does about it.

@@ -4,6 +4,7 @@
 //! with its arguments, whose doc is the help, and `run(ui, args)`; only [`ui`] prints, only [`render`] knows formats.
 
 mod check;
+mod compact;
 mod compare;
 mod completions;
 mod conflicts;
@@ -13,6 +14,7 @@ pub mod exit;
 mod help;
 mod human;
 mod init;
+mod journal;
 mod lab;
 mod lag;
 mod man;
@@ -110,6 +112,8 @@ enum Command {
     Conflicts(conflicts::ConflictsArgs),
     Sites(sites::SitesArgs),
     Events(events::EventsArgs),
+    Journal(journal::JournalArgs),
+    Compact(compact::CompactArgs),
     Wait(wait::WaitArgs),
     Check(check::CheckArgs),
     Init(Box<init::InitArgs>),
@@ -153,6 +157,8 @@ fn run(ui: &mut Ui, global: &Global, command: Command) -> CliResult {
         Command::Conflicts(args) => conflicts::run(ui, global, &args),
         Command::Sites(args) => sites::run(ui, global, &args),
         Command::Events(args) => events::run(ui, global, &args),
+        Command::Journal(args) => journal::run(ui, global, &args),
+        Command::Compact(args) => compact::run(ui, global, &args),
         Command::Wait(args) => wait::run(ui, global, &args),
         Command::Check(args) => check::run(ui, global, &args),
         Command::Init(args) => init::run(ui, *args),

@@ -2,7 +2,8 @@
 //!
 //! Nothing here is durable until it was synced: bytes and length of a file by [`DiskFile::sync_data`], its name by
 //! [`Disk::sync_dir`] of the directory. [`RealDisk`] is the system's; [`FaultyDisk`] lives in memory and loses, tears
-//! and refuses on demand, so that a test can cut the power at every operation.
+//! and refuses on demand, so that a test can cut the power at every operation; [`ReadOnlyDisk`] is the system's and
+//! changes nothing.
 
 use std::ffi::OsString;
 use std::fmt::Debug;
@@ -12,9 +13,11 @@ use std::sync::Arc;
 use crate::error::Result;
 
 mod faulty;
+mod readonly;
 mod real;
 
 pub use faulty::{Fault, FaultyDisk};
+pub use readonly::ReadOnlyDisk;
 pub use real::RealDisk;
 
 /// A disk that several owners use.

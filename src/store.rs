@@ -139,6 +139,21 @@ impl Store {
         Ok(numbers)
     }
 
+    /// All numbers of a file whose names start with `prefix`, with the rest of their names, without opening it as
+    /// [`Store::open`] does: nothing in it is changed.
+    ///
+    /// # Errors
+    /// When the file is missing, in use, was not closed by whoever had it, or cannot be read.
+    pub fn peek_numbers(path: &Path, prefix: &str) -> Result<Vec<(String, u64)>> {
+        let start = Key::of(Table::Meta).bytes(prefix.as_bytes()).done();
+        let number = |(key, value): (Vec<u8>, Vec<u8>)| {
+            let rest = key.get(start.len()..).unwrap_or_default();
+            let rest = String::from_utf8_lossy(rest).into_owned();
+            Ok((rest, key::number(&value)?))
+        };
+        kv::peek(path, &start)?.into_iter().map(number).collect()
+    }
+
     /// Forgets a number.
     pub fn remove_number(&mut self, name: &str) {
         let key = Key::of(Table::Meta).bytes(name.as_bytes()).done();

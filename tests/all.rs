@@ -25,6 +25,9 @@ mod invite;
 mod join;
 #[cfg(test)]
 #[cfg(feature = "cli")]
+mod journal;
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod lab;
 #[cfg(test)]
 #[cfg(feature = "cli")]

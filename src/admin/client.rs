@@ -16,6 +16,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use super::filter::{AckRequest, ConflictFilter};
+use super::view::preview::{PreviewPiece, PreviewRequest};
 use super::view::{
     AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InviteView, InviteWish,
     LagView, ReloadedView, RestoredView, ResumedView, StatusView,
@@ -392,6 +393,30 @@ impl Client {
         let request = wire::events_to(filter, follow, limit);
         let reply = self.wait(inner.events(request)).await?;
         Ok(EventStream(reply.into_inner()))
+    }
+
+    /// Calls `take` with what compaction makes of what is to be sent to peers, piece by piece, until it returns false.
+    pub async fn preview(
+        &self,
+        wanted: PreviewRequest,
+        mut take: impl FnMut(PreviewPiece) -> bool,
+    ) -> Result<()> {
+        let mut inner = self.inner.clone();
+        let request = wire::preview::request_to(wanted);
+        let taking = async move {
+            let mut stream = inner.compact_preview(request).await?.into_inner();
+            while let Some(piece) = stream.message().await? {
+                let piece = match wire::preview::piece_from(piece) {
+                    Ok(piece) => piece,
+                    Err(missing) => return Ok(Err(malformed(missing))),
+                };
+                if !take(piece) {
+                    break;
+                }
+            }
+            Ok(Ok(()))
+        };
+        self.wait(taking).await?
     }
 
     async fn wait<T>(&self, request: impl Future<Output = Result<T, Status>>) -> Result<T> {

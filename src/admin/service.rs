@@ -215,6 +215,7 @@ impl Admin for Service {
     type ReadLoserStream = Replies<pb::LoserPiece>;
     type WatchStream = Replies<pb::WatchUpdate>;
     type EventsStream = Replies<pb::Event>;
+    type CompactPreviewStream = Replies<pb::CompactPreviewPiece>;
 
     async fn status(&self, _: Request<pb::StatusRequest>) -> Reply<pb::StatusReply> {
         let look = self.source.overview().await.map_err(refusal)?;
@@ -406,6 +407,19 @@ impl Admin for Service {
         let wish = wire::wish_from(request.into_inner());
         let made = self.source.invite(wish, &by).await;
         Ok(Response::new(wire::invite_to(made.map_err(refusal)?)))
+    }
+
+    async fn compact_preview(
+        &self,
+        request: Request<pb::CompactPreviewRequest>,
+    ) -> Reply<Self::CompactPreviewStream> {
+        let request = wire::preview::request_from(request.into_inner());
+        let pieces = self.source.preview(request).await.map_err(refusal)?;
+        let pieces = ReceiverStream::new(pieces).map(|piece| {
+            let piece = piece.map_err(|error| refusal(error.into()))?;
+            Ok(wire::preview::piece_to(piece))
+        });
+        Ok(Response::new(Box::pin(pieces)))
     }
 }
 

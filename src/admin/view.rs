@@ -595,7 +595,9 @@ fn moment<S: Serializer>(
 mod act;
 mod detail;
 mod event;
+pub mod journal;
 mod lag;
+pub mod preview;
 
 pub use act::{InviteView, InviteWish, ReloadedView};
 pub use detail::{BytesAt, ConflictDetail, ValueView, order_certain, root_text};

@@ -13,6 +13,8 @@ use super::view::{
 };
 use crate::proto::admin as pb;
 
+pub(super) mod preview;
+
 pub use watch::Update;
 pub(super) use watch::{
     event_from, event_to, events_from, events_to, invite_from, invite_to, lags_from, lags_to,

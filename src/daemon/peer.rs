@@ -30,6 +30,7 @@ use crate::sync::brake::Held;
 use crate::sync::engine::{Engine, Fence, FenceCause, Handle, MemberReport, Refusal, Standing};
 use crate::sync::progress::StreamProgress;
 use crate::topology::SiteId;
+pub(super) use send::{FRAME_BYTES, FRAME_ENTRIES};
 use send::{Order, Sender};
 
 /// How long after a refusal for room or rule the stream is tried again.

@@ -16,11 +16,12 @@ use super::reload::Reloader;
 use super::restore::Restorer;
 use crate::admin::filter::{AckRequest, Matcher};
 use crate::admin::transitions::event;
+use crate::admin::view::preview::PreviewRequest;
 use crate::admin::view::{
     AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InviteView, InviteWish, Level,
     Overview, ReloadedView, RestoredView, ResumedView,
 };
-use crate::admin::{AdminError, Pieces, Result, Source};
+use crate::admin::{AdminError, Pieces, Previews, Result, Source};
 use crate::clock::{Clock, SharedClock, micros};
 use crate::journal::op::Name;
 use crate::sync::conflict::ConflictId;
@@ -191,6 +192,10 @@ impl Source for Reporter {
         filter: &EventFilter,
     ) -> (Vec<EventView>, broadcast::Receiver<Arc<EventView>>) {
         self.events.since(filter)
+    }
+
+    async fn preview(&self, request: PreviewRequest) -> Result<Previews> {
+        self.compact_preview(request).await
     }
 
     async fn resume(&self, site: &str, confirm: bool, by: &str) -> Result<ResumedView> {

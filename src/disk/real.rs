@@ -49,6 +49,12 @@ fn opened(action: &'static str, path: &Path, result: io::Result<File>) -> Result
     }))
 }
 
+/// Opens a file so that the system itself refuses to change it by what comes back.
+pub(super) fn open_to_read(path: &Path) -> Result<SharedFile> {
+    let file = options().write(false).open(path);
+    opened("open file", path, file)
+}
+
 impl Disk for RealDisk {
     fn open(&self, path: &Path) -> Result<SharedFile> {
         opened("open file", path, options().open(path))

@@ -105,6 +105,21 @@ pub(crate) struct LogShared {
 }
 
 impl LogShared {
+    /// What readers need of a log; by the sender its end moves.
+    pub(crate) fn new(
+        place: LogPlace,
+        segments: Vec<Segment>,
+        durable: Durable,
+    ) -> (Arc<Self>, watch::Sender<Durable>) {
+        let (publish, durable) = watch::channel(durable);
+        let shared = Self {
+            place,
+            segments: Mutex::new(segments),
+            durable,
+        };
+        (Arc::new(shared), publish)
+    }
+
     /// The kept segments, oldest first.
     pub(crate) fn segments(&self) -> MutexGuard<'_, Vec<Segment>> {
         self.segments.lock().unwrap_or_else(PoisonError::into_inner)
@@ -217,15 +232,11 @@ impl SegmentLog {
 
     /// The writer behind a recovered tail.
     pub(crate) fn resume(place: LogPlace, segments: Vec<Segment>, tail: Tail, hlc_us: u64) -> Self {
-        let (publish, durable) = watch::channel(Durable {
+        let durable = Durable {
             position: tail.head,
             hlc_us,
-        });
-        let shared = Arc::new(LogShared {
-            place,
-            segments: Mutex::new(segments),
-            durable,
-        });
+        };
+        let (shared, publish) = LogShared::new(place, segments, durable);
         Self {
             shared,
             publish,

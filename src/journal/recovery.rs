@@ -5,6 +5,8 @@
 //! last commit is written and synced again before anyone hears of it: it may be in the page cache alone, even after
 //! a sync that failed.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,8 +14,8 @@ use bytes::Bytes;
 
 use super::dot::Actor;
 use super::log::{
-    APPEND_BYTES_MAX, LogOptions, LogPlace, LogShared, Point, Segment, SegmentLog, Tail, point,
-    remove_if_there,
+    APPEND_BYTES_MAX, Durable, LogOptions, LogPlace, LogShared, Point, Segment, SegmentLog, Tail,
+    point, remove_if_there,
 };
 use super::record::{
     Frame, RECORD_BYTES_MAX, RECORD_HEADER_BYTES, RawRecord, Record, find_commit, read_record,
@@ -168,13 +170,119 @@ fn bases(disk: &SharedDisk, dir: &Path) -> Result<Vec<u64>> {
             remove_if_there(disk.as_ref(), &dir.join(name))?;
         }
     }
+    Ok(bases_in(&names))
+}
+
+/// The bases of all segments among `names`, in order.
+pub(crate) fn bases_in(names: &[OsString]) -> Vec<u64> {
     let mut bases: Vec<u64> = names.iter().filter_map(|name| base_of(name)).collect();
     bases.sort_unstable();
-    Ok(bases)
+    bases
+}
+
+/// What of a log can be read as it lies on disk.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    pub place: LogPlace,
+    /// Those up to the first damage, oldest first; at least one.
+    pub segments: Vec<Segment>,
+    /// Behind the last whole unit.
+    pub durable: Durable,
+    /// Last seq of every stream there.
+    pub heads: BTreeMap<u32, u64>,
+    /// Bytes behind it that are no whole unit: a commit under way, or one that was cut off by a crash.
+    pub torn_bytes: u64,
+    /// Why nothing is read behind it, unless the log ends there.
+    pub damage: Option<ReplError>,
+}
+
+/// Looks at the log in `dir`, and changes nothing; somebody may be writing it.
+///
+/// # Errors
+/// When there is none, or its first segment cannot be used. Damage behind that is a part of the answer.
+pub(crate) fn survey(disk: SharedDisk, dir: PathBuf, kind: LogKind) -> Result<Survey> {
+    let bases = bases_in(&disk.list(&dir)?);
+    let mut place = LogPlace {
+        disk,
+        dir,
+        kind,
+        owner: Actor::default(),
+        options: LogOptions::default(),
+    };
+    let mut segments = Vec::with_capacity(bases.len());
+    let mut last = None;
+    for base in bases {
+        let owner = last.as_ref().map(|start: &Start| start.owner);
+        match (read_start(&place, base, owner), last) {
+            (Ok(start), before) => {
+                segments.extend(before.map(|before| before.segment(Vec::new())));
+                place.owner = start.owner;
+                last = Some(start);
+            }
+            (Err(damage @ ReplError::WalCorrupted { .. }), Some(before)) => {
+                let hlc_us = before.streams.last_hlc_us();
+                let heads = before.streams.heads();
+                segments.push(before.segment(Vec::new()));
+                return Ok(Survey {
+                    place,
+                    segments,
+                    durable: Durable {
+                        position: base,
+                        hlc_us,
+                    },
+                    heads,
+                    torn_bytes: 0,
+                    damage: Some(damage),
+                });
+            }
+            (Err(error), _) => return Err(error),
+        }
+    }
+    let Some(last) = last else {
+        let source = std::io::Error::from(std::io::ErrorKind::NotFound);
+        return Err(ReplError::io("find a segment in", place.dir, source));
+    };
+    survey_last(place, segments, &last)
+}
+
+/// Looks at the last segment. A commit that is being written while the file is read may be seen in part, and one
+/// behind it whole. It was whole before the second reading began, so what stops that one at the same place is damage.
+fn survey_last(place: LogPlace, mut segments: Vec<Segment>, start: &Start) -> Result<Survey> {
+    let mut stopped_at = None;
+    loop {
+        let mut scan = TailScan::new(&place, start.clone())?;
+        let damage = scan.run().and_then(|()| scan.check()).err();
+        if damage.is_some() && stopped_at != Some(scan.stop) {
+            stopped_at = Some(scan.stop);
+            continue;
+        }
+        let torn_bytes = written(&scan.rest(scan.kept)) as u64;
+        let (segment, tail, streams) = scan.finish();
+        segments.push(segment);
+        return Ok(Survey {
+            place,
+            segments,
+            durable: Durable {
+                position: tail.head,
+                hlc_us: streams.last_hlc_us(),
+            },
+            heads: streams.heads(),
+            torn_bytes,
+            damage,
+        });
+    }
+}
+
+/// The segment at `base` of a log that is looked at.
+///
+/// # Errors
+/// When it cannot be read, or is damaged at its start.
+pub(crate) fn segment_at(place: &LogPlace, base: u64) -> Result<Segment> {
+    Ok(read_start(place, base, Some(place.owner))?.segment(Vec::new()))
 }
 
 /// The start of a segment: everything that was durable before it got its name.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Start {
     owner: Actor,
     base: u64,

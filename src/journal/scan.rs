@@ -218,7 +218,8 @@ impl Scanner {
         self.damaged_at(self.position, reason)
     }
 
-    fn damaged_at(&self, position: u64, reason: String) -> ReplError {
+    /// Damage of the unit at `position`.
+    pub(crate) fn damaged_at(&self, position: u64, reason: String) -> ReplError {
         let base = self.segment.as_ref().map_or(0, |open| open.base);
         ReplError::WalCorrupted {
             file: self.shared.path(base),

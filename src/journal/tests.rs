@@ -4,5 +4,6 @@
 
 mod crash;
 mod logs;
+mod look;
 mod received;
 mod script;

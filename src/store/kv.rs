@@ -8,7 +8,9 @@ use std::io::ErrorKind;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
-use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, TableDefinition};
+use redb::{
+    Database, Durability, ReadOnlyDatabase, ReadOnlyTable, ReadableDatabase, TableDefinition,
+};
 
 use crate::error::{ReplError, Result};
 
@@ -186,6 +188,25 @@ impl Kv {
 
 fn snapshot(db: &Database) -> Result<ReadOnlyTable<&'static [u8], &'static [u8]>, redb::Error> {
     Ok(db.begin_read()?.open_table(TABLE)?)
+}
+
+/// Keys and values of a file whose keys start with `prefix`. A file that another process has, or did not close, is
+/// refused: it would have to be changed to be read.
+pub(super) fn peek(path: &Path, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let failed = |e: redb::Error| store_error("look at state store", path, e);
+    let db = ReadOnlyDatabase::open(path).map_err(|e| failed(e.into()))?;
+    let read = db.begin_read().map_err(|e| failed(e.into()))?;
+    let table = read.open_table(TABLE).map_err(|e| failed(e.into()))?;
+    let range = table.range::<&[u8]>(prefix..);
+    let mut found = Vec::new();
+    for item in range.map_err(|e| failed(e.into()))? {
+        let (key, value) = item.map_err(|e| failed(e.into()))?;
+        if !key.value().starts_with(prefix) {
+            break;
+        }
+        found.push((key.value().to_vec(), value.value().to_vec()));
+    }
+    Ok(found)
 }
 
 fn store_error(action: &'static str, path: &Path, error: redb::Error) -> ReplError {

@@ -49,7 +49,7 @@ mod upkeep;
 
 pub use handle::{Handle, start};
 pub use inbox::Listed;
-pub use members::{Fence, FenceCause, MemberReport, MemberStatus, Retention};
+pub use members::{Fence, FenceCause, MemberReport, MemberStatus, Retention, remembered};
 pub use receive::{Arrived, Refusal};
 pub use standing::{Standing, StreamHead};
 

@@ -8,12 +8,14 @@ use tokio::sync::broadcast;
 
 use super::super::client::{Address, Client, ClientError};
 use super::super::filter::ConflictFilter;
+use super::super::view::preview::tests::{fate, preview};
+use super::super::view::preview::{Outcome, PreviewPiece, PreviewRequest};
 use super::super::view::tests::{conflict, detail, lag, status as status_view};
 use super::super::view::{
     AckView, AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InviteView,
     InviteWish, Overview, ReloadedView, RestoredView, ResumedView,
 };
-use super::super::{AdminError, Pieces, Result as AdminResult};
+use super::super::{AdminError, Pieces, Previews, Result as AdminResult};
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -242,6 +244,55 @@ impl Source for Fake {
             }),
         }
     }
+
+    async fn preview(&self, request: PreviewRequest) -> AdminResult<Previews> {
+        if let Some(name) = request.site.filter(|name| name != "iad-2") {
+            let known = vec!["iad-2".to_owned()];
+            return Err(AdminError::SiteUnknown { name, known });
+        }
+        let (tell, previews) = mpsc::channel(2);
+        if request.show.is_some() {
+            tell.try_send(Ok(PreviewPiece::Fates(vec![fate()])))
+                .unwrap();
+        }
+        tell.try_send(Ok(PreviewPiece::Site(preview()))).unwrap();
+        Ok(previews)
+    }
+}
+
+#[tokio::test]
+async fn a_preview_comes_piece_by_piece_until_nobody_wants_more() {
+    let served = Served::start(Fake::default());
+    let client = served.client().await;
+    let asked = |site: Option<&str>, show| PreviewRequest {
+        site: site.map(str::to_owned),
+        show,
+        ..PreviewRequest::default()
+    };
+    let mut pieces = Vec::new();
+    let take = |piece| {
+        pieces.push(piece);
+        true
+    };
+    let dropped = asked(None, Some(Outcome::Dropped));
+    client.preview(dropped.clone(), take).await.unwrap();
+    let expected = [
+        PreviewPiece::Fates(vec![fate()]),
+        PreviewPiece::Site(preview()),
+    ];
+    assert_eq!(pieces, expected);
+    let mut count = 0;
+    let first = |_| {
+        count += 1;
+        false
+    };
+    client.preview(dropped, first).await.unwrap();
+    assert_eq!(count, 1);
+    let refused = client.preview(asked(Some("x"), None), |_| true).await;
+    let Err(ClientError::Refused { code, .. }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(code, Code::NotFound);
 }
 
 fn numbered(nth: usize) -> ConflictId {

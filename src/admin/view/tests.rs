@@ -204,7 +204,7 @@ pub(crate) fn detail() -> ConflictDetail {
 }
 
 /// The kept document `name` is what `view` becomes.
-fn assert_kept(name: &str, view: &impl Serialize) {
+pub(crate) fn assert_kept(name: &str, view: &impl Serialize) {
     // Through a value, so that the order of keys is that of the command line.
     let value = serde_json::to_value(view).unwrap();
     let text = format!("{}\n", serde_json::to_string_pretty(&value).unwrap());

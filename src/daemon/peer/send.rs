@@ -15,9 +15,9 @@ use crate::journal::{BatchReader, Durable};
 use crate::sync::engine::Handle;
 
 /// Bytes of entries in one frame; the wire allows 1 MiB with everything around them.
-const FRAME_BYTES: usize = 768 * 1024;
+pub(in crate::daemon) const FRAME_BYTES: usize = 768 * 1024;
 /// Entries in one frame: a quarter of the default window, so that the next one is packed while this one travels.
-const FRAME_ENTRIES: usize = 1_024;
+pub(in crate::daemon) const FRAME_ENTRIES: usize = 1_024;
 /// How often an idle sender tells its mark: lag in seconds can be no finer.
 const IDLE_MARK: Duration = Duration::from_secs(1);
 

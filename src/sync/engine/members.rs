@@ -4,6 +4,7 @@
 //! journal back. Who is fenced is a decision: it stands in the control stream, and is made again from there.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use super::{Engine, EngineConfig, Opened};
@@ -173,6 +174,18 @@ impl Engine {
                 opened.commit(config)?;
             }
             Ok(())
+        })
+    }
+
+    /// How far a member has received the journal, as it said last, before the last start too; none: it never did.
+    ///
+    /// # Errors
+    /// As [`Engine::heard`].
+    pub fn received_by(&mut self, site_id: u64) -> Result<Option<Cursors>> {
+        self.with(|opened, _| {
+            let tracked = opened.members.get(&site_id);
+            let heard = tracked.filter(|tracked| tracked.incarnation != 0);
+            Ok(heard.map(|tracked| tracked.received.clone()))
         })
     }
 
@@ -376,8 +389,25 @@ impl Opened {
 
 /// What was remembered of the members when the state was last written.
 pub(super) fn load(store: &Store) -> Result<BTreeMap<u64, Tracked>> {
+    Ok(tracked(store.numbers(MEMBER_KEYS)?))
+}
+
+/// How far each member has received the journal of the site whose state is in `file`, by its number: as it said last
+/// when the state was written. The file is looked at and not opened as the engine's.
+///
+/// # Errors
+/// When a daemon has the file, or was killed while it had it, or it cannot be read.
+pub fn remembered(file: &Path) -> Result<BTreeMap<u64, Cursors>> {
+    let members = tracked(Store::peek_numbers(file, MEMBER_KEYS)?).into_iter();
+    Ok(members
+        .filter(|(_, tracked)| tracked.incarnation != 0)
+        .map(|(site_id, tracked)| (site_id, tracked.received))
+        .collect())
+}
+
+fn tracked(numbers: Vec<(String, u64)>) -> BTreeMap<u64, Tracked> {
     let mut members: BTreeMap<u64, Tracked> = BTreeMap::new();
-    for (name, number) in store.numbers(MEMBER_KEYS)? {
+    for (name, number) in numbers {
         let Some((site, name)) = name.split_once('/') else {
             continue;
         };
@@ -395,7 +425,7 @@ pub(super) fn load(store: &Store) -> Result<BTreeMap<u64, Tracked>> {
             }
         }
     }
-    Ok(members)
+    members
 }
 
 fn is_out(members: &[Member], actor: Actor) -> bool {
