@@ -6,6 +6,7 @@
 mod check;
 mod compare;
 mod completions;
+mod config;
 mod conflicts;
 mod demo;
 pub mod exit;
@@ -108,6 +109,7 @@ enum Command {
     Sites(sites::SitesArgs),
     Wait(wait::WaitArgs),
     Check(check::CheckArgs),
+    Config(config::ConfigArgs),
     Init(Box<init::InitArgs>),
     Pki(pki::PkiArgs),
     Run(run::RunArgs),
@@ -146,6 +148,7 @@ fn run(ui: &mut Ui, global: &Global, command: Command) -> CliResult {
         Command::Sites(args) => sites::run(ui, global, &args),
         Command::Wait(args) => wait::run(ui, global, &args),
         Command::Check(args) => check::run(ui, global, &args),
+        Command::Config(args) => config::run(ui, global, &args),
         Command::Init(args) => init::run(ui, *args),
         Command::Pki(args) => pki::run(ui, args),
         Command::Run(args) => run::run(ui, &args),
