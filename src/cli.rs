@@ -7,6 +7,7 @@ mod check;
 mod compact;
 mod compare;
 mod completions;
+mod config;
 mod conflicts;
 mod demo;
 mod events;
@@ -116,6 +117,7 @@ enum Command {
     Compact(compact::CompactArgs),
     Wait(wait::WaitArgs),
     Check(check::CheckArgs),
+    Config(config::ConfigArgs),
     Init(Box<init::InitArgs>),
     Peer(peer::PeerArgs),
     Join(Box<peer::JoinArgs>),
@@ -161,6 +163,7 @@ fn run(ui: &mut Ui, global: &Global, command: Command) -> CliResult {
         Command::Compact(args) => compact::run(ui, global, &args),
         Command::Wait(args) => wait::run(ui, global, &args),
         Command::Check(args) => check::run(ui, global, &args),
+        Command::Config(args) => config::run(ui, global, &args),
         Command::Init(args) => init::run(ui, *args),
         Command::Peer(args) => peer::run(ui, global, &args),
         Command::Join(args) => peer::join(ui, &args),

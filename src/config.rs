@@ -1,16 +1,25 @@
-//! The configuration of one site: a TOML file in which an unknown key is an error, not a surprise.
+//! The configuration of one site: TOML files in which an unknown key is an error, not a surprise.
 //!
 //! Reading collects everything that is wrong before it says anything, each with line, column and what to do. The
-//! parts: [`units`] (durations, sizes, endpoints), `reader` and `decode` (text to [`Config`]), `check` (rules between
-//! keys, and what the disk says), `example` (the commented file that `init` writes).
+//! parts: `keys` (the one table of what there is), `value` and [`units`] (what a key may hold), `layers` (files and
+//! variables), `reader` and `decode` (layers to [`Config`]), `check` (rules between keys, and what the disk says),
+//! `advice` (what is worth a look), `example`, `schema` and `show` (for people and editors), [`peers`] (what the daemon
+//! writes itself). Limits and defaults stand in `keys` alone.
 
+mod advice;
 mod check;
 mod decode;
 mod example;
-pub mod joined;
+mod keys;
+mod layers;
+pub mod peers;
 mod problem;
 mod reader;
+mod schema;
+mod show;
+mod suggest;
 pub mod units;
+mod value;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,7 +28,10 @@ use std::time::Duration;
 pub use crate::journal::dot::SITE_ID_MAX;
 pub use check::{NAME_RULE, is_name};
 pub use example::{Example, ExamplePeer};
-pub use problem::{ConfigError, Place, Problem, Refusal};
+pub use keys::ALERT_EVENTS;
+pub use layers::is_override;
+pub use problem::{ConfigError, Place, Problem, Refusal, Source, Spot};
+pub use show::Setting;
 use units::Endpoint;
 
 /// Longest name of a site or cluster in bytes: it becomes a DNS label of the certificate (RFC 1035, section 2.3.4).
@@ -52,6 +64,12 @@ pub struct Config {
     pub conflicts: ConflictsConfig,
     /// `[trash]`: what is kept of files that lost in no conflict.
     pub trash: TrashConfig,
+    /// `[alerts]`: what is told without being asked.
+    pub alerts: AlertsConfig,
+    /// `[admin]`: who may ask, and tell the daemon what to do.
+    pub admin: AdminConfig,
+    /// `[metrics]`: numbers for a monitoring system.
+    pub metrics: MetricsConfig,
     /// `[log]`: what the daemon says about itself.
     pub log: LogConfig,
 }
@@ -59,15 +77,15 @@ pub struct Config {
 /// `[site]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiteConfig {
-    /// Number of this site in the cluster. Required. Minimum: 1, maximum: [`SITE_ID_MAX`].
+    /// Number of this site in the cluster, at most [`SITE_ID_MAX`].
     pub id: u64,
-    /// Name of this site, as in its certificate. Required. `[a-z0-9-]`, at most [`NAME_BYTES_MAX`] bytes.
+    /// Name of this site, as in its certificate: `[a-z0-9-]`, at most [`NAME_BYTES_MAX`] bytes.
     pub name: String,
-    /// Name of the cluster, as in every certificate. Required. The same rule as for `name`.
+    /// Name of the cluster, as in every certificate.
     pub cluster: String,
-    /// What this site does. Default: `bidirectional`.
+    /// What this site does.
     pub role: Role,
-    /// With the role `replica`: the site whose tree is followed. Required then, refused otherwise.
+    /// With the role `replica`: the site whose tree is followed. None otherwise.
     pub primary_site_id: Option<u64>,
 }
 
@@ -101,23 +119,22 @@ impl Role {
 /// `[tree]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeConfig {
-    /// Top of the tree. Required; must be an existing directory.
+    /// Top of the tree: an existing directory.
     pub root: PathBuf,
-    /// Patterns in gitignore grammar: such names are neither sent, nor applied, nor removed. Default: none.
+    /// Patterns in gitignore grammar: such names are neither sent, nor applied, nor removed.
     pub exclude: Vec<String>,
     /// How often the whole tree is read again in the background, should a notice have been missed.
-    /// Default: `1h`. Minimum: `10s`.
     pub scan_interval: Duration,
-    /// How long a file that is still open must rest before it is read. Default: `1s`. Minimum: `10ms`.
+    /// How long a file that is still open must rest before it is read.
     pub settle: Duration,
-    /// The longest that a file which never rests is put off. Default: `5s`. Minimum: `settle`.
+    /// The longest that a file which never rests is put off. At least `settle`.
     pub settle_max: Duration,
     /// The brake: when one site deletes more than this share of the files within `brake_window`, applying from it is
-    /// held until an operator resumes it. Default: `50%`. `1%` to `100%`; `100%` turns the brake off.
+    /// held until an operator resumes it. `100%` turns the brake off.
     pub brake_percent: u8,
-    /// The brake does not look at trees with fewer files. Default: 1000. Minimum: 1.
+    /// The brake does not look at trees with fewer files.
     pub brake_files: u64,
-    /// Time over which deletions are counted for the brake. Default: `60s`. Minimum: `1s`.
+    /// Time over which deletions are counted for the brake.
     pub brake_window: Duration,
 }
 
@@ -125,54 +142,54 @@ pub struct TreeConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateConfig {
     /// Folder of the journal, the received logs and the state store; outside the tree, mode 0700.
-    /// Default: `/var/lib/cfs-repl`.
     pub dir: PathBuf,
     /// Room for the journal, in bytes. A site for which more than this would have to be kept is fenced, loudly.
-    /// Default: `20GiB`. Minimum: `256MiB`.
     pub journal_budget_bytes: u64,
     /// The journal is kept from its beginning up to this size, although every peer has it: as long as it is whole, a
-    /// further site can join from an empty tree. Default: `1GiB`. Minimum: `0B`.
+    /// further site can join from an empty tree.
     pub journal_keep_bytes: u64,
-    /// A site that was not heard for so long, while this one ran, is fenced, loudly. Default: `30d`. Minimum: `1h`.
+    /// A site that was not heard for so long, while this one ran, is fenced, loudly.
     pub max_absence: Duration,
 }
 
 /// `[conduit]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConduitSettings {
-    /// Address and port on which other sites are accepted. Default: none, this site only dials.
+    /// Address and port on which other sites are accepted. None: this site only dials.
     pub listen: Option<SocketAddr>,
-    /// Most entries under way to a peer without a receipt. Default: 4096. Minimum: 1, maximum: 1000000.
+    /// Most entries under way to a peer without a receipt.
     pub window_entries: u64,
-    /// Most bytes under way to a peer without a receipt. Default: `8MiB`. Minimum: `1MiB`, maximum: `1GiB`.
+    /// Most bytes under way to a peer without a receipt.
     pub window_bytes: u64,
-    /// Upper end of the first random wait before dialling again. Default: `200ms`. Minimum: `10ms`.
+    /// Upper end of the first random wait before dialling again.
     pub reconnect_delay: Duration,
-    /// Upper end of the random wait after many failures. Default: `30s`. Minimum: `reconnect_delay`.
+    /// Upper end of the random wait after many failures. At least `reconnect_delay`.
     pub max_reconnect_delay: Duration,
+    /// A connection that is older is made anew; zero: never.
+    pub max_connection_age: Duration,
 }
 
 /// `[tls]`: PEM files. They are read, and their content checked, when the daemon starts or reloads.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TlsPaths {
-    /// Certificate of this site, for `<site>.<cluster>.cfs-repl`. Required.
+    /// Certificate of this site, for `<site>.<cluster>.cfs-repl`.
     pub cert: PathBuf,
-    /// Its private key, mode 0600. Required.
+    /// Its private key, mode 0600.
     pub key: PathBuf,
-    /// Certificates of the authorities that sign for this cluster. Required.
+    /// Certificates of the authorities that sign for this cluster.
     pub ca: PathBuf,
-    /// Key of the authority, mode 0600, at the site that invites new ones. Default: none, it cannot.
+    /// Key of the authority. None: this site issues no certificates for sites that join.
     pub ca_key: Option<PathBuf>,
 }
 
 /// `[[peer]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerConfig {
-    /// Number of the other site. Required. Minimum: 1, maximum: [`SITE_ID_MAX`].
+    /// Number of the other site, at most [`SITE_ID_MAX`].
     pub id: u64,
-    /// Name of the other site, as in its certificate. Required.
+    /// Name of the other site, as in its certificate.
     pub name: String,
-    /// Where it listens; tried in order, in turn. Default: none, the peer dials this site.
+    /// Where it listens; tried in order, in turn. None: the peer dials this site.
     pub endpoints: Vec<Endpoint>,
 }
 
@@ -180,60 +197,66 @@ pub struct PeerConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConflictsConfig {
     /// Share of the tree's filesystem that the content of losers may take; beyond it, acknowledged ones go first.
-    /// Default: `10%`. `1%` to `100%`.
     pub keep_percent: u8,
-    /// How long a loser stays restorable. Default: `30d`. Minimum: `1h`.
+    /// How long a loser stays restorable.
     pub retention: Duration,
-    /// Losers of at most that many bytes are kept at every site; larger ones where they were written or lost.
-    /// Default: `64MiB`. `0B` to `1TiB`; `0B` keeps none elsewhere.
+    /// Losers of at most that many bytes are kept at every site; larger ones where they were written or lost. 0 keeps none
+    /// elsewhere.
     pub everywhere_bytes: u64,
 }
 
 /// `[trash]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TrashConfig {
-    /// Files that others removed or replaced without a conflict are kept as long as losers are. Default: false, they
-    /// go after a minute.
+    /// Files that others removed or replaced without a conflict are kept as long as losers are. Otherwise they go
+    /// after a minute.
     pub keep_deleted: bool,
+}
+
+/// `[alerts]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertsConfig {
+    /// Program and arguments to start for each event. Empty: none.
+    pub exec: Vec<String>,
+    /// Where each event is posted: a URL of http or https. What follows its host may be a secret.
+    pub webhook: Option<String>,
+    /// Which events, of [`ALERT_EVENTS`].
+    pub events: Vec<String>,
+    /// How long the program or the server may take.
+    pub timeout: Duration,
+    /// Most events that are told in a minute.
+    pub per_minute: u64,
+}
+
+/// `[admin]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminConfig {
+    /// Unix socket that commands use; [`SOCKET_FILE`] in the state folder unless told otherwise.
+    pub socket: PathBuf,
+    /// Group whose members may look. None: only the daemon's own user and root.
+    pub read_group: Option<String>,
+    /// Group whose members may act as well. None: only the daemon's own user and root.
+    pub write_group: Option<String>,
+    /// Address on which commands are taken over mutual TLS. None: nowhere.
+    pub listen: Option<SocketAddr>,
+    /// DNS names of the certificates that may use it.
+    pub allow: Vec<String>,
+}
+
+/// `[metrics]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MetricsConfig {
+    /// Address on which metrics are read. None: off.
+    pub listen: Option<SocketAddr>,
 }
 
 /// `[log]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogConfig {
-    /// Least important lines that are written. Default: `info`.
-    pub level: LogLevel,
-    /// Shape of a line. Default: `pretty`.
+    /// Which lines are written, as `tracing_subscriber::EnvFilter` reads it.
+    pub level: String,
+    /// Shape of a line.
     pub format: LogFormat,
-}
-
-/// How important a log line must be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum LogLevel {
-    /// A human must act.
-    Error,
-    /// Odd, but we went on.
-    Warn,
-    /// What an operator would tell a colleague.
-    #[default]
-    Info,
-    /// Decisions. Names of files may appear from here on.
-    Debug,
-    /// Every entry.
-    Trace,
-}
-
-impl LogLevel {
-    /// The word in the configuration.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-            Self::Trace => "trace",
-        }
-    }
 }
 
 /// Shape of a log line.
@@ -246,53 +269,101 @@ pub enum LogFormat {
     Json,
 }
 
+impl LogFormat {
+    /// Every format.
+    pub const ALL: [Self; 2] = [Self::Pretty, Self::Json];
+
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pretty => "pretty",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// A configuration under the eyes of an operator: what holds, what set it, what is wrong, and what is worth a look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Examined {
+    /// The configuration, or everything that is wrong with it.
+    pub config: Result<Config, ConfigError>,
+    /// Every key there is.
+    pub settings: Vec<Setting>,
+    /// What was read, in order.
+    pub sources: Vec<Source>,
+    /// What does not keep it from being used.
+    pub warnings: Vec<Problem>,
+}
+
+impl Examined {
+    /// Where a key such as `tls.cert` was set, or the file where it could be.
+    #[must_use]
+    pub fn spot(&self, key: &str, file: &Path) -> Spot {
+        let setting = self.settings.iter().find(|setting| setting.key == key);
+        setting
+            .and_then(|setting| setting.origin.clone())
+            .unwrap_or_else(|| Spot::of(Source::File(file.to_owned())))
+    }
+}
+
+/// Whose eyes read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    /// The daemon: asks the disk.
+    Daemon,
+    /// Who wants to know what the daemon would say, and what is worth a look.
+    Operator,
+    /// A command that asks the daemon, perhaps of a user who may not look into the state folder.
+    Guest,
+}
+
 impl Config {
-    /// Reads and checks a file, including what it says about the disk: the root must exist and the state folder must
-    /// lie outside it.
+    /// Reads and checks a file, the drop-ins beside it, the environment and the peers in the state folder, including
+    /// what they say about the disk: the root must exist and the state folder must lie outside it.
     ///
     /// # Errors
     /// Everything that is wrong, not only the first.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
-        Self::verify(&read_file(file)?, file)?.with_joined()
+        examine(file, &environment(), Reader::Daemon).config
     }
 
-    /// Reads and checks a file without looking at the rest of the disk: for commands that ask the daemon, which work
-    /// whatever became of the tree.
+    /// The same without looking at the rest of the disk: for commands that ask the daemon, which work whatever became
+    /// of the tree. Peers in the state folder are left out where the caller may not look into it.
     ///
     /// # Errors
     /// Everything that is wrong, not only the first.
     pub fn read(file: &Path) -> Result<Self, ConfigError> {
-        let at = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-        Self::parse(&read_file(file)?, &at)?.with_joined()
+        examine(file, &environment(), Reader::Guest).config
     }
 
-    /// Reads and checks a text as [`Config::load`] would if it stood in `file`.
+    /// Reads as [`Config::load`] does, and tells everything about it.
+    #[must_use]
+    pub fn examine(file: &Path) -> Examined {
+        examine(file, &environment(), Reader::Operator)
+    }
+
+    /// Checks a text as the only layer, as if it stood in `file`, and what it says about the disk.
     ///
     /// # Errors
     /// Everything that is wrong, not only the first.
     pub fn verify(text: &str, file: &Path) -> Result<Self, ConfigError> {
-        let base = std::path::absolute(file)
-            .ok()
-            .and_then(|file| file.parent().map(Path::to_owned))
-            .unwrap_or_default();
-        let mut findings = problem::Findings::default();
-        let config = decode::decode(text, &base, &mut findings);
-        check::relations(&config, &mut findings);
+        let mut findings = problem::Findings::new(file.to_owned());
+        let config = alone(text, file, &layers::folder_of(file), &mut findings);
         check::disk(&config, &mut findings);
-        findings.into_error(file.to_owned()).map_or(Ok(config), Err)
+        findings.into_error().map_or(Ok(config), Err)
     }
 
-    /// Reads and checks a text without looking at the disk; `file` names it in errors, and relative paths are
+    /// Checks a text as the only layer without looking at the disk; `file` names it in errors, and relative paths are
     /// resolved against its folder.
     ///
     /// # Errors
     /// Everything that is wrong, not only the first.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
-        let mut findings = problem::Findings::default();
+        let mut findings = problem::Findings::new(file.to_owned());
         let base = file.parent().unwrap_or(Path::new(""));
-        let config = decode::decode(text, base, &mut findings);
-        check::relations(&config, &mut findings);
-        findings.into_error(file.to_owned()).map_or(Ok(config), Err)
+        let config = alone(text, file, base, &mut findings);
+        findings.into_error().map_or(Ok(config), Err)
     }
 
     /// The commented file that `init` writes: what `values` says, every default, and what each key means.
@@ -300,37 +371,53 @@ impl Config {
     pub fn example(values: &Example<'_>) -> String {
         example::text(values)
     }
+
+    /// What a file may say, as JSON Schema.
+    #[must_use]
+    pub fn schema() -> serde_json::Value {
+        schema::schema()
+    }
 }
 
-fn read_file(file: &Path) -> Result<String, ConfigError> {
-    let problem = |what: String, hint: &str| ConfigError {
-        file: file.to_owned(),
-        problems: vec![Problem {
-            place: None,
-            what,
-            hint: hint.to_owned(),
-        }],
-    };
-    let unreadable = |error: std::io::Error| {
-        if error.kind() == std::io::ErrorKind::NotFound {
-            return problem(
-                "the configuration file does not exist".to_owned(),
-                "write one with: cfs-repl init --help",
-            );
-        }
-        problem(
-            format!("cannot read the file: {error}"),
-            "it must be a readable file of UTF-8 text",
-        )
-    };
-    let size = std::fs::metadata(file).map_err(unreadable)?.len();
-    if size > FILE_BYTES_MAX {
-        return Err(problem(
-            format!("the file has {size} bytes, more than {FILE_BYTES_MAX}"),
-            "check that it is the configuration",
-        ));
+fn environment() -> layers::Variables {
+    layers::variables(std::env::vars_os())
+}
+
+fn alone(text: &str, file: &Path, base: &Path, findings: &mut problem::Findings) -> Config {
+    let mut settings = reader::Settings::default();
+    let source = Source::File(file.to_owned());
+    let scope = reader::Scope::All;
+    reader::read_text(text, &source, scope, base, &mut settings, findings);
+    reader::require(&settings, findings);
+    let config = decode::decode(&settings);
+    check::relations(&config, findings);
+    config
+}
+
+fn examine(file: &Path, variables: &layers::Variables, reader: Reader) -> Examined {
+    let mut findings = problem::Findings::new(file.to_owned());
+    let mut settings = reader::Settings::default();
+    let mut sources = layers::read(file, variables, &mut settings, &mut findings);
+    if !sources.is_empty() {
+        let is_guest = reader == Reader::Guest;
+        sources.extend(layers::read_peers(is_guest, &mut settings, &mut findings));
     }
-    std::fs::read_to_string(file).map_err(unreadable)
+    let config = decode::decode(&settings);
+    if !sources.is_empty() {
+        check::relations(&config, &mut findings);
+    }
+    if !sources.is_empty() && reader != Reader::Guest {
+        check::disk(&config, &mut findings);
+    }
+    if !sources.is_empty() && reader == Reader::Operator {
+        advice::advise(&config, &mut findings);
+    }
+    Examined {
+        settings: show::settings(&settings, &findings),
+        sources,
+        warnings: findings.warnings(),
+        config: findings.into_error().map_or(Ok(config), Err),
+    }
 }
 
 #[cfg(test)]

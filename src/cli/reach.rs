@@ -50,7 +50,7 @@ where
     Ok(answered?)
 }
 
-/// The socket in the state folder that the configuration names. Whether the tree is there does not matter here: it
+/// The socket that the configuration names. Whether the tree is there does not matter here: it
 /// may be the very thing that is asked about.
 fn in_config(file: &Path) -> Result<Address, CliError> {
     let config = Config::read(file).map_err(|error| match CliError::from(error) {
@@ -60,5 +60,5 @@ fn in_config(file: &Path) -> Result<Address, CliError> {
         }
         other @ (CliError::Told(_) | CliError::OutputClosed) => other,
     })?;
-    Ok(Address::in_state(&config.state.dir))
+    Ok(Address::socket(config.admin.socket))
 }

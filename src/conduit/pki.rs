@@ -3,6 +3,8 @@
 //! Every authority gets a name of its own, made of its key: two of the same name make a peer report a broken signature
 //! where it should say that the authority is unknown. Nothing is ever overwritten.
 
+pub mod inspect;
+
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};

@@ -86,25 +86,27 @@ impl TlsFiles {
     /// # Errors
     /// [`ReplError::Io`], or [`ReplError::Serialization`] for a key that others can read.
     pub fn read(&self) -> Result<ConduitTlsConfig> {
-        let metadata = std::fs::metadata(&self.key)
-            .map_err(|error| ReplError::io("read key", &self.key, error))?;
-        let mode = metadata.permissions().mode();
-        if mode & 0o077 != 0 {
-            let key = self.key.display();
-            let (mode, owner) = (mode & 0o7777, metadata.uid());
-            return Err(refused(
-                &self.key,
-                format!(
-                    "mode {mode:04o} lets others than user {owner} use the key: chmod 600 {key}"
-                ),
-            ));
-        }
+        check_key_mode(&self.key)?;
         Ok(ConduitTlsConfig {
             cert_pem: read(&self.cert)?,
             key_pem: read(&self.key)?,
             ca_pem: read(&self.ca)?,
         })
     }
+}
+
+/// Refuses a key that others than its owner can use.
+pub(super) fn check_key_mode(key: &Path) -> Result<()> {
+    let metadata = std::fs::metadata(key).map_err(|error| ReplError::io("read key", key, error))?;
+    let mode = metadata.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let (mode, owner, shown) = (mode & 0o7777, metadata.uid(), key.display());
+    Err(refused(
+        key,
+        format!("mode {mode:04o} lets others than user {owner} use the key: chmod 600 {shown}"),
+    ))
 }
 
 /// Checked configurations of both roles.
@@ -577,7 +579,7 @@ fn date(time: UnixTime) -> String {
     }
 }
 
-fn certificates(pem: &[u8], file: &Path) -> Result<Vec<CertificateDer<'static>>> {
+pub(super) fn certificates(pem: &[u8], file: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let all = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
     let all = all.map_err(|error| refused(file, format!("no certificate in PEM: {error}")))?;
     if all.is_empty() {
@@ -586,7 +588,7 @@ fn certificates(pem: &[u8], file: &Path) -> Result<Vec<CertificateDer<'static>>>
     Ok(all)
 }
 
-fn roots(pem: &[u8], file: &Path) -> Result<RootCertStore> {
+pub(super) fn roots(pem: &[u8], file: &Path) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(pem, file)? {
         let added = roots.add(certificate);
@@ -595,7 +597,7 @@ fn roots(pem: &[u8], file: &Path) -> Result<RootCertStore> {
     Ok(roots)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     let failed = |error| ReplError::io("read certificate file", path, error);
     let bytes = std::fs::metadata(path).map_err(failed)?.len();
     if bytes > PEM_BYTES_MAX {
@@ -607,7 +609,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(failed)
 }
 
-fn refused(file: &Path, reason: impl fmt::Display) -> ReplError {
+pub(super) fn refused(file: &Path, reason: impl fmt::Display) -> ReplError {
     ReplError::serialization("tls", format!("{}: {reason}", file.display()))
 }
 

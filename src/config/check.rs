@@ -5,9 +5,13 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use super::problem::Spot;
 use super::problem::{Findings, Refusal};
 use super::units::format_duration;
-use super::{Config, NAME_BYTES_MAX, Role, SOCKET_BYTES_MAX, SOCKET_FILE};
+use super::{Config, NAME_BYTES_MAX, Role, SOCKET_BYTES_MAX};
+
+/// What [`Findings::unreadable`] is told when peers may be missing.
+pub(super) const PEERS_KEY: &str = "peer";
 
 /// What the name of a site or a cluster may be, for help texts.
 pub const NAME_RULE: &str = "a-z, 0-9 and '-', at most 63 characters";
@@ -38,6 +42,7 @@ pub(super) fn relations(config: &Config, findings: &mut Findings) {
     roles(config, findings);
     peers(config, findings);
     reachability(config, findings);
+    listeners(config, findings);
     socket(config, findings);
     ordered_durations(config, findings);
 }
@@ -52,11 +57,16 @@ fn roles(config: &Config, findings: &mut Findings) {
             "a replica must know whose tree it follows",
             "add primary_site_id = the id of that peer to [site]",
         ),
-        (Role::Replica, Some(id)) if config.peers.iter().all(|peer| peer.id != id) => findings.add(
-            primary_place,
-            format!("primary_site_id {id} is no peer"),
-            "add a [[peer]] with that id",
-        ),
+        (Role::Replica, Some(id))
+            if config.peers.iter().all(|peer| peer.id != id)
+                && !findings.is_unreadable(PEERS_KEY) =>
+        {
+            findings.add(
+                primary_place,
+                format!("primary_site_id {id} is no peer"),
+                "add a [[peer]] with that id",
+            );
+        }
         (Role::Bidirectional | Role::Primary, Some(_)) => findings.add(
             primary_place,
             format!(
@@ -74,17 +84,23 @@ fn peers(config: &Config, findings: &mut Findings) {
         let id_place = findings.place(&format!("peer[{index}].id"));
         let name_place = findings.place(&format!("peer[{index}].name"));
         let (id, name) = (peer.id, &peer.name);
-        let earlier = config.peers.iter().take(index);
+        let earlier = |is_same: &dyn Fn(&super::PeerConfig) -> bool| {
+            let mut before = config.peers.iter().take(index);
+            before.position(is_same)
+        };
         if id_place.is_some() && id == config.site.id {
             findings.add(
                 id_place,
                 format!("peer {id} has the id of this site"),
                 "list only the other sites; give every site its own id",
             );
-        } else if id_place.is_some() && earlier.clone().any(|other| other.id == id) {
+        } else if id_place.is_some()
+            && let Some(first) = earlier(&|other| other.id == id)
+        {
+            let other = at(findings.place(&format!("peer[{first}].id")));
             findings.add(
                 id_place,
-                format!("two peers have the id {id}"),
+                format!("two peers have the id {id}{other}"),
                 "give every site its own id",
             );
         }
@@ -94,19 +110,30 @@ fn peers(config: &Config, findings: &mut Findings) {
                 format!("peer \"{name}\" has the name of this site"),
                 "list only the other sites; give every site its own name",
             );
-        } else if name_place.is_some() && earlier.clone().any(|other| other.name == *name) {
+        } else if name_place.is_some()
+            && let Some(first) = earlier(&|other| other.name == *name)
+        {
+            let other = at(findings.place(&format!("peer[{first}].name")));
             findings.add(
                 name_place,
-                format!("two peers have the name \"{name}\""),
+                format!("two peers have the name \"{name}\"{other}"),
                 "give every site its own name",
             );
         }
     }
 }
 
+/// Where the other one of two stands.
+fn at(spot: Option<Spot>) -> String {
+    spot.map_or_else(String::new, |spot| {
+        format!("; the other one stands at {spot}")
+    })
+}
+
 /// A connection must be possible, and only an encrypted one.
 fn reachability(config: &Config, findings: &mut Findings) {
-    if config.tls.is_none() && !config.peers.is_empty() {
+    let has_tls = config.tls.is_some() || findings.place("tls").is_some();
+    if !has_tls && !config.peers.is_empty() {
         findings.add(
             findings.place("peer[0]"),
             "there are peers, but no [tls] section, and sites talk only over TLS",
@@ -132,14 +159,43 @@ fn reachability(config: &Config, findings: &mut Findings) {
     }
 }
 
-/// The admin socket lies in the state folder, and the kernel bounds its path.
-fn socket(config: &Config, findings: &mut Findings) {
-    let length = config.state.dir.join(SOCKET_FILE).as_os_str().len();
-    if length > SOCKET_BYTES_MAX {
+/// Two listeners cannot have one address, and commands over the network need certificates.
+fn listeners(config: &Config, findings: &mut Findings) {
+    let listeners = [
+        ("conduit.listen", config.conduit.listen),
+        ("admin.listen", config.admin.listen),
+        ("metrics.listen", config.metrics.listen),
+    ];
+    for (index, (key, address)) in listeners.iter().enumerate() {
+        let Some(address) = address else { continue };
+        let mut before = listeners.iter().take(index);
+        if let Some((other, _)) = before.find(|(_, other)| *other == Some(*address)) {
+            findings.add(
+                findings.place(key),
+                format!("{key} and {other} are both {address}"),
+                "give each its own port",
+            );
+        }
+    }
+    let has_tls = config.tls.is_some() || findings.place("tls").is_some();
+    if config.admin.listen.is_some() && !has_tls {
         findings.add(
-            findings.place("state.dir"),
-            format!("the admin socket in it would have a path of {length} bytes, and {SOCKET_BYTES_MAX} are possible"),
-            "choose a folder with a shorter path",
+            findings.place("admin.listen"),
+            "admin.listen takes commands only with certificates, and there is no [tls] section",
+            "add [tls] with cert, key and ca, or remove admin.listen",
+        );
+    }
+}
+
+/// The kernel bounds the path of the admin socket.
+fn socket(config: &Config, findings: &mut Findings) {
+    let length = config.admin.socket.as_os_str().len();
+    if length > SOCKET_BYTES_MAX {
+        let key = ["admin.socket", "state.dir"];
+        findings.add(
+            key.iter().find_map(|key| findings.place(key)),
+            format!("the admin socket would have a path of {length} bytes, and {SOCKET_BYTES_MAX} are possible"),
+            "choose a shorter path: admin.socket, or else state.dir",
         );
     }
 }
@@ -182,12 +238,12 @@ pub(super) fn disk(config: &Config, findings: &mut Findings) {
     match fs::metadata(root) {
         Ok(metadata) if metadata.is_dir() => {}
         Ok(_) => findings.add(
-            Some(root_place),
+            Some(root_place.clone()),
             format!("tree.root: {shown} is not a directory"),
             "name the top directory of the tree",
         ),
         Err(error) => findings.add(
-            Some(root_place),
+            Some(root_place.clone()),
             format!("tree.root: cannot use {shown}: {error}"),
             "create the directory or correct the path",
         ),
@@ -207,7 +263,7 @@ pub(super) fn disk(config: &Config, findings: &mut Findings) {
 }
 
 /// The path without symbolic links and `..`; what does not exist yet is taken as it is written.
-fn real_path(path: &Path) -> PathBuf {
+pub(super) fn real_path(path: &Path) -> PathBuf {
     let mut real = PathBuf::new();
     for component in path.components() {
         match component {

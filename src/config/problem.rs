@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::text::printable;
+
 /// A place in a text, both counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -53,15 +55,87 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// One thing that is wrong.
+/// What can set a key, from the weakest to the strongest.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// The configuration file.
+    File(PathBuf),
+    /// A file of the folder `conf.d` beside it.
+    DropIn(PathBuf),
+    /// The file in the state folder that the daemon writes when a site joined.
+    Peers(PathBuf),
+    /// A variable of the environment.
+    Variable(String),
+}
+
+impl Source {
+    /// The word in JSON.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::File(_) => "file",
+            Self::DropIn(_) => "drop_in",
+            Self::Peers(_) => "peers",
+            Self::Variable(_) => "environment",
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) | Self::DropIn(path) | Self::Peers(path) => {
+                f.write_str(&printable(&path.to_string_lossy()))
+            }
+            Self::Variable(name) => f.write_str(&printable(name)),
+        }
+    }
+}
+
+/// A place in a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spot {
+    /// Which source.
+    pub source: Source,
+    /// Where in it; none for a variable, and for what is missing altogether.
+    pub place: Option<Place>,
+}
+
+impl Spot {
+    /// A source as a whole.
+    pub(super) const fn of(source: Source) -> Self {
+        Self {
+            source,
+            place: None,
+        }
+    }
+}
+
+impl fmt::Display for Spot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.fmt(f)?;
+        if let Some(Place { line, column }) = self.place {
+            write!(f, ":{line}:{column}")?;
+        }
+        Ok(())
+    }
+}
+
+/// One thing that is wrong, or worth a look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where it stands; none when something is missing altogether.
-    pub place: Option<Place>,
-    /// What is wrong and why.
+    /// Where it stands.
+    pub at: Spot,
+    /// What is wrong and why; without characters that would steer a terminal.
     pub what: String,
     /// What to do about it.
     pub hint: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.at, self.what, self.hint)
+    }
 }
 
 /// A configuration that cannot be used, with everything that is wrong with it.
@@ -69,7 +143,7 @@ pub struct Problem {
 pub struct ConfigError {
     /// The file, as it was named.
     pub file: PathBuf,
-    /// At least one; in the order of their places, those without a place last.
+    /// At least one; by source, in the order of their places, those without a place last.
     pub problems: Vec<Problem>,
 }
 
@@ -79,11 +153,7 @@ impl fmt::Display for ConfigError {
             if index > 0 {
                 f.write_str("\n")?;
             }
-            write!(f, "{}:", self.file.display())?;
-            if let Some(Place { line, column }) = problem.place {
-                write!(f, "{line}:{column}:")?;
-            }
-            write!(f, " {}; {}", problem.what, problem.hint)?;
+            problem.fmt(f)?;
         }
         Ok(())
     }
@@ -92,22 +162,41 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 /// The problems found so far, and where each key that was read stands.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Findings {
+    file: PathBuf,
     problems: Vec<Problem>,
-    places: BTreeMap<String, Place>,
+    warnings: Vec<Problem>,
+    places: BTreeMap<String, Spot>,
     unreadable: BTreeSet<String>,
 }
 
 impl Findings {
+    /// Nothing was found in `file` yet.
+    pub(super) const fn new(file: PathBuf) -> Self {
+        Self {
+            file,
+            problems: Vec::new(),
+            warnings: Vec::new(),
+            places: BTreeMap::new(),
+            unreadable: BTreeSet::new(),
+        }
+    }
+
     /// Remembers where the value of `key`, such as `peer[0].name`, stands.
-    pub(super) fn found(&mut self, key: String, place: Place) {
-        self.places.insert(key, place);
+    pub(super) fn found(&mut self, key: String, spot: Spot) {
+        self.places.insert(key, spot);
     }
 
     /// Where `key` stands; none when it is absent or could not be read, so that a default is never blamed.
-    pub(super) fn place(&self, key: &str) -> Option<Place> {
-        self.places.get(key).copied()
+    pub(super) fn place(&self, key: &str) -> Option<Spot> {
+        self.places.get(key).cloned()
+    }
+
+    /// Where `key` stands, or the file where it could stand.
+    pub(super) fn place_or_file(&self, key: &str) -> Spot {
+        self.place(key)
+            .unwrap_or_else(|| Spot::of(Source::File(self.file.clone())))
     }
 
     /// Remembers that `key` is there, but says nothing that can be used.
@@ -123,26 +212,54 @@ impl Findings {
     /// Adds a problem.
     pub(super) fn add(
         &mut self,
-        place: Option<Place>,
+        at: Option<Spot>,
         what: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        self.problems.push(Problem {
-            place,
-            what: what.into(),
-            hint: hint.into(),
-        });
+        let problem = self.problem(at, what.into(), hint.into());
+        self.problems.push(problem);
+    }
+
+    /// Adds what does not keep the configuration from being used.
+    pub(super) fn warn(
+        &mut self,
+        at: Option<Spot>,
+        what: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let warning = self.problem(at, what.into(), hint.into());
+        self.warnings.push(warning);
+    }
+
+    fn problem(&self, at: Option<Spot>, what: String, hint: String) -> Problem {
+        Problem {
+            at: at.unwrap_or_else(|| Spot::of(Source::File(self.file.clone()))),
+            what: printable(&what),
+            hint: printable(&hint),
+        }
+    }
+
+    /// What is worth a look, in order.
+    pub(super) fn warnings(&self) -> Vec<Problem> {
+        sorted(self.warnings.clone())
     }
 
     /// The error, when anything was found.
-    pub(super) fn into_error(mut self, file: PathBuf) -> Option<ConfigError> {
-        self.problems
-            .sort_by_key(|problem| (problem.place.is_none(), problem.place));
-        (!self.problems.is_empty()).then_some(ConfigError {
-            file,
-            problems: self.problems,
+    pub(super) fn into_error(self) -> Option<ConfigError> {
+        (!self.problems.is_empty()).then(|| ConfigError {
+            file: self.file,
+            problems: sorted(self.problems),
         })
     }
+}
+
+fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort_by(|a, b| {
+        let key = |problem: &Problem| (problem.at.place.is_none(), problem.at.place);
+        let source = a.at.source.cmp(&b.at.source);
+        source.then_with(|| key(a).cmp(&key(b)))
+    });
+    problems
 }
 
 #[cfg(test)]
@@ -163,14 +280,21 @@ mod tests {
 
     #[test]
     fn problems_are_told_in_the_order_of_the_file() {
-        let mut findings = Findings::default();
+        let mut findings = Findings::new("x.toml".into());
+        let spot = |source, line, column| {
+            let place = Some(Place { line, column });
+            Some(Spot { source, place })
+        };
+        let file = || Source::File("x.toml".into());
         findings.add(None, "c", "mend it");
-        findings.add(Some(Place { line: 9, column: 1 }), "b", "mend it");
-        findings.add(Some(Place { line: 2, column: 7 }), "a", "mend it");
-        let error = findings.into_error("x.toml".into()).unwrap();
+        findings.add(Some(Spot::of(Source::Variable("V".into()))), "e", "mend it");
+        findings.add(spot(Source::DropIn("d.toml".into()), 1, 1), "d", "mend it");
+        findings.add(spot(file(), 9, 1), "b", "mend it");
+        findings.add(spot(file(), 2, 7), "a\nb", "mend it");
+        let error = findings.into_error().unwrap();
         assert_eq!(
             error.to_string(),
-            "x.toml:2:7: a; mend it\nx.toml:9:1: b; mend it\nx.toml: c; mend it"
+            "x.toml:2:7: a\\nb; mend it\nx.toml:9:1: b; mend it\nx.toml: c; mend it\nd.toml:1:1: d; mend it\nV: e; mend it"
         );
     }
 }

@@ -1,285 +1,318 @@
-//! Pure: takes keys out of a TOML table by name and notices what was not taken.
+//! Pure: layers of text and variables to one set of values, each with the place that set it.
 //!
-//! serde stops at the first mistake; this reader goes on, so that one look lists them all. What a section asks for
-//! is also what it knows: a key that nobody asked for is unknown, and the nearest known one is suggested.
+//! serde stops at the first mistake; this reader goes on, so that one look lists them all. A later layer overrides
+//! single keys of an earlier one; `[[peer]]` tables add up. What cannot be read is reported and not set.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::problem::{Findings, Place, Refusal};
+use super::keys::{self, Form, Key, SECTIONS, Section, Unset};
+use super::problem::{Findings, Place, Refusal, Source, Spot};
+use super::suggest;
+use super::value::{Typed, Value, as_toml};
 
-/// Similarity (Jaro, 0 to 1) above which a key is suggested; what clap uses for its own suggestions, so that both faces
-/// of a typing error look alike.
-const SIMILAR_MIN: f64 = 0.7;
+/// How a variable begins that sets a key.
+pub(super) const PREFIX: &str = "CFS_REPL_";
+/// What stands between section and key in the name of a variable.
+pub(super) const BETWEEN: &str = "__";
 
-/// One table of the file while its keys are taken.
-pub(super) struct Section<'a> {
+/// What a text may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Every section.
+    All,
+    /// Peers alone.
+    Peers,
+}
+
+/// The values that were set so far.
+#[derive(Debug, Default)]
+pub(super) struct Settings {
+    /// By full name: `tree.root`, `peer[0].id`.
+    values: BTreeMap<String, Value>,
+    /// How many tables `[[peer]]` there are.
+    peers: usize,
+}
+
+impl Settings {
+    /// The value of a key as it was set, or as it is when it is not set; none when that is nothing, or when it was
+    /// refused and has no default.
+    pub(super) fn value(&self, full: &str) -> Option<Value> {
+        self.values
+            .get(full)
+            .cloned()
+            .or_else(|| self.default_of(full))
+    }
+
+    /// What a key is when it is not set.
+    pub(super) fn default_of(&self, full: &str) -> Option<Value> {
+        let key = keys::key(full)?;
+        match key.unset {
+            Unset::Value(literal) => {
+                let value = as_toml(literal).ok()?;
+                key.kind.read(value.get_ref(), Path::new("")).ok()
+            }
+            Unset::InState(name) => {
+                let dir: PathBuf = self.optional("state.dir")?;
+                Some(Value::Path(dir.join(name)))
+            }
+            Unset::Nothing { .. } | Unset::Required { .. } => None,
+        }
+    }
+
+    /// The value in the type of its field.
+    pub(super) fn optional<T: Typed>(&self, full: &str) -> Option<T> {
+        T::of(&self.value(full)?)
+    }
+
+    /// The same, where nothing stands for what was refused: nobody sees it, because that was reported.
+    pub(super) fn get<T: Typed + Default>(&self, full: &str) -> T {
+        self.optional(full).unwrap_or_default()
+    }
+
+    /// True when any key of the section is set.
+    pub(super) fn has_section(&self, name: &str) -> bool {
+        let start = format!("{name}.");
+        self.values.keys().any(|full| full.starts_with(&start))
+    }
+
+    /// How many tables `[[peer]]` there are.
+    pub(super) const fn peers(&self) -> usize {
+        self.peers
+    }
+}
+
+/// Reads a text over what was set before. Relative paths are joined to `base`.
+pub(super) fn read_text(
+    text: &str,
+    source: &Source,
+    scope: Scope,
+    base: &Path,
+    settings: &mut Settings,
+    findings: &mut Findings,
+) {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let mut layer = Layer {
+        text,
+        source,
+        base,
+        settings,
+        findings,
+    };
+    for error in errors {
+        let spot = layer.spot(error.span().map(|span| span.start));
+        let first_line = error.message().lines().next().unwrap_or("not valid TOML");
+        let hint = "correct the TOML syntax here";
+        layer.findings.add(Some(spot), first_line, hint);
+    }
+    layer.whole(table.get_ref(), scope);
+}
+
+/// Reads variables over what was set before; those whose text is not UTF-8 have none.
+pub(super) fn read_variables(
+    variables: &[(String, Option<String>)],
+    settings: &mut Settings,
+    findings: &mut Findings,
+) {
+    let known: Vec<(String, String, &Key)> = SECTIONS
+        .iter()
+        .filter(|section| section.form != Form::Many)
+        .flat_map(|section| {
+            section.keys.iter().map(|key| {
+                let full = format!("{}.{}", section.name, key.name);
+                (variable(section.name, key.name), full, key)
+            })
+        })
+        .collect();
+    for (variable, text) in variables {
+        let spot = Spot::of(Source::Variable(variable.clone()));
+        let Some((_, full, key)) = known.iter().find(|(name, ..)| name == variable) else {
+            unknown_variable(variable, &known, spot, findings);
+            continue;
+        };
+        let value = match text {
+            Some(text) => key.kind.read_variable(text),
+            None => Err(Refusal::new("it is not UTF-8", "write it as UTF-8")),
+        };
+        put(full.clone(), value, spot, settings, findings);
+    }
+}
+
+/// The variable that sets a key.
+pub(super) fn variable(section: &str, key: &str) -> String {
+    let (section, key) = (section.to_ascii_uppercase(), key.to_ascii_uppercase());
+    format!("{PREFIX}{section}{BETWEEN}{key}")
+}
+
+fn unknown_variable(
+    variable: &str,
+    known: &[(String, String, &Key)],
+    spot: Spot,
+    findings: &mut Findings,
+) {
+    let what = "no key of the configuration has this variable";
+    if variable.starts_with(&format!("{PREFIX}PEER{BETWEEN}")) {
+        let hint = "write a [[peer]] into a file: variables cannot tell one peer from another";
+        findings.add(Some(spot), what, hint);
+        return;
+    }
+    let names: Vec<&str> = known.iter().map(|(name, ..)| name.as_str()).collect();
+    let hint = suggest::nearest(variable, &names).map_or_else(
+        || "see which keys there are: cfs-repl help config".to_owned(),
+        |name| format!("did you mean {name}?"),
+    );
+    findings.add(Some(spot), what, hint);
+}
+
+/// Reports what must be set and is not. To be asked once, after the last layer.
+pub(super) fn require(settings: &Settings, findings: &mut Findings) {
+    for section in SECTIONS {
+        let is_needed = match section.form {
+            Form::Once => true,
+            Form::Optional => {
+                settings.has_section(section.name) || findings.place(section.name).is_some()
+            }
+            Form::Many => false,
+        };
+        if is_needed {
+            require_in(section, section.name, settings, findings);
+        }
+    }
+}
+
+fn require_in(section: &Section, name: &str, settings: &Settings, findings: &mut Findings) {
+    for key in section.keys {
+        let Unset::Required { sample, hint } = key.unset else {
+            continue;
+        };
+        let full = format!("{name}.{}", key.name);
+        if settings.values.contains_key(&full) || findings.is_unreadable(&full) {
+            continue;
+        }
+        let what = format!("missing key \"{}\" in [{}]", key.name, section.name);
+        let hint = format!("add {} = {sample}{hint}", key.name);
+        findings.add(findings.place(name), what, hint);
+    }
+}
+
+/// Sets a key, or reports why not.
+fn put(
+    full: String,
+    value: Result<Value, Refusal>,
+    spot: Spot,
+    settings: &mut Settings,
+    findings: &mut Findings,
+) {
+    match value {
+        Ok(value) => {
+            findings.found(full.clone(), spot);
+            settings.values.insert(full, value);
+        }
+        Err(Refusal { what, hint }) => {
+            findings.add(Some(spot), format!("{full}: {what}"), hint);
+            findings.unreadable(full);
+        }
+    }
+}
+
+/// One text while it is read.
+struct Layer<'a> {
     text: &'a str,
-    /// Name as an operator writes it: `site`, `peer[0]`; empty for the whole file.
-    name: String,
-    place: Option<Place>,
-    table: Option<&'a DeTable<'a>>,
-    known: Vec<&'static str>,
+    source: &'a Source,
+    base: &'a Path,
+    settings: &'a mut Settings,
     findings: &'a mut Findings,
 }
 
-impl<'a> Section<'a> {
-    /// The whole file.
-    pub(super) fn file(text: &'a str, table: &'a DeTable<'a>, findings: &'a mut Findings) -> Self {
-        Self {
-            text,
-            name: String::new(),
-            place: None,
-            table: Some(table),
-            known: Vec::new(),
-            findings,
+impl Layer<'_> {
+    fn spot(&self, offset: Option<usize>) -> Spot {
+        Spot {
+            source: self.source.clone(),
+            place: offset.map(|offset| Place::of(self.text, offset)),
         }
     }
 
-    /// True when the table stands in the file.
-    pub(super) const fn is_present(&self) -> bool {
-        self.table.is_some()
+    fn whole(&mut self, table: &DeTable<'_>, scope: Scope) {
+        let may_stand = |section: &&Section| scope == Scope::All || section.form == Form::Many;
+        let known: Vec<&str> = SECTIONS
+            .iter()
+            .filter(may_stand)
+            .map(|section| section.name)
+            .collect();
+        for (name, value) in table {
+            let name_at = name.span().start;
+            let name = name.get_ref().as_ref();
+            let section = keys::section(name).filter(|section| may_stand(section));
+            let Some(section) = section else {
+                let spot = self.spot(Some(name_at));
+                let hint = suggest::hint(name, &known);
+                let what = format!("unknown section \"{name}\"");
+                self.findings.add(Some(spot), what, hint);
+                continue;
+            };
+            let spot = self.spot(Some(value.span().start));
+            match (section.form, value.get_ref()) {
+                (Form::Many, DeValue::Array(list)) => self.tables(section, list, &spot),
+                (Form::Many, _) => self.no_list(section, spot),
+                (Form::Once | Form::Optional, DeValue::Table(table)) => {
+                    self.findings.found(name.to_owned(), spot);
+                    self.section(section, name, table);
+                }
+                (Form::Once | Form::Optional, other) => {
+                    let got = other.type_str();
+                    let what = format!("{name} is a {got}, not a section");
+                    self.findings.found(name.to_owned(), spot.clone());
+                    self.findings
+                        .add(Some(spot), what, format!("write [{name}]"));
+                }
+            }
+        }
     }
 
-    /// A table below this one, for `read`; an absent one reads as empty.
-    pub(super) fn section<T>(
-        &mut self,
-        key: &'static str,
-        read: impl FnOnce(&mut Section<'_>) -> T,
-    ) -> T {
-        let value = self.take(key);
-        let (table, place) = match value {
-            Some((DeValue::Table(table), place)) => (Some(table), Some(place)),
-            Some((other, place)) => {
-                let got = other.type_str();
-                let what = format!("{key} is a {got}, not a section");
-                self.findings
-                    .add(Some(place), what, format!("write [{key}]"));
-                (None, Some(place))
-            }
-            None => (None, None),
-        };
-        let mut section = Section {
-            text: self.text,
-            name: key.to_owned(),
-            place,
-            table,
-            known: Vec::new(),
-            findings: self.findings,
-        };
-        let result = read(&mut section);
-        section.refuse_unknown();
-        result
+    fn no_list(&mut self, section: &Section, spot: Spot) {
+        let name = section.name;
+        let what = format!("{name} is not a list of sections");
+        self.findings
+            .add(Some(spot), what, format!("write [[{name}]]"));
     }
 
-    /// Every table of a list such as `[[peer]]`.
-    pub(super) fn sections<T>(
-        &mut self,
-        key: &'static str,
-        mut read: impl FnMut(&mut Section<'_>) -> T,
-    ) -> Vec<T> {
-        let (list, place) = match self.take(key) {
-            Some((DeValue::Array(list), place)) => (list, place),
-            Some((_, place)) => {
-                let what = format!("{key} is not a list of sections");
-                self.findings
-                    .add(Some(place), what, format!("write [[{key}]]"));
-                return Vec::new();
-            }
-            None => return Vec::new(),
-        };
-        let mut results = Vec::new();
-        for (index, item) in list.iter().enumerate() {
+    fn tables(&mut self, section: &Section, list: &toml::de::DeArray<'_>, spot: &Spot) {
+        for item in list {
             let DeValue::Table(table) = item.get_ref() else {
-                let what = format!("{key} is not a list of sections");
-                self.findings
-                    .add(Some(place), what, format!("write [[{key}]]"));
+                self.no_list(section, spot.clone());
                 continue;
             };
-            let mut section = Section {
-                text: self.text,
-                name: format!("{key}[{index}]"),
-                place: Some(Place::of(self.text, item.span().start)),
-                table: Some(table),
-                known: Vec::new(),
-                findings: self.findings,
-            };
-            section.findings.found(
-                section.name.clone(),
-                Place::of(self.text, item.span().start),
-            );
-            results.push(read(&mut section));
-            section.refuse_unknown();
-        }
-        results
-    }
-
-    /// The value of `key` if it is there and `parse` accepts it; what `parse` says is reported.
-    pub(super) fn read<T>(
-        &mut self,
-        key: &'static str,
-        parse: impl FnOnce(&DeValue<'_>) -> Result<T, Refusal>,
-    ) -> Option<T> {
-        let (value, place) = self.take(key)?;
-        let name = self.full_name(key);
-        match parse(value) {
-            Ok(value) => {
-                self.findings.found(name, place);
-                Some(value)
-            }
-            Err(Refusal { what, hint }) => {
-                self.findings
-                    .add(Some(place), format!("{name}: {what}"), hint);
-                self.findings.unreadable(name);
-                None
-            }
+            let name = format!("{}[{}]", section.name, self.settings.peers);
+            self.settings.peers += 1;
+            let spot = self.spot(Some(item.span().start));
+            self.findings.found(name.clone(), spot);
+            self.section(section, &name, table);
+            require_in(section, &name, self.settings, self.findings);
         }
     }
 
-    /// The same for a key that must be there; `hint` says what to write.
-    pub(super) fn require<T: Default>(
-        &mut self,
-        key: &'static str,
-        parse: impl FnOnce(&DeValue<'_>) -> Result<T, Refusal>,
-        hint: &str,
-    ) -> T {
-        let absent = self.table.is_none_or(|table| !table.contains_key(key));
-        if absent {
-            let section = self.section_name();
-            let what = format!("missing key \"{key}\" in [{section}]");
-            self.findings.add(self.place, what, hint);
-        }
-        self.read(key, parse).unwrap_or_default()
-    }
-
-    /// Reports every key that was not asked for. Sections below do it by themselves; the file is told to.
-    pub(super) fn refuse_unknown(&mut self) {
-        let Some(table) = self.table else { return };
-        for key in table.keys() {
-            let name = key.get_ref().as_ref();
-            if self.known.contains(&name) {
+    fn section(&mut self, section: &Section, name: &str, table: &DeTable<'_>) {
+        let known: Vec<&str> = section.keys.iter().map(|key| key.name).collect();
+        for (word, value) in table {
+            let key = word.get_ref().as_ref();
+            let Some(found) = section.key(key) else {
+                let spot = self.spot(Some(word.span().start));
+                let what = format!("unknown key \"{key}\" in [{}]", section.name);
+                let hint = suggest::hint(key, &known);
+                self.findings.add(Some(spot), what, hint);
                 continue;
-            }
-            let place = Place::of(self.text, key.span().start);
-            let what = if self.name.is_empty() {
-                format!("unknown section \"{name}\"")
-            } else {
-                let section = self.section_name();
-                format!("unknown key \"{name}\" in [{section}]")
             };
-            let hint = nearest(name, &self.known).map_or_else(
-                || format!("known here: {}", self.known.join(", ")),
-                |known| format!("did you mean \"{known}\"?"),
+            let spot = self.spot(Some(value.span().start));
+            let value = found.kind.read(value.get_ref(), self.base);
+            put(
+                format!("{name}.{key}"),
+                value,
+                spot,
+                self.settings,
+                self.findings,
             );
-            self.findings.add(Some(place), what, hint);
         }
     }
-
-    fn take(&mut self, key: &'static str) -> Option<(&'a DeValue<'a>, Place)> {
-        self.known.push(key);
-        let value = self.table?.get(key)?;
-        Some((value.get_ref(), Place::of(self.text, value.span().start)))
-    }
-
-    /// The name in the file's brackets: `peer` for `peer[0]`.
-    fn section_name(&self) -> &str {
-        self.name.split('[').next().unwrap_or_default()
-    }
-
-    fn full_name(&self, key: &str) -> String {
-        if self.name.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.name)
-        }
-    }
-}
-
-/// The known word that `word` most likely meant.
-pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    known
-        .iter()
-        .map(|candidate| (strsim::jaro(word, candidate), *candidate))
-        .filter(|(similarity, _)| *similarity > SIMILAR_MIN)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
-}
-
-/// A string.
-pub(super) fn text(value: &DeValue<'_>) -> Result<String, Refusal> {
-    value.as_str().map(str::to_owned).ok_or_else(|| {
-        let got = value.type_str();
-        Refusal::new(
-            format!("a string is needed, not a {got}"),
-            "put it in double quotes",
-        )
-    })
-}
-
-/// A string that `parse` understands.
-pub(super) fn parsed<T>(
-    parse: impl FnOnce(&str) -> Result<T, Refusal>,
-) -> impl FnOnce(&DeValue<'_>) -> Result<T, Refusal> {
-    move |value| parse(&text(value)?)
-}
-
-/// A whole number within `min..=max`.
-pub(super) fn integer(min: u64, max: u64) -> impl FnOnce(&DeValue<'_>) -> Result<u64, Refusal> {
-    move |value| {
-        let got = value.type_str();
-        let number = value.as_integer().ok_or_else(|| {
-            Refusal::new(
-                format!("a whole number is needed, not a {got}"),
-                "write it without quotes",
-            )
-        })?;
-        u64::from_str_radix(number.as_str(), number.radix())
-            .ok()
-            .filter(|number| (min..=max).contains(number))
-            .ok_or_else(|| {
-                let digits = number.as_str();
-                Refusal::new(
-                    format!("{digits} is out of range"),
-                    format!("use {min} to {max}"),
-                )
-            })
-    }
-}
-
-/// A list of strings, each of which `parse` understands.
-pub(super) fn list<T>(
-    mut parse: impl FnMut(&str) -> Result<T, Refusal>,
-) -> impl FnOnce(&DeValue<'_>) -> Result<Vec<T>, Refusal> {
-    move |value| {
-        let items = value.as_array().ok_or_else(|| {
-            let got = value.type_str();
-            Refusal::new(
-                format!("a list is needed, not a {got}"),
-                "write it as [\"one\", \"two\"]",
-            )
-        })?;
-        items
-            .iter()
-            .map(|item| parse(&text(item.get_ref())?))
-            .collect()
-    }
-}
-
-/// One of a few words.
-pub(super) fn word<T: Copy>(
-    words: &[(&'static str, T)],
-) -> impl FnOnce(&DeValue<'_>) -> Result<T, Refusal> {
-    parsed(move |text| {
-        words
-            .iter()
-            .find(|(word, _)| *word == text)
-            .map(|(_, value)| *value)
-            .ok_or_else(|| {
-                let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-                let known = known.join("\", \"");
-                Refusal::new(
-                    format!("\"{text}\" is not understood"),
-                    format!("use one of \"{known}\""),
-                )
-            })
-    })
 }

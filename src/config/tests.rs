@@ -1,6 +1,10 @@
 //! What a configuration may say, and that everything wrong in it is told at once, with its place.
 
+use super::keys::{Form, SECTIONS, Unset};
+use super::value::Kind;
 use super::*;
+
+mod layers;
 
 const MINIMAL: &str =
     "[site]\nid = 1\nname = \"fra-1\"\ncluster = \"prod\"\n[tree]\nroot = \"/srv\"\n";
@@ -149,31 +153,208 @@ fn the_example_parses_and_its_defaults_are_the_defaults() {
 #[test]
 fn the_example_explains_every_key_there_is() {
     let text = example(&[]);
-    // An unknown key that resembles nothing makes every section list what it knows.
-    for section in [
-        "site",
-        "tree",
-        "state",
-        "conduit",
-        "tls",
-        "conflicts",
-        "trash",
-        "log",
-    ] {
-        let wrong = format!("[{section}]\nqqqq = 1\n");
-        let told = problems(&wrong)
-            .into_iter()
-            .find(|line| line.contains("qqqq"))
-            .unwrap();
-        let (_, known) = told.split_once("known here: ").unwrap();
-        for key in known.split(", ") {
+    for section in SECTIONS {
+        for key in section.keys {
             let stands = text.lines().any(|line| {
                 line.trim_start_matches(['#', ' '])
-                    .starts_with(&format!("{key} = "))
+                    .starts_with(&format!("{} = ", key.name))
             });
-            assert!(stands, "{section}.{key} is not in the example");
+            assert!(
+                stands,
+                "{}.{} is not in the example",
+                section.name, key.name
+            );
+            let words: &[&str] = if let Kind::Word(words) | Kind::Words(words) = key.kind {
+                words
+            } else {
+                &[]
+            };
+            for word in words {
+                let told = key.doc.contains(word);
+                assert!(told, "the doc of {} does not name {word}", key.name);
+            }
         }
     }
+    let longest = text.lines().map(str::len).max().unwrap();
+    assert!(
+        longest <= 120,
+        "a line of the example has {longest} columns"
+    );
+}
+
+/// A value of this kind that is nobody's default, as TOML.
+fn another(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Integer { .. } => "77",
+        Kind::Switch => "true",
+        Kind::Name => "\"other\"",
+        Kind::Group | Kind::Path => "\"/other\"",
+        Kind::Duration { .. } => "\"77h\"",
+        Kind::Size { .. } => "\"700MiB\"",
+        Kind::Percent => "\"77%\"",
+        Kind::Word(words) => match words {
+            ["bidirectional", ..] => "\"primary\"",
+            _ => "\"json\"",
+        },
+        Kind::Words(_) => "[\"site.down\"]",
+        Kind::Texts => "[\"/other\"]",
+        Kind::Endpoints => "[\"other:7\"]",
+        Kind::CertNames => "[\"ops.prod.cfs-repl\"]",
+        Kind::Address => "\"127.0.0.1:77\"",
+        Kind::Url => "\"https://x.example/y\"",
+        Kind::Filter => "\"warn\"",
+    }
+}
+
+#[test]
+fn every_key_reaches_its_field() {
+    let decoded = |text: &str| {
+        let mut findings = problem::Findings::new("x.toml".into());
+        let mut settings = reader::Settings::default();
+        let source = Source::File("x.toml".into());
+        let scope = reader::Scope::All;
+        let base = Path::new("/");
+        reader::read_text(text, &source, scope, base, &mut settings, &mut findings);
+        assert!(
+            findings.into_error().is_none_or(|error| {
+                let missing = |problem: &Problem| problem.what.starts_with("missing key");
+                error.problems.iter().all(missing)
+            }),
+            "{text}"
+        );
+        decode::decode(&settings)
+    };
+    for section in SECTIONS {
+        let brackets = match section.form {
+            Form::Many => format!("[[{}]]", section.name),
+            Form::Once | Form::Optional => format!("[{}]", section.name),
+        };
+        for key in section.keys {
+            // Of an optional section, another key makes that it is there.
+            let rest = match (section.form, key.name) {
+                (Form::Optional, "cert") => "key = \"/k\"",
+                (Form::Optional, _) => "cert = \"/c\"",
+                (Form::Once | Form::Many, _) => "",
+            };
+            let without = format!("{brackets}\n{rest}\n");
+            let value = if section.name == "admin" && key.name == "read_group" {
+                "\"other\""
+            } else if key.kind == Kind::Group {
+                "\"more\""
+            } else {
+                another(key.kind)
+            };
+            let with = format!("{without}{} = {value}\n", key.name);
+            assert_ne!(decoded(&with), decoded(&without), "{with}");
+        }
+    }
+}
+
+#[test]
+fn every_default_and_every_sample_is_one_that_could_be_set() {
+    for key in SECTIONS.iter().flat_map(|section| section.keys) {
+        let literal = match key.unset {
+            Unset::Value(literal) => literal,
+            Unset::Nothing { sample } | Unset::Required { sample, .. } => sample,
+            Unset::InState(_) => continue,
+        };
+        let value = value::as_toml(literal).unwrap();
+        let read = key.kind.read(value.get_ref(), Path::new("/"));
+        assert!(read.is_ok(), "{}: {read:?}", key.name);
+    }
+}
+
+#[test]
+fn the_schema_knows_every_key_and_its_default() {
+    let schema = Config::schema();
+    for section in SECTIONS {
+        let mut table = &schema["properties"][section.name];
+        if section.form == Form::Many {
+            table = &table["items"];
+        }
+        assert_eq!(table["additionalProperties"], false, "{}", section.name);
+        for key in section.keys {
+            let told = &table["properties"][key.name];
+            assert!(told["type"].is_string(), "{}: {told}", key.name);
+            let description = told["description"].as_str().unwrap();
+            assert!(description.starts_with(key.doc), "{description}");
+            let has_default = matches!(key.unset, Unset::Value(_));
+            assert_eq!(told.get("default").is_some(), has_default, "{}", key.name);
+        }
+    }
+    let settle = &schema["properties"]["tree"]["properties"]["settle"];
+    assert_eq!(settle["default"], "1s");
+    let peer = &schema["properties"]["peer"]["items"];
+    assert_eq!(peer["required"], serde_json::json!(["id", "name"]));
+}
+
+#[test]
+fn a_filter_that_would_mean_something_else_is_refused() {
+    let with = |level: &str| parse(&format!("{MINIMAL}[log]\nlevel = \"{level}\"\n"));
+    for level in ["debug", "WARN", "info,claudefs_repl::conduit=debug", "off"] {
+        assert_eq!(with(level).unwrap().log.level, level);
+    }
+    for (level, why) in [
+        ("inof", "\"inof\" is no level; did you mean \"info\"?"),
+        ("info,conduit", "\"conduit\" is no level"),
+        ("info,x=loud", "is no filter"),
+        ("", "\"\" is no level"),
+    ] {
+        let told = with(level).unwrap_err().to_string();
+        assert!(told.contains(why), "{level}: {told}");
+    }
+}
+
+#[test]
+fn an_age_of_a_connection_is_a_minute_or_more_or_never() {
+    let with = |age: &str| {
+        parse(&format!(
+            "{MINIMAL}[conduit]\nmax_connection_age = \"{age}\"\n"
+        ))
+        .map(|config| config.conduit.max_connection_age)
+    };
+    assert_eq!(with("0s"), Ok(Duration::ZERO));
+    assert_eq!(with("1m"), Ok(Duration::from_secs(60)));
+    let told = with("59s").unwrap_err().to_string();
+    assert!(told.contains("use at least \"1m\", or \"0s\""), "{told}");
+}
+
+#[test]
+fn what_alerts_and_admin_hold_is_checked() {
+    for (lines, why) in [
+        (
+            "[alerts]\nwebhook = \"ftp://user:secret@x/y\"",
+            "no URL of http or https",
+        ),
+        (
+            "[alerts]\nevents = [\"site.dwon\"]",
+            "did you mean \"site.down\"?",
+        ),
+        ("[admin]\nread_group = \"a:b\"", "is no name of a group"),
+        ("[admin]\nallow = [\"ops prod\"]", "is no DNS name"),
+        (
+            "[admin]\nlisten = \"127.0.0.1:1\"",
+            "there is no [tls] section",
+        ),
+        (
+            "[admin]\nlisten = \"127.0.0.1:1\"\n[metrics]\nlisten = \"127.0.0.1:1\"",
+            "metrics.listen and admin.listen are both 127.0.0.1:1",
+        ),
+    ] {
+        let told = problems(&format!("{MINIMAL}{lines}\n"));
+        assert!(told.iter().any(|line| line.contains(why)), "{told:?}");
+        assert!(!told.iter().any(|line| line.contains("secret")), "{told:?}");
+    }
+    let socket = |lines: &str| parse(&format!("{MINIMAL}{lines}")).unwrap().admin.socket;
+    assert_eq!(socket(""), Path::new("/var/lib/cfs-repl/admin.sock"));
+    assert_eq!(
+        socket("[state]\ndir = \"/s\"\n"),
+        Path::new("/s/admin.sock")
+    );
+    assert_eq!(
+        socket("[admin]\nsocket = \"/run/x\"\n"),
+        Path::new("/run/x")
+    );
 }
 
 #[test]

@@ -211,7 +211,8 @@ impl FromStr for Endpoint {
     }
 }
 
-fn is_host_name(host: &str) -> bool {
+/// True for what can be a DNS name, and an IPv4 address as well.
+pub(super) fn is_host_name(host: &str) -> bool {
     let label = |label: &str| {
         !label.is_empty()
             && !label.starts_with('-')

@@ -7,7 +7,7 @@ use super::status::Reporter;
 use crate::admin::transitions::event;
 use crate::admin::view::{Level, ResumedView};
 use crate::admin::{AdminError, Result};
-use crate::config::joined;
+use crate::config::peers;
 use crate::sync::engine::Engine;
 use crate::tree::scan::Disbelief;
 
@@ -120,7 +120,7 @@ impl Reporter {
             return Err(self.no_site(site));
         }
         let state = self.reloader.current().state.dir;
-        let removed = joined::remove(&state, site).map_err(|why| AdminError::NotPossible {
+        let removed = peers::remove(&state, site).map_err(|why| AdminError::NotPossible {
             what: format!("cannot take {site} out: {why}"),
             hint: "look at the disk of the state folder".to_owned(),
         })?;

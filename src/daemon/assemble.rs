@@ -34,7 +34,7 @@ use crate::admin::transitions::event;
 use crate::admin::view::Level;
 use crate::clock::{SharedClock, SystemClock};
 use crate::conduit::server::{Admissions, serve};
-use crate::config::{Config, Role, SOCKET_FILE};
+use crate::config::{Config, Role};
 use crate::disk::RealDisk;
 use crate::error::{ReplError, Result};
 use crate::journal::LogOptions;
@@ -373,7 +373,7 @@ impl Base<'_> {
             started: clock.monotonic(),
             clock: Arc::clone(clock),
         });
-        let socket = config.state.dir.join(SOCKET_FILE);
+        let socket = config.admin.socket.clone();
         crate::admin::service::serve(tasks, socket, Arc::clone(&reporter) as _)?;
         let witness = super::witness::run(tasks.clone(), reporter, reloader);
         tasks.spawn("witness", witness);

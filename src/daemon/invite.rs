@@ -24,7 +24,7 @@ use crate::clock::{SharedClock, TimestampUs, rfc3339};
 use crate::conduit::join::{Admit, Admitted, Invitation, Refused, SECRET_BYTES, Wish, print_of};
 use crate::conduit::pki;
 use crate::config::units::Endpoint;
-use crate::config::{Config, PeerConfig, SITE_ID_MAX, is_name, joined};
+use crate::config::{Config, PeerConfig, SITE_ID_MAX, is_name, peers};
 use crate::sync::engine::{Engine, Handle};
 
 /// The file in the state folder.
@@ -162,7 +162,7 @@ impl Inviter {
             all.remove(at);
         }
         let bytes = serde_json::to_vec_pretty(&all).map_err(io::Error::other)?;
-        joined::write_whole(&Self::path(config), &bytes)
+        peers::replace(&Self::path(config), &bytes).map_err(io::Error::other)
     }
 
     async fn take_in(&self, secret: &[u8], wish: Wish) -> Result<Admitted, Refused> {
@@ -227,7 +227,8 @@ impl Inviter {
             });
             self.keep(&config, all)
                 .map_err(|e| cannot("keep its invitations")(e.to_string()))?;
-            joined::add(&config.state.dir, &peer).map_err(cannot("keep the new site"))?;
+            peers::append(&config.state.dir, &peer)
+                .map_err(|e| cannot("keep the new site")(e.to_string()))?;
         }
         self.welcome(&wish.name, site_id).await;
         Ok(admitted)

@@ -103,6 +103,7 @@ fn changes(before: &Config, after: &Config) -> ReloadedView {
         let conduit = &config.conduit;
         (conduit.window_entries, conduit.window_bytes)
     };
+    let age = |config: &Config| config.conduit.max_connection_age;
     let delays = |config: &Config| {
         let conduit = &config.conduit;
         (conduit.reconnect_delay, conduit.max_reconnect_delay)
@@ -110,6 +111,7 @@ fn changes(before: &Config, after: &Config) -> ReloadedView {
     let now = [
         ("peer", before.peers != after.peers),
         ("conduit.window", conduit(before) != conduit(after)),
+        ("conduit.max_connection_age", age(before) != age(after)),
         ("log.level", before.log.level != after.log.level),
     ];
     let later = [
@@ -124,6 +126,9 @@ fn changes(before: &Config, after: &Config) -> ReloadedView {
         ("tls", before.tls != after.tls),
         ("conflicts", before.conflicts != after.conflicts),
         ("trash", before.trash != after.trash),
+        ("alerts", before.alerts != after.alerts),
+        ("admin", before.admin != after.admin),
+        ("metrics", before.metrics != after.metrics),
         ("log.format", before.log.format != after.log.format),
     ];
     let names = |all: &[(&str, bool)]| -> Vec<String> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rustix::rand::{GetRandomFlags, getrandom};
 use tokio::sync::mpsc;
@@ -148,6 +149,7 @@ impl Roster {
                     known.link.steer(|steering| {
                         steering.endpoints = endpoints;
                         steering.limits = limits(conduit);
+                        steering.age_max = age_max(conduit);
                     });
                 }
                 None => {
@@ -198,6 +200,11 @@ fn limits(conduit: &ConduitSettings) -> SessionLimits {
     limits
 }
 
+/// Zero is never.
+fn age_max(conduit: &ConduitSettings) -> Option<Duration> {
+    Some(conduit.max_connection_age).filter(|age| !age.is_zero())
+}
+
 fn peer_config(
     conduit: &ConduitSettings,
     other: &config::PeerConfig,
@@ -220,7 +227,7 @@ fn peer_config(
         local: Arc::clone(local) as Arc<dyn crate::conduit::link::Local>,
         // Without endpoints it has nothing to do, and may get some later.
         dialer: Some(Arc::new(dialer) as Arc<dyn Dialer>),
-        age_max: None,
+        age_max: age_max(conduit),
         paused: false,
     })
 }

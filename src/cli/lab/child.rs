@@ -16,6 +16,7 @@ use super::Site;
 use super::interrupt::Interrupt;
 use crate::cli::exit::{CliError, CliResult, Exit, Failure};
 use crate::clock::{Clock, SystemClock};
+use crate::config::is_override;
 use crate::error::ReplError;
 
 /// How long a daemon may take to stop before it is killed: longer than it gives itself to drain (20 s).
@@ -57,6 +58,11 @@ impl Daemon {
         let mut command = Command::new(&program);
         if !stays {
             command.env(PARENT_VARIABLE, std::process::id().to_string());
+        }
+        // They would set a key of both sites alike, such as the folder of their state.
+        let overrides = std::env::vars_os().map(|(name, _)| name);
+        for name in overrides.filter(|name| is_override(name)) {
+            command.env_remove(name);
         }
         let child = command
             .args(["run", "--config"])
