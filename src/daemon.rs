@@ -12,6 +12,7 @@ mod content;
 mod keeper;
 mod listen;
 mod lock;
+mod notify;
 mod peer;
 mod restore;
 mod status;
@@ -20,3 +21,4 @@ mod worker;
 
 pub use assemble::{Daemon, Exit, StartOptions};
 pub use certificates::Certificates;
+pub use notify::ServiceManager;

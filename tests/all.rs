@@ -47,6 +47,9 @@ mod replica;
 mod rng;
 #[cfg(test)]
 #[cfg(feature = "cli")]
+mod service;
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod soak;
 #[cfg(test)]
 mod tidy;

@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::exit::{CliError, CliResult, Exit, Failure};
 use super::lab::child::PARENT_VARIABLE;
 use super::ui::Ui;
+use crate::admin::client::Address;
 use crate::config::{Config, DEFAULT_FILE, LogFormat};
 use crate::daemon;
 use crate::error::ReplError;
@@ -16,7 +17,8 @@ use crate::failpoint;
 /// Run the daemon of a site in the foreground
 ///
 /// Keeps the tree in step with the peers until it gets SIGTERM or Ctrl-C, then finishes what is under way and
-/// exits with 0. SIGHUP reads the certificates again. Logs go to stderr.
+/// exits with 0. SIGHUP reads the certificates again. Logs go to stderr. A service manager that sets NOTIFY_SOCKET is told
+/// when the daemon is up, how it fares, and, with WATCHDOG_USEC, that its journal moves.
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
     /// Configuration file
@@ -60,16 +62,26 @@ pub(super) fn run(_ui: &mut Ui, args: &RunArgs) -> CliResult {
         };
         let daemon = daemon::Daemon::start_with(&config, asked).await;
         let daemon = daemon.map_err(|e| not_started(e, &args.config))?;
+        let manager = daemon::ServiceManager::from_environment();
+        manager.ready();
         let certificates = daemon.certificates();
+        let (engine, admin) = (
+            daemon.engine().clone(),
+            Address::in_state(&config.state.dir),
+        );
         let stop = async move {
+            let attending = manager.attend(engine, admin);
+            let mut attending = std::pin::pin!(attending);
             loop {
                 // All are cancel-safe: a signal that was not taken is still there.
                 tokio::select! {
+                    () = &mut attending => {}
                     _ = terminate.recv() => break,
                     _ = interrupt.recv() => break,
-                    Some(()) = hangup.recv() => certificates.reload(),
+                    Some(()) = hangup.recv() => manager.reload(|| certificates.reload()),
                 }
             }
+            manager.stopping();
             tracing::info!("asked to stop, draining");
         };
         match daemon.run_until(stop).await {
