@@ -3,11 +3,13 @@
 //! Data goes to stdout, talk to stderr; every command ends with a code of [`exit::Exit`]. A subcommand is one file
 //! with its arguments, whose doc is the help, and `run(ui, args)`; only [`ui`] prints, only [`render`] knows formats.
 
+mod bundle;
 mod check;
 mod compare;
 mod completions;
 mod conflicts;
 mod demo;
+mod doctor;
 pub mod exit;
 mod help;
 mod human;
@@ -108,6 +110,8 @@ enum Command {
     Sites(sites::SitesArgs),
     Wait(wait::WaitArgs),
     Check(check::CheckArgs),
+    Doctor(doctor::DoctorArgs),
+    SupportBundle(bundle::BundleArgs),
     Init(Box<init::InitArgs>),
     Pki(pki::PkiArgs),
     Run(run::RunArgs),
@@ -146,6 +150,8 @@ fn run(ui: &mut Ui, global: &Global, command: Command) -> CliResult {
         Command::Sites(args) => sites::run(ui, global, &args),
         Command::Wait(args) => wait::run(ui, global, &args),
         Command::Check(args) => check::run(ui, global, &args),
+        Command::Doctor(args) => doctor::run(ui, global, &args),
+        Command::SupportBundle(args) => bundle::run(ui, global, &args),
         Command::Init(args) => init::run(ui, *args),
         Command::Pki(args) => pki::run(ui, args),
         Command::Run(args) => run::run(ui, &args),

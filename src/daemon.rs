@@ -9,6 +9,7 @@ mod causes;
 mod certificates;
 mod conflicts;
 mod content;
+pub mod doctor;
 mod keeper;
 mod listen;
 mod lock;

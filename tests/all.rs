@@ -13,6 +13,9 @@ mod cli;
 mod demo;
 #[cfg(test)]
 #[cfg(feature = "cli")]
+mod doctor;
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod held;
 #[cfg(test)]
 #[cfg(feature = "cli")]

@@ -565,8 +565,10 @@ paths! {
 
 // Behind the macros that it uses.
 mod detail;
+mod doctor;
 
 pub use detail::{BytesAt, ConflictDetail, ValueView, order_certain, root_text};
+pub use doctor::{Finding, Level};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -15,6 +15,13 @@ pub(super) struct Reach {
     config: PathBuf,
 }
 
+impl Reach {
+    /// The configuration of the daemon.
+    pub(super) fn config(&self) -> &Path {
+        &self.config
+    }
+}
+
 /// Asks the daemon.
 pub(super) fn ask<T, F>(
     global: &Global,
