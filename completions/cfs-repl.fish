@@ -48,6 +48,9 @@ complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "journal" -d 'Look
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "compact" -d 'See what compaction would leave out of what is to be sent to a peer, and why'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "wait" -d 'Wait until something is so, at most for --timeout'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "check" -d 'Say in one look whether all is well, for a monitoring system'
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "config" -d 'Check the configuration, show what holds, or print its schema'
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "doctor" -d 'Look whether a site has all that it needs, and say what to type where it has not'
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "support-bundle" -d 'Collect what somebody who helps needs to know, in one file'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "init" -d 'Write a commented configuration and create the state folder'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "peer" -d 'Bring new sites in'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "join" -d 'Join a cluster as a new site, with a token that a site of it printed'
@@ -545,6 +548,104 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -l json -d 'The
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -f -a "check" -d 'Say everything that is wrong with the configuration, and what is worth a look'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -f -a "show" -d 'Show every key of the configuration and what holds for it'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -f -a "schema" -d 'Print the JSON Schema of the configuration, for editors'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -l config -d 'Configuration file' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -l tls -d 'Read keys and certificates: whether they belong together, their names, and when they end'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -l connect -d 'Try to reach the endpoints of the peers over TCP, each for --timeout. A peer that none of its endpoints reaches is an error'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -l config -d 'Configuration file' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -l origin -d 'Show where each value comes from, and the default where it is another one; JSON always does'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -l config -d 'Configuration of the site' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -l exit-code -d 'Exit with 20 or 21 when something is wrong'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -l output-file -d 'File to write; must not exist. cfs-repl-SITE-TIME.tar in this directory, if not given' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -l log -d 'Log of the daemon, where systemd has it not: its end is put in' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -l with-names -d 'Put names of files in, too: paths, exclude patterns, notes'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l site-id -d 'Number of this site, different on every site; 1 with --new-authority, if not given' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l name -d 'Name of this site, as in its certificate' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l cluster -d 'Name of the cluster, the same on every site' -r

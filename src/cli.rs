@@ -3,6 +3,7 @@
 //! Data goes to stdout, talk to stderr; every command ends with a code of [`exit::Exit`]. A subcommand is one file
 //! with its arguments, whose doc is the help, and `run(ui, args)`; only [`ui`] prints, only [`render`] knows formats.
 
+mod bundle;
 mod check;
 mod compact;
 mod compare;
@@ -10,6 +11,7 @@ mod completions;
 mod config;
 mod conflicts;
 mod demo;
+mod doctor;
 mod events;
 pub mod exit;
 mod help;
@@ -118,6 +120,8 @@ enum Command {
     Wait(wait::WaitArgs),
     Check(check::CheckArgs),
     Config(config::ConfigArgs),
+    Doctor(doctor::DoctorArgs),
+    SupportBundle(bundle::BundleArgs),
     Init(Box<init::InitArgs>),
     Peer(peer::PeerArgs),
     Join(Box<peer::JoinArgs>),
@@ -164,6 +168,8 @@ fn run(ui: &mut Ui, global: &Global, command: Command) -> CliResult {
         Command::Wait(args) => wait::run(ui, global, &args),
         Command::Check(args) => check::run(ui, global, &args),
         Command::Config(args) => config::run(ui, global, &args),
+        Command::Doctor(args) => doctor::run(ui, global, &args),
+        Command::SupportBundle(args) => bundle::run(ui, global, &args),
         Command::Init(args) => init::run(ui, *args),
         Command::Peer(args) => peer::run(ui, global, &args),
         Command::Join(args) => peer::join(ui, &args),

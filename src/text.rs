@@ -1,7 +1,17 @@
-//! Pure: text that comes from trees and peers, made safe to show.
+//! Pure: text that comes from trees and peers, made safe to show, and quantities, made short for people.
 //!
 //! A file name may hold anything but `/` and NUL: escapes that a terminal obeys, a line end that forges a line of a
 //! log, marks that turn the order of a line around.
+
+/// Units of a size and their length in bytes, longest first.
+const SIZE_UNITS: [(&str, u64); 4] = [
+    ("TiB", 1 << 40),
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+];
+/// Longer durations are told in their two largest units: days, hours, minutes, seconds.
+const DURATION_UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
 
 /// The text with control characters escaped, so that a terminal shows them instead of obeying.
 #[must_use]
@@ -22,6 +32,58 @@ const fn is_direction_mark(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
 }
 
+/// A duration in microseconds: `0.4s`, `8.4s`, `2m14s`, `12d4h`.
+#[must_use]
+pub fn duration(us: u64) -> String {
+    let seconds = us / 1_000_000;
+    if seconds < 60 {
+        let tenths = us / 100_000;
+        return format!("{}.{}s", tenths / 10, tenths % 10);
+    }
+    let mut units = DURATION_UNITS.windows(2);
+    let found = units.find(|pair| matches!(pair, [(_, length), _] if seconds >= *length));
+    match found {
+        Some([(large, long), (small, short)]) => {
+            let (whole, rest) = (seconds / long, seconds % long / short);
+            if rest == 0 {
+                format!("{whole}{large}")
+            } else {
+                format!("{whole}{large}{rest}{small}")
+            }
+        }
+        _ => format!("{seconds}s"),
+    }
+}
+
+/// A size: `512 B`, `25.8 MiB`, `318 MiB`.
+#[must_use]
+pub fn bytes(bytes: u64) -> String {
+    let found = SIZE_UNITS.iter().find(|(_, length)| bytes >= *length);
+    let Some((unit, length)) = found else {
+        return format!("{bytes} B");
+    };
+    let (whole, tenth) = (bytes / length, bytes % length * 10 / length);
+    if whole >= 100 || tenth == 0 {
+        format!("{whole} {unit}")
+    } else {
+        format!("{whole}.{tenth} {unit}")
+    }
+}
+
+/// A number with its thousands apart: `41,203`.
+#[must_use]
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -29,5 +91,43 @@ mod tests {
     #[test]
     fn what_would_steer_a_terminal_is_shown_instead() {
         assert_eq!(printable("a\tb\r\u{202e}é日"), "a\\tb\\r\\u{202e}é日");
+    }
+
+    #[test]
+    fn durations_are_short_and_rounded_down() {
+        for (us, text) in [
+            (0, "0.0s"),
+            (499_999, "0.4s"),
+            (59_999_999, "59.9s"),
+            (60_000_000, "1m"),
+            (134_204_110, "2m14s"),
+            (3_600_000_000, "1h"),
+            (12 * 86_400_000_000 + 4 * 3_600_000_000, "12d4h"),
+        ] {
+            assert_eq!(duration(us), text);
+        }
+        assert!(duration(u64::MAX).contains('d'));
+    }
+
+    #[test]
+    fn sizes_and_counts_are_short() {
+        for (size, text) in [
+            (0, "0 B"),
+            (1_023, "1023 B"),
+            (96 << 10, "96 KiB"),
+            (27_158_118, "25.8 MiB"),
+            (333_447_168, "318 MiB"),
+            (u64::MAX, "16777215 TiB"),
+        ] {
+            assert_eq!(bytes(size), text);
+        }
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (41_203, "41,203"),
+            (1_000_000, "1,000,000"),
+        ] {
+            assert_eq!(count(number), text);
+        }
     }
 }

@@ -13,6 +13,9 @@ mod cli;
 mod demo;
 #[cfg(test)]
 #[cfg(feature = "cli")]
+mod doctor;
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod examples;
 #[cfg(test)]
 #[cfg(feature = "cli")]
@@ -54,6 +57,9 @@ mod real_tree;
 mod replica;
 #[cfg(test)]
 mod rng;
+#[cfg(test)]
+#[cfg(feature = "cli")]
+mod service;
 #[cfg(test)]
 #[cfg(feature = "cli")]
 mod soak;

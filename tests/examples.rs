@@ -30,8 +30,39 @@ const NOT_RUN: [(&str, &str); 3] = [
     ),
 ];
 
+/// The same for manual pages and help: two machines join in the tour of the README and in tests/invite.rs.
+const NOT_RUN_OF_PAGES: [&str; 5] = [
+    "cfs-repl peer invite --name iad-2 --valid 30m",
+    "cfs-repl peer invite",
+    "cfs-repl join cfsjoin1.CgRwcm9k --root /srv/media && cfs-repl run",
+    "cfs-repl join TOKEN --root ROOT --listen 0.0.0.0:7443",
+    "cfs-repl run",
+];
+/// The lines of the README that are typed at two machines, as they are typed here, where both are one.
+const TWO_MACHINES: [(&str, &str); 5] = [
+    (
+        "cfs-repl init --new-authority --name fra-1 --cluster prod --root /srv/media --listen 0.0.0.0:7443",
+        "mkdir -p m1/media m2/media && cfs-repl init --new-authority --name fra-1 --cluster prod --root m1/media \
+         --state m1/state --config m1/config.toml --listen 127.0.0.1:7443",
+    ),
+    ("cfs-repl run &", "cfs-repl run --config m1/config.toml &"),
+    (
+        "cfs-repl peer invite --endpoint fra.example.net:7443",
+        "until cfs-repl status --config m1/config.toml; do sleep 0.1; done; \
+         TOKEN=$(cfs-repl peer invite --config m1/config.toml --endpoint 127.0.0.1:7443)",
+    ),
+    (
+        "cfs-repl join TOKEN --name iad-2 --root /srv/media",
+        "cfs-repl join $TOKEN --name iad-2 --root m2/media --state m2/state --config m2/config.toml",
+    ),
+    (
+        "cfs-repl run",
+        "cfs-repl run --config m2/config.toml &\npids=\"$pids $!\"\n\
+         cfs-repl wait --for connected --timeout 60s --config m1/config.toml",
+    ),
+];
 /// Topics of `cfs-repl help`.
-const TOPICS: [&str; 4] = ["exit-codes", "environment", "config", "join"];
+const TOPICS: [&str; 5] = ["exit-codes", "environment", "config", "join", "events"];
 
 #[test]
 fn the_examples_of_the_readme_work_in_their_order() {
@@ -40,15 +71,29 @@ fn the_examples_of_the_readme_work_in_their_order() {
     assert!(found.len() > 10, "the tour was not found: {found:?}");
     let folder = tempfile::tempdir().unwrap();
     let lab = folder.path().join("lab").display().to_string();
-    let [port_a, port_b] = free_ports();
+    let [port_a, port_b, port_c] = free_ports();
     let substitutes = [
         ("/tmp/lab", lab.as_str()),
         ("7441", &port_a.to_string()),
         ("7442", &port_b.to_string()),
+        ("7443", &port_c.to_string()),
     ];
     let mut script = Script::new();
     for example in &found {
-        script.add(example, &substitutes);
+        let typed = TWO_MACHINES
+            .iter()
+            .find(|(line, _)| *line == example.line());
+        match typed {
+            Some((_, typed)) => script.add(&Found::Run((*typed).to_owned()), &substitutes),
+            None => script.add(example, &substitutes),
+        }
+    }
+    for (line, _) in TWO_MACHINES {
+        let stands = found.iter().any(|example| example.line() == line);
+        assert!(
+            stands,
+            "{line} is not in the README, so why is it replaced?"
+        );
     }
     for (line, _) in NOT_RUN {
         let stands = found.iter().any(|example| example.line() == line);
@@ -101,9 +146,15 @@ fn the_examples_of_the_manual_pages_and_of_help_work() {
             },
         ),
     ];
+    for line in NOT_RUN_OF_PAGES {
+        let stands = found.iter().any(|example| example.line() == line);
+        assert!(stands, "{line} is on no page, so why is it left out?");
+    }
     let mut script = Script::new();
     for example in &found {
-        script.add(example, &substitutes);
+        if !NOT_RUN_OF_PAGES.contains(&example.line()) {
+            script.add(example, &substitutes);
+        }
     }
     let config = lab.a.config.display().to_string();
     script.run(dir, &[("CFS_REPL_CONFIG", &config)]);
@@ -165,8 +216,8 @@ fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn free_ports() -> [u16; 2] {
-    let held = [0; 2].map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+fn free_ports() -> [u16; 3] {
+    let held = [0; 3].map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
     held.map(|listener| listener.local_addr().unwrap().port())
 }
 

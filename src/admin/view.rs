@@ -594,6 +594,7 @@ fn moment<S: Serializer>(
 // Behind the macros that they use.
 mod act;
 mod detail;
+mod doctor;
 mod event;
 pub mod journal;
 mod lag;
@@ -601,6 +602,7 @@ pub mod preview;
 
 pub use act::{InviteView, InviteWish, ReloadedView};
 pub use detail::{BytesAt, ConflictDetail, ValueView, order_certain, root_text};
+pub use doctor::{Finding, Rating};
 pub use event::{EVENT_NAMES, EventFilter, EventView, Level};
 pub use lag::{AtRisk, Overview, ShardLag, Stage, StageLag};
 

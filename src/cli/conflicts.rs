@@ -294,7 +294,7 @@ fn restore(ui: &mut Ui, global: &Global, args: &RestoreArgs) -> CliResult {
     Ok(())
 }
 
-fn view(site: String, conflicts: &[ConflictView]) -> Result<View, CliError> {
+pub(super) fn view(site: String, conflicts: &[ConflictView]) -> Result<View, CliError> {
     let row = |conflict: &ConflictView| -> Result<Row, CliError> {
         Ok(Row {
             name: conflict.id.clone(),

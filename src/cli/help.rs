@@ -98,8 +98,8 @@ fn join() -> String {
          cfs-repl join TOKEN --root ROOT --listen 0.0.0.0:7443\n    \
          cfs-repl run\n\n\
      Its key is made there and stays there. The site that invited keeps the new one in\n\
-     STATE/peers.toml; other sites are told by hand: a [[peer]] in their configuration, then\n\
-     cfs-repl reload.\n\n\
+     STATE/peers.toml; other sites are told by hand: a [[peer]] in their configuration, and then the\n\
+     command reload there.\n\n\
      It starts with an empty tree and a new state folder, and gets everything from the others. That\n\
      works as long as their journals are whole, up to state.journal_keep, and no site was fenced.\n\
      Later it is refused (\"not_kept\"), and the way is that of a fenced site.\n\n\
@@ -138,7 +138,7 @@ fn join() -> String {
 
 fn events() -> String {
     let mut text =
-        "Names of events, for cfs-repl events --name and for alerts. Fixed: only added to.\n\n"
+        "Names of events, for alerts and for the flag --name of events. Fixed: only added to.\n\n"
             .to_owned();
     for (name, about) in EVENT_NAMES {
         text.push_str(&format!("    {name:<24}{about}\n"));

@@ -34,7 +34,7 @@ pub(super) fn run(ui: &mut Ui, global: &Global, args: &LagArgs) -> CliResult {
     ui.show(&view(&lag)?)
 }
 
-fn view(lag: &LagView) -> Result<View, CliError> {
+pub(super) fn view(lag: &LagView) -> Result<View, CliError> {
     let row = |site: &SiteLag| -> Result<Row, CliError> {
         Ok(Row {
             name: site.site.clone(),

@@ -40,8 +40,8 @@ enum PeerCommand {
 ///
 /// Example: cfs-repl peer invite --name iad-2 --valid 30m
 ///
-/// At the new machine: cfs-repl join TOKEN --root DIR, then cfs-repl run. The token is a secret and works once. This
-/// site has to hold the key of the authority (tls.ca_key), as after init --new-authority.
+/// At the new machine the token goes to the command join. It is a secret and works once. This site has to hold the key
+/// of the authority (tls.ca_key), as after init --new-authority.
 #[derive(Debug, clap::Args)]
 pub(super) struct InviteArgs {
     /// Name that the new site is to have; it chooses one, if not given

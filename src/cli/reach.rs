@@ -16,7 +16,7 @@ pub(super) struct Reach {
 }
 
 impl Reach {
-    /// Where the configuration is.
+    /// The configuration of the daemon.
     pub(super) fn config(&self) -> &Path {
         &self.config
     }

@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::exit::{CliError, CliResult, Exit, Failure};
 use super::lab::child::PARENT_VARIABLE;
 use super::ui::Ui;
+use crate::admin::client::Address;
 use crate::config::{Config, DEFAULT_FILE};
 use crate::daemon;
 use crate::error::ReplError;
@@ -16,7 +17,8 @@ use crate::failpoint;
 /// Run the daemon of a site in the foreground
 ///
 /// Keeps the tree in step with the peers until it gets SIGTERM or Ctrl-C, then finishes what is under way and
-/// exits with 0. SIGHUP does what cfs-repl reload does. Logs go to stderr.
+/// exits with 0. SIGHUP does what cfs-repl reload does. Logs go to stderr. A service manager that sets NOTIFY_SOCKET is told
+/// when the daemon is up, how it fares, and, with WATCHDOG_USEC, that its journal moves.
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
     /// Configuration file
@@ -61,16 +63,29 @@ pub(super) fn run(_ui: &mut Ui, args: &RunArgs) -> CliResult {
         };
         let daemon = daemon::Daemon::start_with(&config, asked).await;
         let daemon = daemon.map_err(|e| not_started(e, &args.config))?;
+        let manager = daemon::ServiceManager::from_environment();
+        manager.ready();
         let reloader = daemon.reloader();
+        let (engine, admin) = (
+            daemon.engine().clone(),
+            Address::socket(&config.admin.socket),
+        );
         let stop = async move {
+            let attending = manager.attend(engine, admin);
+            let mut attending = std::pin::pin!(attending);
             loop {
                 // All are cancel-safe: a signal that was not taken is still there.
                 tokio::select! {
+                    () = &mut attending => {}
                     _ = terminate.recv() => break,
                     _ = interrupt.recv() => break,
-                    Some(()) = hangup.recv() => drop(reloader.reload("SIGHUP").await),
+                    Some(()) = hangup.recv() => {
+                        let reloading = async { drop(reloader.reload("SIGHUP").await) };
+                        manager.reload(reloading).await;
+                    }
                 }
             }
+            manager.stopping();
             tracing::info!("asked to stop, draining");
         };
         match daemon.run_until(stop).await {

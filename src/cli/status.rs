@@ -94,7 +94,7 @@ fn exit(status: &StatusView) -> Exit {
 }
 
 /// One item that holds everything.
-fn whole(status: &StatusView) -> Result<View, CliError> {
+pub(super) fn whole(status: &StatusView) -> Result<View, CliError> {
     Ok(View {
         command: "status",
         site: Some(status.site.clone()),

@@ -14,7 +14,7 @@ pub(super) fn run(ui: &mut Ui, _args: &VersionArgs) -> CliResult {
     ui.show(&view())
 }
 
-fn view() -> View {
+pub(super) fn view() -> View {
     let profile = if cfg!(debug_assertions) {
         "debug"
     } else {

@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::intent::{frame, unframe};
-use super::root::{Pin, Root};
+use super::root::{Pin, Root, marker_and_root};
 use super::stat::DevId;
 use crate::error::{ReplError, Result};
 use crate::journal::op::FileTime;
@@ -80,6 +80,45 @@ pub fn adopt_copy(path: &Path, state: &Path) -> Result<Root> {
     let root = Root::open_copy(path, pin.id)?;
     write(state, &file, root.pin(), true)?;
     Ok(root)
+}
+
+/// What a tree and a state folder are to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bond {
+    /// Neither knows of the other: the first start binds them.
+    None,
+    /// They belong together.
+    Bound,
+    /// The tree belongs to another state folder.
+    Foreign,
+    /// The state folder had another directory; this one has its marker, as a restored copy has.
+    Copy,
+    /// The state folder had another directory, and this one is not marked as its tree.
+    Other,
+    /// It is the directory that the state folder had, without its marker.
+    Unmarked,
+}
+
+/// What the tree at `path` and the folder `state` are to each other; nothing is changed. `state` need not exist.
+///
+/// # Errors
+/// When one of them cannot be read, or the record is damaged.
+pub fn look(path: &Path, state: &Path) -> Result<Bond> {
+    let (marker, root) = marker_and_root(path)?;
+    Ok(match read(&state.join(FILE_NAME))? {
+        None => marker.map_or(Bond::None, |_| Bond::Foreign),
+        Some((pin, false)) => match marker {
+            Some(id) if id != pin.id => Bond::Foreign,
+            Some(_) | None => Bond::None,
+        },
+        Some((pin, true)) => match (marker == Some(pin.id), root == pin.root) {
+            (true, true) => Bond::Bound,
+            (true, false) => Bond::Copy,
+            (false, true) if marker.is_none() => Bond::Unmarked,
+            (false, true) => Bond::Foreign,
+            (false, false) => Bond::Other,
+        },
+    })
 }
 
 fn read(file: &Path) -> Result<Option<(Pin, bool)>> {
@@ -188,6 +227,30 @@ mod tests {
         fs::remove_dir_all(tree.path().join(".cfs-repl")).unwrap();
         let error = open(tree.path(), state.path()).unwrap_err().to_string();
         assert!(error.contains("nothing was deleted"), "{error}");
+    }
+
+    #[test]
+    fn what_a_tree_and_a_state_folder_are_to_each_other_is_told_without_a_change() {
+        let (tree, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let names = |dir: &tempfile::TempDir| fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(look(tree.path(), state.path()).unwrap(), Bond::None);
+        assert_eq!(
+            look(tree.path(), &state.path().join("none")).unwrap(),
+            Bond::None
+        );
+        assert_eq!((names(&tree), names(&state)), (0, 0), "nothing was made");
+        open(tree.path(), state.path()).unwrap();
+        assert_eq!(look(tree.path(), state.path()).unwrap(), Bond::Bound);
+        let (other, another) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        assert_eq!(look(tree.path(), other.path()).unwrap(), Bond::Foreign);
+        assert_eq!(look(another.path(), state.path()).unwrap(), Bond::Other);
+        let id = ".cfs-repl/id";
+        fs::create_dir(another.path().join(".cfs-repl")).unwrap();
+        fs::copy(tree.path().join(id), another.path().join(id)).unwrap();
+        assert_eq!(look(another.path(), state.path()).unwrap(), Bond::Copy);
+        fs::remove_file(tree.path().join(id)).unwrap();
+        assert_eq!(look(tree.path(), state.path()).unwrap(), Bond::Unmarked);
+        assert!(look(&tree.path().join("none"), state.path()).is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! it cannot be replicated either.
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,26 @@ pub fn marker_of(tree: &Path) -> PathBuf {
 /// # Errors
 /// When the root itself cannot be listed.
 pub fn first_file(root: &Path, policy: &Policy) -> Result<Option<PathBuf>> {
+    let mut found = None;
+    visit(root, policy, &mut |path, kind| {
+        if kind.is_file() || kind.is_symlink() {
+            found = Some(path.to_owned());
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(found)
+}
+
+/// Shows `look` every name below `root` that is not excluded and on the same filesystem, until it breaks off.
+///
+/// # Errors
+/// When the root itself cannot be listed.
+pub fn visit(
+    root: &Path,
+    policy: &Policy,
+    look: &mut dyn FnMut(&Path, fs::FileType) -> ControlFlow<()>,
+) -> Result<()> {
     let failed = |e| ReplError::io("list", root, e);
     let device = fs::metadata(root).map_err(failed)?.dev();
     fs::read_dir(root).map_err(failed)?;
@@ -50,18 +71,21 @@ pub fn first_file(root: &Path, policy: &Policy) -> Result<Option<PathBuf>> {
             if policy.excludes(&dir, &name, kind.is_dir()) {
                 continue;
             }
-            if kind.is_file() || kind.is_symlink() {
-                return Ok(Some(entry.path()));
-            }
             let same_device = || entry.metadata().is_ok_and(|m| m.dev() == device);
-            if kind.is_dir() && same_device() {
+            if kind.is_dir() && !same_device() {
+                continue;
+            }
+            if look(&entry.path(), kind).is_break() {
+                return Ok(());
+            }
+            if kind.is_dir() {
                 let mut inner = dir.clone();
                 inner.push(name);
                 below.push(inner);
             }
         }
     }
-    Ok(None)
+    Ok(())
 }
 
 #[cfg(test)]

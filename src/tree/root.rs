@@ -338,6 +338,21 @@ fn open_root(path: &Path) -> Result<OwnedFd> {
         .map_err(|e| ReplError::io("open tree", path, e))
 }
 
+/// The marker of the tree at `path`, if it has one, and which directory it is.
+pub(super) fn marker_and_root(path: &Path) -> Result<(Option<[u8; 16]>, DevId)> {
+    let fd = open_root(path)?;
+    let stat = stat_fd(&fd).map_err(|e| no_btime(path, e))?;
+    Ok((read_id_at(&fd, path)?, stat.id))
+}
+
+/// Whether the kernel confines paths to the tree at `path`; nothing is changed.
+///
+/// # Errors
+/// When it does not, or the tree cannot be opened.
+pub fn probe(path: &Path) -> Result<()> {
+    probe_openat2(&open_root(path)?, path)
+}
+
 fn probe_openat2(fd: &OwnedFd, path: &Path) -> Result<()> {
     match open_beneath(fd.as_fd(), b"..", DIR_FLAGS) {
         Err(Errno::XDEV) => Ok(()),

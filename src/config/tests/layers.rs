@@ -217,7 +217,7 @@ fn peers_of_all_files_add_up_and_a_second_of_its_kind_is_told_with_both_places()
         told,
         [
             "conf.d/b.toml:3:8: two peers have the name \"iad-2\"; the other one stands at config.toml:15:8; give every site its own name",
-            "state/peers.toml:4:6: two peers have the id 4; the other one stands at conf.d/b.toml:2:6; give every site its own id",
+            "state/peers.toml:5:6: two peers have the id 4; the other one stands at conf.d/b.toml:2:6; give every site its own id",
         ]
     );
 }
