@@ -4,6 +4,7 @@
 //! where they are tied together.
 
 mod act;
+mod alerts;
 mod assemble;
 mod backlog;
 mod board;
@@ -13,6 +14,7 @@ mod conflicts;
 mod content;
 pub mod doctor;
 mod events;
+mod exposition;
 mod invite;
 mod keeper;
 mod listen;

@@ -146,7 +146,11 @@ impl Daemon {
             events,
             causes,
         };
-        base.start(engine, certificates, listener, lock)
+        let metrics = match config.metrics.listen {
+            Some(address) => Some(super::listen::listen(address).await?),
+            None => None,
+        };
+        base.start(engine, certificates, (listener, metrics), lock)
     }
 
     /// What reads configuration and certificates again.
@@ -234,7 +238,7 @@ impl Base<'_> {
         self,
         mut engine: Engine,
         certificates: Certificates,
-        listener: Option<TcpListener>,
+        (listener, metrics): (Option<TcpListener>, Option<TcpListener>),
         lock: StateLock,
     ) -> Result<Daemon> {
         let (config, clock, tasks) = (self.config, &self.clock, &self.tasks);
@@ -279,7 +283,7 @@ impl Base<'_> {
             inviter,
         };
         self.spawn_keepers(&answering, &roster, waker);
-        self.answer_operators(answering, &roster)?;
+        self.answer_operators(answering, &roster, metrics)?;
         let fetching = fetcher.run(tasks.clone(), engine.clone(), roster.links, queue);
         tasks.spawn("content", fetching);
         let text = format!("cfs-repl {} started", env!("CARGO_PKG_VERSION"));
@@ -350,7 +354,12 @@ impl Base<'_> {
     }
 
     /// Listens on the admin socket, and tells what happens.
-    fn answer_operators(&self, answering: Answering, roster: &Roster) -> Result<()> {
+    fn answer_operators(
+        &self,
+        answering: Answering,
+        roster: &Roster,
+        metrics: Option<TcpListener>,
+    ) -> Result<()> {
         let (config, clock, tasks) = (self.config, &self.clock, &self.tasks);
         let peers = roster.peers.clone();
         let engine = roster.engine.clone();
@@ -375,6 +384,10 @@ impl Base<'_> {
         });
         let socket = config.admin.socket.clone();
         crate::admin::service::serve(tasks, socket, Arc::clone(&reporter) as _)?;
+        if let Some(listener) = metrics {
+            super::exposition::serve(tasks, listener, Arc::clone(&reporter) as _);
+        }
+        super::alerts::start(tasks, &self.events, config.alerts.clone(), &config.site);
         let witness = super::witness::run(tasks.clone(), reporter, reloader);
         tasks.spawn("witness", witness);
         Ok(())
