@@ -4,6 +4,7 @@
 //! with its arguments, whose doc is the help, and `run(ui, args)`; only [`ui`] prints, only [`render`] knows formats.
 
 mod check;
+pub mod columns;
 mod compare;
 mod completions;
 mod conflicts;
@@ -14,17 +15,23 @@ mod human;
 mod init;
 mod lab;
 mod lag;
+pub mod look;
 mod man;
 mod pair;
 mod pki;
 mod reach;
 pub mod render;
 mod run;
+mod schema;
+mod screen;
 mod sites;
 mod status;
+mod table;
 pub mod ui;
 mod version;
 mod wait;
+mod watch;
+mod yaml;
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -53,7 +60,7 @@ struct Cli {
 }
 
 /// Flags that every subcommand takes, before or behind it.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// Daemon to ask, as unix:/path/to/admin.sock
@@ -84,6 +91,12 @@ pub struct Global {
     /// How long to wait for an answer of the daemon
     #[arg(long, global = true, default_value = "5s", value_parser = parse_duration, value_name = "DURATION")]
     pub timeout: Duration,
+    /// Show people times in UTC, and never as ages
+    #[arg(long, global = true, conflicts_with = "local")]
+    pub utc: bool,
+    /// Show people times in the zone of this machine, and never as ages
+    #[arg(long, global = true)]
+    pub local: bool,
     /// Say nothing on success
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
@@ -115,6 +128,7 @@ enum Command {
     Pair(pair::PairArgs),
     Compare(compare::CompareArgs),
     Version(version::VersionArgs),
+    Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
     Help(help::HelpArgs),
@@ -153,6 +167,7 @@ fn run(ui: &mut Ui, global: &Global, command: Command) -> CliResult {
         Command::Pair(args) => pair::run(ui, &args),
         Command::Compare(args) => compare::run(ui, &args),
         Command::Version(args) => version::run(ui, &args),
+        Command::Schema(args) => schema::run(ui, &args),
         Command::Completions(args) => completions::run(ui, &args),
         Command::Man(args) => man::run(ui, &args),
         Command::Help(args) => help::run(ui, &args),
@@ -169,9 +184,8 @@ fn usage(ui: &mut Ui, error: &clap::Error) -> CliResult {
         let plain = error.render().to_string();
         let first = plain.lines().next().unwrap_or_default();
         let message = first.strip_prefix("error: ").unwrap_or(first);
-        return Err(Failure::new(Exit::Usage, message)
-            .hint("cfs-repl --help")
-            .into());
+        let failure = Failure::new(Exit::Usage, message).hint("cfs-repl --help");
+        return Err(failure.into());
     }
     ui.talk(&text);
     Err(exit::CliError::Told(Exit::Usage))

@@ -24,10 +24,7 @@ pub(super) fn ask<T, F>(
 where
     F: Future<Output = Result<T, ClientError>>,
 {
-    let address = match &global.server {
-        Some(text) => text.parse()?,
-        None => in_config(&reach.config)?,
-    };
+    let address = address(global, reach)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -41,6 +38,14 @@ where
         request(client).await
     });
     Ok(answered?)
+}
+
+/// Where the daemon listens.
+pub(super) fn address(global: &Global, reach: &Reach) -> Result<Address, CliError> {
+    match &global.server {
+        Some(text) => Ok(text.parse()?),
+        None => in_config(&reach.config),
+    }
 }
 
 /// The socket in the state folder that the configuration names. Whether the tree is there does not matter here: it
