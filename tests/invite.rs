@@ -322,3 +322,34 @@ fn a_reload_takes_what_can_change_names_what_cannot_and_refuses_a_bad_file() {
     let (exit, _) = a.refused(&["log-level", "claudefs_repl=loud"]);
     assert_eq!(exit, 2);
 }
+
+#[test]
+fn a_machine_that_could_not_write_its_configuration_joins_with_the_same_token_and_number_later() {
+    let (mut a, mut b) = (Machine::new(), Machine::new());
+    a.found("alpha", "lab");
+    a.start();
+    let token = a.invite(&[]);
+    // A file where the folder of the configuration would be: taken in, and then stuck.
+    fs::write(b.path("blocked"), "").unwrap();
+    let words = b.join(
+        &token,
+        &[
+            "--name",
+            "beta",
+            "--tls",
+            "tls",
+            "--config",
+            "blocked/c.toml",
+        ],
+    );
+    let (exit, said) = b.refused(&strs(&words));
+    assert!(exit == 1 && said.contains("blocked"), "{exit}: {said}");
+    assert_eq!(a.ok(&["sites", "list", "-o", "name"]), "beta\n");
+    let words = b.join(&token, &["--name", "beta", "--tls", "tls"]);
+    b.ok(&strs(&words));
+    let config = fs::read_to_string(b.path("config.toml")).unwrap();
+    assert!(config.contains("id = 2\n"), "{config}");
+    b.start();
+    b.ok(&["wait", "--for", "synced", "--timeout", "60s"]);
+    assert_eq!(a.ok(&["sites", "list", "-o", "name"]), "beta\n");
+}

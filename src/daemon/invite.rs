@@ -205,7 +205,7 @@ impl Inviter {
             site_id,
             certificate: String::new(),
             authority: authority.pem,
-            sites: sites(&config),
+            sites: sites(&config, site_id),
         };
         if wish.dry_run {
             return Ok(admitted);
@@ -355,10 +355,11 @@ fn free_id(config: &Config) -> Result<u64, Refused> {
     Ok(free)
 }
 
-/// The sites of the cluster as the new one is told, this one first.
-fn sites(config: &Config) -> Vec<(u64, String, Vec<String>)> {
+/// The sites of the cluster as the new one is told, this one first; it is among them when it asks again.
+fn sites(config: &Config, new: u64) -> Vec<(u64, String, Vec<String>)> {
     let own = (config.site.id, config.site.name.clone(), Vec::new());
-    let others = config.peers.iter().map(|peer| {
+    let others = config.peers.iter().filter(|peer| peer.id != new);
+    let others = others.map(|peer| {
         let endpoints = peer.endpoints.iter().map(ToString::to_string).collect();
         (peer.id, peer.name.clone(), endpoints)
     });
