@@ -177,7 +177,8 @@ fn verdict(sites: &[SiteView], tree: &TreeView, causes: &[Cause]) -> Verdict {
 }
 
 /// Nothing goes to the peer or comes from it, for want of a connection.
-const fn is_unreached(state: SiteState) -> bool {
+#[must_use]
+pub const fn is_unreached(state: SiteState) -> bool {
     match state {
         SiteState::NeverConnected | SiteState::Connecting | SiteState::Backoff => true,
         SiteState::Unknown

@@ -1,9 +1,8 @@
 //! `cfs-repl peer invite` and `cfs-repl join`: a new site by one token.
 
 use std::fs;
-use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -299,19 +298,15 @@ fn key_and_request(
         let mut folder = fs::DirBuilder::new();
         let made = folder.recursive(true).mode(0o700).create(&places.tls);
         made.map_err(|error| ReplError::io("create folder", &places.tls, error))?;
-        write_new(&key, pem.as_bytes(), 0o600)?;
-        write_new(&csr, &request, 0o600)?;
+        pki::write_new(&key, pem.as_bytes(), 0o600)?;
+        pki::write_new(&csr, &request, 0o600)?;
     }
     Ok((key, request))
 }
 
 fn ask(invitation: &Invitation, wish: &Wish) -> Result<Admitted, CliError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::Failure, "cannot wait for an answer").cause(error))?;
     let site = printable(&invitation.site);
-    runtime
+    reach::runtime()?
         .block_on(join::join(invitation, wish))
         .map_err(|error| {
             let failure = match error {
@@ -365,19 +360,10 @@ fn settle(
         let path = places.tls.join(name);
         // One from the first attempt is the same, or is told by the daemon when it does not fit.
         if !path.exists() {
-            write_new(&path, text.as_bytes(), 0o644)?;
+            pki::write_new(&path, text.as_bytes(), 0o644)?;
             ui.say(&format!("wrote {}", path.display()));
         }
     }
     let example = example(args, places, invitation, admitted.site_id, &peers);
     lay_down(ui, &example, &places.file)
-}
-
-fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), ReplError> {
-    let failed = |error: io::Error| ReplError::io("create", path, error);
-    let mut options = fs::OpenOptions::new();
-    let file = options.write(true).create_new(true).mode(mode).open(path);
-    let mut file = file.map_err(failed)?;
-    file.write_all(bytes).map_err(failed)?;
-    file.sync_all().map_err(failed)
 }

@@ -35,23 +35,28 @@ where
         Some(text) => text.parse()?,
         None => in_config(&reach.config)?,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            Failure::new(Exit::Failure, "cannot wait for an answer")
-                .cause(error)
-                .hint("the system may be out of file descriptors")
-        })?;
-    let answered = runtime.block_on(async {
+    let answered = runtime()?.block_on(async {
         let client = Client::connect(address, global.timeout).await?;
         request(client).await
     });
     Ok(answered?)
 }
 
-/// The socket that the configuration names. Whether the tree is there does not matter here: it
-/// may be the very thing that is asked about.
+/// What a command waits on for an answer.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    let built = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    built.map_err(|error| {
+        Failure::new(Exit::Failure, "cannot wait for an answer")
+            .cause(error)
+            .hint("the system may be out of file descriptors")
+            .into()
+    })
+}
+
+/// The socket that the configuration names. Whether the tree is there does not matter here: it may be the very thing
+/// that is asked about.
 fn in_config(file: &Path) -> Result<Address, CliError> {
     let config = Config::read(file).map_err(|error| match CliError::from(error) {
         CliError::Failed(failure) => {

@@ -260,7 +260,11 @@ fn day(now_us: TimestampUs, days: i64) -> Result<(i32, u8, u8)> {
     Ok((i32::from(date.year()), part(date.month()), part(date.day())))
 }
 
-fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+/// Writes a file that does not exist, durably.
+///
+/// # Errors
+/// [`ReplError::Io`] when it exists, or the disk refuses.
+pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let failed = |error| ReplError::io("create", path, error);
     let file = OpenOptions::new()
         .write(true)

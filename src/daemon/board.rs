@@ -243,3 +243,62 @@ fn from_peer(engine: &mut Engine, actor: Actor) -> Result<FromPeer> {
     }
     Ok(from)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock as _, SystemClock};
+    use crate::disk::RealDisk;
+    use crate::journal::LogOptions;
+    use crate::sync::engine::{EngineConfig, Retention, start};
+    use std::sync::mpsc;
+
+    fn engine(folder: &std::path::Path) -> Handle {
+        let config = EngineConfig {
+            dir: folder.to_owned(),
+            disk: RealDisk::shared(),
+            clock: Arc::new(SystemClock),
+            log: LogOptions::default(),
+            site_id: 1,
+            incarnation: 1 << 48 | 7,
+            applies: true,
+            sends: true,
+            retention: Retention::default(),
+            accept_clock: false,
+        };
+        start(Engine::open(config).unwrap()).unwrap().0
+    }
+
+    #[tokio::test]
+    async fn a_look_at_a_busy_engine_gets_the_last_answer_and_a_fresh_one_when_it_is_free() {
+        let folder = tempfile::tempdir().unwrap();
+        let (engine, tasks) = (engine(folder.path()), Tasks::new());
+        let clock = Arc::new(SystemClock);
+        let board = Board::start(&tasks, engine.clone(), Peers::default(), clock.clone());
+        board.look().await.unwrap();
+        let (begin, began) = mpsc::channel();
+        let (free, freed) = mpsc::channel::<()>();
+        let busy = std::thread::spawn(move || {
+            engine.call(move |_| {
+                begin.send(clock.monotonic()).unwrap();
+                freed.recv().unwrap();
+                Ok(())
+            })
+        });
+        let began = began.recv().unwrap();
+        // It would wait for ever if it waited for the engine.
+        let old = board.look().await.unwrap();
+        assert!(old.at <= began, "{:?} {began:?}", old.at);
+        free.send(()).unwrap();
+        busy.join().unwrap().unwrap();
+        let fresh = loop {
+            let told = board.look().await.unwrap();
+            if told.at > began {
+                break told;
+            }
+        };
+        assert_eq!(fresh.at_risk.entries, 0);
+        drop(board);
+        assert!(tasks.shutdown(Duration::from_secs(10)).await.is_empty());
+    }
+}

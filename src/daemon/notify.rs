@@ -12,6 +12,7 @@ use sd_notify::NotifyState;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::admin::client::{Address, Client};
+use crate::admin::verdict::is_unreached;
 use crate::admin::view::{Lag, SiteState, StatusView, plural};
 use crate::sync::engine::Handle;
 use crate::text::duration;
@@ -161,7 +162,7 @@ fn line(status: &StatusView) -> String {
     }
     let mut parts = Vec::new();
     for (word, is) in [
-        ("down", is_down as fn(SiteState) -> bool),
+        ("down", is_unreached as fn(SiteState) -> bool),
         ("stalled", |state| state == SiteState::Stalled),
         ("stopped", is_stopped),
     ] {
@@ -188,21 +189,6 @@ fn lag(lags: impl Iterator<Item = Lag>) -> String {
         (longest, true) => format!("lag {}", duration(longest)),
         (0, false) => "lag not known".to_owned(),
         (longest, false) => format!("lag at least {}", duration(longest)),
-    }
-}
-
-const fn is_down(state: SiteState) -> bool {
-    match state {
-        SiteState::NeverConnected | SiteState::Connecting | SiteState::Backoff => true,
-        SiteState::Unknown
-        | SiteState::CatchingUp
-        | SiteState::Streaming
-        | SiteState::Idle
-        | SiteState::Stalled
-        | SiteState::Paused
-        | SiteState::Held
-        | SiteState::Parked
-        | SiteState::Fenced => false,
     }
 }
 
