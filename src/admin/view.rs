@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
@@ -44,37 +45,96 @@ macro_rules! words {
                 serializer.serialize_str(self.word())
             }
         }
+
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let words: Vec<&str> = Self::ALL.iter().map(|word| word.word()).collect();
+                schemars::json_schema!({ "type": "string", "enum": words })
+            }
+        }
     };
 }
 
-/// Defines how a time is written under two keys.
+/// Defines how a time is written under two keys, and the schema of both.
 macro_rules! moments {
     ($($name:ident: $at:literal $us:literal;)+) => {$(
-        fn $name<S: Serializer>(
-            time: &(impl Into<Option<TimestampUs>> + Copy),
-            serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            let us: Option<TimestampUs> = (*time).into();
-            let mut map = serializer.serialize_map(Some(2))?;
-            map.serialize_entry($at, &us.and_then(clock::rfc3339))?;
-            map.serialize_entry($us, &us)?;
-            map.end()
+        mod $name {
+            use super::*;
+
+            pub(super) fn serialize<S: Serializer>(
+                time: &(impl Into<Option<TimestampUs>> + Copy),
+                serializer: S,
+            ) -> Result<S::Ok, S::Error> {
+                let us: Option<TimestampUs> = (*time).into();
+                let mut map = serializer.serialize_map(Some(2))?;
+                map.serialize_entry($at, &us.and_then(clock::rfc3339))?;
+                map.serialize_entry($us, &us)?;
+                map.end()
+            }
+
+            pub(super) fn schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "type": "object",
+                    "properties": {
+                        $at: {
+                            "type": ["string", "null"],
+                            "format": "date-time",
+                            "description": "The time in UTC as RFC 3339 with microseconds; null: none, or not known.",
+                        },
+                        $us: {
+                            "type": ["integer", "null"],
+                            "minimum": 0,
+                            "description": "The same time in microseconds since 1970-01-01 UTC.",
+                        },
+                    },
+                    "required": [$at, $us],
+                })
+            }
         }
     )+};
 }
 
-/// Defines how a path is written under two keys.
+/// Defines how a path is written under two keys, and the schema of both.
 macro_rules! paths {
     ($($name:ident: $text:literal $hex:literal;)+) => {$(
-        fn $name<S: Serializer>(
-            path: &(impl Clone + Into<Option<Vec<u8>>>),
-            serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            let bytes: Option<Vec<u8>> = path.clone().into();
-            let mut map = serializer.serialize_map(Some(2))?;
-            map.serialize_entry($text, &bytes.as_deref().map(path_text))?;
-            map.serialize_entry($hex, &bytes.as_deref().and_then(hex_unless_text))?;
-            map.end()
+        mod $name {
+            use super::*;
+
+            pub(super) fn serialize<S: Serializer>(
+                path: &(impl Clone + Into<Option<Vec<u8>>>),
+                serializer: S,
+            ) -> Result<S::Ok, S::Error> {
+                let bytes: Option<Vec<u8>> = path.clone().into();
+                let mut map = serializer.serialize_map(Some(2))?;
+                map.serialize_entry($text, &bytes.as_deref().map(path_text))?;
+                map.serialize_entry($hex, &bytes.as_deref().and_then(hex_unless_text))?;
+                map.end()
+            }
+
+            pub(super) fn schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "type": "object",
+                    "properties": {
+                        $text: {
+                            "type": ["string", "null"],
+                            "description": "As text: a byte that is no UTF-8 stands as \\xNN; null: there is none.",
+                        },
+                        $hex: {
+                            "type": ["string", "null"],
+                            "description": "The bytes in hexadecimal; null where the text is all of them.",
+                        },
+                    },
+                    "required": [$text, $hex],
+                })
+            }
         }
     )+};
 }
@@ -195,8 +255,39 @@ impl Serialize for Lag {
     }
 }
 
+impl JsonSchema for Lag {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Lag".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let words = [Self::Unknown, Self::Known(0), Self::AtLeast(0)].map(Self::word);
+        json_schema!({
+            "type": "object",
+            "properties": {
+                "lag_us": {
+                    "type": ["integer", "null"],
+                    "minimum": 0,
+                    "description": "The lag in microseconds; null: it cannot be known.",
+                },
+                "lag_state": {
+                    "type": "string",
+                    "enum": words,
+                    "description": "What the number is worth.",
+                },
+            },
+            "required": ["lag_us", "lag_state"],
+        })
+    }
+}
+
 /// What an operator asks first. Verdict, summary and causes come from [`super::verdict::judge`].
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
+#[schemars(description = "What an operator asks first.")]
 pub struct StatusView {
     /// The whole in one word.
     pub verdict: Verdict,
@@ -227,7 +318,7 @@ pub struct StatusView {
 }
 
 /// Why a verdict is not better.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct Cause {
     /// The peer that it concerns; null: this site itself.
     pub site: Option<String>,
@@ -240,7 +331,7 @@ pub struct Cause {
 }
 
 /// One peer.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct SiteView {
     /// Its name.
     pub site: String,
@@ -263,6 +354,7 @@ pub struct SiteView {
     /// Its entries that were received here and are not applied here; null: not known.
     pub waiting_entries: Option<u64>,
     /// Its changes that cannot be applied here, at most [`PARKED_SHOWN_MAX`].
+    #[schemars(description = "Its changes that cannot be applied here, the first of them.")]
     pub parked: Vec<ParkedView>,
     /// Its clock minus this site's, true to half of the round trip; null: not known.
     pub clock_skew_us: Option<i64>,
@@ -280,20 +372,22 @@ pub struct SiteView {
 }
 
 /// An inode that cannot be applied for a reason of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct ParkedView {
     /// The inode.
     #[serde(serialize_with = "id")]
+    #[schemars(with = "String")]
     pub inode: u64,
     /// Its path below the root; null: it has none here.
-    #[serde(flatten, serialize_with = "path")]
+    #[serde(flatten, serialize_with = "path::serialize")]
+    #[schemars(schema_with = "path::schema")]
     pub path: Option<Vec<u8>>,
     /// Why it cannot be applied.
     pub reason: String,
 }
 
 /// The journal of the site that answers.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct JournalView {
     /// Bytes on disk.
     pub bytes: u64,
@@ -308,7 +402,7 @@ pub struct JournalView {
 }
 
 /// Conflicts in numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct ConflictCounts {
     /// Those that still matter and nobody acknowledged.
     pub open: u64,
@@ -317,17 +411,19 @@ pub struct ConflictCounts {
 }
 
 /// The tree that is kept in step.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct TreeView {
     /// Its root.
-    #[serde(flatten, serialize_with = "root")]
+    #[serde(flatten, serialize_with = "root::serialize")]
+    #[schemars(schema_with = "root::schema")]
     pub root: Vec<u8>,
     /// How changes are noticed.
     pub watch: Watch,
     /// Why the kernel does not tell all; null: it does.
     pub watch_reason: Option<String>,
     /// End of the last whole scan; null: none yet.
-    #[serde(flatten, serialize_with = "last_scan")]
+    #[serde(flatten, serialize_with = "last_scan::serialize")]
+    #[schemars(schema_with = "last_scan::schema")]
     pub last_scan_us: Option<TimestampUs>,
     /// Inodes that cannot be applied.
     pub parked: u64,
@@ -350,7 +446,8 @@ pub struct TreeView {
     /// replicator below the root. Files that cannot be read are a cause of their own.
     pub left_alone: u64,
     /// The first of them; null: there is none.
-    #[serde(flatten, serialize_with = "left_alone_first")]
+    #[serde(flatten, serialize_with = "left_alone_first::serialize")]
+    #[schemars(schema_with = "left_alone_first::schema")]
     pub left_alone_first: Option<Vec<u8>>,
     /// Age of the last moment up to which all changes of the tree are in the journal; null: not known.
     pub unnoticed_us: Option<u64>,
@@ -359,7 +456,7 @@ pub struct TreeView {
 }
 
 /// How far each peer is behind.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct LagView {
     /// Name of the site that answers.
     pub site: String,
@@ -370,7 +467,7 @@ pub struct LagView {
 }
 
 /// How far one peer is behind.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct SiteLag {
     /// Its name.
     pub site: String,
@@ -386,7 +483,8 @@ pub struct SiteLag {
     /// Bytes of the journal that it has not received; null: not known.
     pub behind_bytes: Option<u64>,
     /// Time of the oldest entry that it has not applied; null: none, or not known.
-    #[serde(flatten, serialize_with = "oldest_unacked")]
+    #[serde(flatten, serialize_with = "oldest_unacked::serialize")]
+    #[schemars(schema_with = "oldest_unacked::schema")]
     pub oldest_unacked_us: Option<TimestampUs>,
     /// Its clock minus this site's; null: not known.
     pub clock_skew_us: Option<i64>,
@@ -407,7 +505,7 @@ pub struct SiteLag {
 }
 
 /// How far the answering site is behind a peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct InboundLag {
     /// In time.
     #[serde(flatten)]
@@ -420,19 +518,21 @@ pub struct InboundLag {
 }
 
 /// Two sites changed the same register, and neither had seen the other.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct ConflictView {
     /// Its id, the same on every site.
     pub id: String,
     /// What kind, as a word.
     pub kind: String,
     /// Path of the inode below the root, the last one if it is gone; null: it never had one here.
-    #[serde(flatten, serialize_with = "path")]
+    #[serde(flatten, serialize_with = "path::serialize")]
+    #[schemars(schema_with = "path::schema")]
     pub path: Option<Vec<u8>>,
     /// Nothing stands at the path any more, or something else does.
     pub gone: bool,
     /// The inode.
     #[serde(serialize_with = "id")]
+    #[schemars(with = "String")]
     pub inode: u64,
     /// The register, as a word.
     pub register: String,
@@ -443,7 +543,8 @@ pub struct ConflictView {
     /// Time between both; null: there is no winner.
     pub gap_us: Option<u64>,
     /// When the answering site noticed.
-    #[serde(flatten, serialize_with = "detected")]
+    #[serde(flatten, serialize_with = "detected::serialize")]
+    #[schemars(schema_with = "detected::schema")]
     pub detected_us: TimestampUs,
     /// Bytes of content that lost; null: none were, or it is not known.
     pub lost_bytes: Option<u64>,
@@ -474,7 +575,7 @@ impl ConflictView {
 }
 
 /// A version of a register.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct VersionView {
     /// Name of the site that wrote it; null: that site is not known here.
     pub site: Option<String>,
@@ -484,36 +585,40 @@ pub struct VersionView {
     pub stream: u32,
     /// The entry's seq.
     #[serde(serialize_with = "id")]
+    #[schemars(with = "String")]
     pub seq: u64,
     /// Its stamp.
-    #[serde(flatten, serialize_with = "timestamp")]
+    #[serde(flatten, serialize_with = "timestamp::serialize")]
+    #[schemars(schema_with = "timestamp::schema")]
     pub timestamp_us: TimestampUs,
 }
 
 /// An operator looked at a conflict.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct AckView {
     /// Who.
     pub by: String,
     /// Why; may be empty.
     pub note: String,
     /// When.
-    #[serde(flatten, serialize_with = "acked")]
+    #[serde(flatten, serialize_with = "acked::serialize")]
+    #[schemars(schema_with = "acked::schema")]
     pub at_us: TimestampUs,
 }
 
 /// What was put back.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct RestoredView {
     /// The whole id of the conflict.
     pub id: String,
     /// Where it is, below the root.
-    #[serde(flatten, serialize_with = "path")]
+    #[serde(flatten, serialize_with = "path::serialize")]
+    #[schemars(schema_with = "path::schema")]
     pub path: Vec<u8>,
 }
 
 /// What was acknowledged, or taken back.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct AckedView {
     /// The whole id of the conflict.
     pub id: String,
@@ -524,7 +629,7 @@ pub struct AckedView {
 }
 
 /// What was resumed.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct ResumedView {
     /// Name of the peer.
     pub site: String,
@@ -555,7 +660,9 @@ pub(crate) fn plural(count: u64, what: &str) -> String {
     }
 }
 
-fn hex_unless_text(bytes: &[u8]) -> Option<String> {
+/// The bytes in hexadecimal; none where [`path_text`] tells all of them.
+#[must_use]
+pub fn hex_unless_text(bytes: &[u8]) -> Option<String> {
     let is_text = std::str::from_utf8(bytes).is_ok();
     (!is_text).then(|| bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
@@ -26,7 +27,7 @@ words! {
 }
 
 /// One conflict with both versions.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct ConflictDetail {
     /// As it is listed.
     #[serde(flatten)]
@@ -49,12 +50,13 @@ pub struct ConflictDetail {
 }
 
 /// A value of a register; what the register does not have is null.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct ValueView {
     /// Bytes of the content.
     pub size_bytes: Option<u64>,
     /// What the content hashes to: the BLAKE3 root over its chunks.
     #[serde(serialize_with = "hex")]
+    #[schemars(with = "Option<String>")]
     pub root: Option<[u8; 32]>,
     /// The lower 12 bits of the mode.
     pub mode: Option<u32>,
@@ -63,18 +65,22 @@ pub struct ValueView {
     /// Group.
     pub gid: Option<u32>,
     /// mtime.
-    #[serde(flatten, serialize_with = "mtime")]
+    #[serde(flatten, serialize_with = "mtime::serialize")]
+    #[schemars(schema_with = "mtime::schema")]
     pub mtime_us: Option<TimestampUs>,
     /// Inode flags.
     pub flags: Option<u32>,
     /// Name of the extended attribute.
-    #[serde(flatten, serialize_with = "xattr")]
+    #[serde(flatten, serialize_with = "xattr::serialize")]
+    #[schemars(schema_with = "xattr::schema")]
     pub xattr: Option<Vec<u8>>,
     /// Value of the extended attribute; null: it was removed.
-    #[serde(flatten, serialize_with = "xattr_value")]
+    #[serde(flatten, serialize_with = "xattr_value::serialize")]
+    #[schemars(schema_with = "xattr_value::schema")]
     pub xattr_value: Option<Vec<u8>>,
     /// Path below the root.
-    #[serde(flatten, serialize_with = "path")]
+    #[serde(flatten, serialize_with = "path::serialize")]
+    #[schemars(schema_with = "path::schema")]
     pub path: Option<Vec<u8>>,
     /// It was removed.
     pub removed: bool,
