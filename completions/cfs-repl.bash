@@ -79,6 +79,9 @@ _cfs__repl() {
             cfs__repl,run)
                 cmd="cfs__repl__subcmd__run"
                 ;;
+            cfs__repl,schema)
+                cmd="cfs__repl__subcmd__schema"
+                ;;
             cfs__repl,sites)
                 cmd="cfs__repl__subcmd__sites"
                 ;;
@@ -167,7 +170,7 @@ _cfs__repl() {
 
     case "${cmd}" in
         cfs__repl)
-            opts="-s -o -q -v -h -V --server --output --json --color --timeout --quiet --verbose --help --version status lag conflicts sites events journal compact wait check config doctor support-bundle init peer join reload log-level pki run demo pair compare version completions man help"
+            opts="-s -o -q -v -h -V --server --output --json --color --timeout --utc --local --quiet --verbose --help --version status lag conflicts sites events journal compact wait check config doctor support-bundle init peer join reload log-level pki run demo pair compare version schema completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -182,11 +185,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -205,7 +208,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__check)
-            opts="-s -o -q -v -h --site --warn --crit --format --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --site --warn --crit --format --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -240,11 +243,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -263,7 +266,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__compact)
-            opts="-s -o -q -v -h --dry-run --site --shard --show --state --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --dry-run --site --shard --show --state --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -298,11 +301,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -321,7 +324,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__compare)
-            opts="-s -o -q -v -h --show --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --show --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -340,11 +343,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -363,7 +366,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__completions)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --quiet --verbose --help bash elvish fish powershell zsh"
+            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -378,11 +381,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -401,7 +404,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__config)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --quiet --verbose --help check show schema"
+            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help check show schema"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -416,11 +419,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -439,7 +442,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__config__subcmd__check)
-            opts="-s -o -q -v -h --tls --connect --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --tls --connect --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -458,11 +461,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -481,7 +484,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__config__subcmd__schema)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -496,11 +499,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -519,7 +522,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__config__subcmd__show)
-            opts="-s -o -q -v -h --origin --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --origin --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -538,11 +541,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -561,7 +564,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__conflicts)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --quiet --verbose --help list show ack unack restore"
+            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help list show ack unack restore"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -576,11 +579,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -599,7 +602,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__conflicts__subcmd__ack)
-            opts="-s -o -q -v -h --all --lossy --site --path --inode --since --expect --yes --note --dry-run --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --all --lossy --site --path --inode --since --expect --yes --note --dry-run --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -642,11 +645,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -665,7 +668,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__conflicts__subcmd__list)
-            opts="-s -o -q -v -h --unacked --acked --lossy --site --path --inode --since --limit --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --unacked --acked --lossy --site --path --inode --since --columns --sort --no-headers --limit --watch --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -687,7 +690,19 @@ _cfs__repl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --columns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sort)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --watch)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -704,11 +719,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -727,7 +742,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__conflicts__subcmd__restore)
-            opts="-s -o -q -v -h --as --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --as --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -750,11 +765,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -773,7 +788,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__conflicts__subcmd__show)
-            opts="-s -o -q -v -h --save-loser --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --save-loser --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -796,11 +811,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -819,7 +834,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__conflicts__subcmd__unack)
-            opts="-s -o -q -v -h --dry-run --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --dry-run --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -838,11 +853,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -861,7 +876,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__demo)
-            opts="-s -o -q -v -h --from --keep --dir --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --from --keep --dir --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -884,11 +899,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -907,7 +922,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__doctor)
-            opts="-s -o -q -v -h --config --exit-code --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --config --exit-code --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -926,11 +941,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -949,7 +964,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__events)
-            opts="-f -s -o -q -v -h --follow --since --level --site --name --limit --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-f -s -o -q -v -h --follow --since --level --site --name --limit --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -988,11 +1003,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1011,7 +1026,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__help)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1026,11 +1041,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1049,7 +1064,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__init)
-            opts="-s -o -q -v -h --site-id --name --cluster --role --primary-site-id --root --state --listen --peer --tls --new-authority --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --site-id --name --cluster --role --primary-site-id --root --state --listen --peer --tls --new-authority --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1108,11 +1123,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1131,7 +1146,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__join)
-            opts="-s -o -q -v -h --root --name --state --listen --endpoint --tls --config --dry-run --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --root --name --state --listen --endpoint --tls --config --dry-run --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1174,11 +1189,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1197,7 +1212,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__journal)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --quiet --verbose --help tail show stat verify export"
+            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help tail show stat verify export"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1212,11 +1227,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1235,7 +1250,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__journal__subcmd__export)
-            opts="-s -o -q -v -h --shard --op --inode --path --since --config --state --of --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --shard --op --inode --path --since --config --state --of --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1282,11 +1297,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1305,7 +1320,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__journal__subcmd__show)
-            opts="-s -o -q -v -h --config --state --of --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --config --state --of --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1332,11 +1347,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1355,7 +1370,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__journal__subcmd__stat)
-            opts="-s -o -q -v -h --config --state --of --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --config --state --of --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1382,11 +1397,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1405,7 +1420,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__journal__subcmd__tail)
-            opts="-n -f -s -o -q -v -h --lines --follow --shard --op --inode --path --since --config --state --of --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-n -f -s -o -q -v -h --lines --follow --shard --op --inode --path --since --config --state --of --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1460,11 +1475,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1483,7 +1498,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__journal__subcmd__verify)
-            opts="-s -o -q -v -h --config --state --of --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --config --state --of --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1510,11 +1525,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1533,12 +1548,28 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__lag)
-            opts="-s -o -q -v -h --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --columns --sort --no-headers --limit --watch --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --columns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sort)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --watch)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1552,11 +1583,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1575,7 +1606,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__log__subcmd__level)
-            opts="-s -o -q -v -h --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1594,11 +1625,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1617,7 +1648,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__man)
-            opts="-s -o -q -v -h --dir --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --dir --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1636,11 +1667,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1659,7 +1690,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__pair)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1674,11 +1705,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1697,7 +1728,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__peer)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --quiet --verbose --help invite"
+            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help invite"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1712,11 +1743,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1735,7 +1766,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__peer__subcmd__invite)
-            opts="-s -o -q -v -h --name --valid --endpoint --dry-run --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --name --valid --endpoint --dry-run --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1766,11 +1797,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1789,7 +1820,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__pki)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --quiet --verbose --help init issue"
+            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help init issue"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1804,11 +1835,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1827,7 +1858,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__pki__subcmd__init)
-            opts="-s -o -q -v -h --cluster --dir --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --cluster --dir --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1850,11 +1881,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1873,7 +1904,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__pki__subcmd__issue)
-            opts="-s -o -q -v -h --site --cluster --days --dir --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --site --cluster --days --dir --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1904,11 +1935,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1927,7 +1958,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__reload)
-            opts="-s -o -q -v -h --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1946,11 +1977,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1969,7 +2000,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__run)
-            opts="-s -o -q -v -h --config --adopt-copy --accept-clock --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --config --adopt-copy --accept-clock --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1988,11 +2019,49 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cfs__subcmd__repl__subcmd__schema)
+            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2011,7 +2080,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__sites)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --quiet --verbose --help list show resume pause reconnect remove"
+            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help list show resume pause reconnect remove"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2026,11 +2095,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2049,12 +2118,28 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__sites__subcmd__list)
-            opts="-s -o -q -v -h --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --columns --sort --no-headers --limit --watch --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --columns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sort)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --watch)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2068,11 +2153,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2091,7 +2176,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__sites__subcmd__pause)
-            opts="-s -o -q -v -h --note --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --note --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2114,11 +2199,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2137,7 +2222,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__sites__subcmd__reconnect)
-            opts="-s -o -q -v -h --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2156,11 +2241,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2179,7 +2264,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__sites__subcmd__remove)
-            opts="-s -o -q -v -h --confirm --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --confirm --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2202,11 +2287,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2225,7 +2310,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__sites__subcmd__resume)
-            opts="-s -o -q -v -h --confirm --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --confirm --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2244,11 +2329,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2267,7 +2352,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__sites__subcmd__show)
-            opts="-s -o -q -v -h --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2286,11 +2371,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2309,12 +2394,16 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__status)
-            opts="-s -o -q -v -h --exit-code --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --exit-code --watch --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --watch)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2328,11 +2417,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2351,7 +2440,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__support__subcmd__bundle)
-            opts="-s -o -q -v -h --output-file --with-names --log --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --output-file --with-names --log --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2378,11 +2467,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2401,7 +2490,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__version)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2416,11 +2505,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -2439,7 +2528,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__wait)
-            opts="-s -o -q -v -h --for --site --config --server --output --json --color --timeout --quiet --verbose --help"
+            opts="-s -o -q -v -h --for --site --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2466,11 +2555,11 @@ _cfs__repl() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "table json jsonl csv name" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
                     ;;
                 --color)

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_cfs_repl_global_optspecs
-    string join \n s/server= o/output= json color= timeout= q/quiet v/verbose h/help V/version
+    string join \n s/server= o/output= json color= timeout= utc local q/quiet v/verbose h/help V/version
 end
 
 function __fish_cfs_repl_needs_command
@@ -26,8 +26,10 @@ end
 
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -35,6 +37,8 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -62,14 +66,18 @@ complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "demo" -d 'Start t
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "pair" -d 'Keep two directories on this machine in step until Ctrl-C'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "compare" -d 'Compare two directory trees'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "version" -d 'Print the version of this program and of what it was built with'
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "schema" -d 'Print the JSON Schema of what a command prints, or list the schemas'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "man" -d 'Print a manual page, or write all of them'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "help" -d 'Print help on a command or a topic: exit-codes, environment, config, join, events'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -l watch -d 'Ask again every 2 s, or as often as given, until Ctrl-C' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -78,28 +86,41 @@ never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -l exit-code -d 'Exit with 20 or 21 when something is wrong'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l columns -d 'Only these columns, in this order' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l sort -d 'In the order of this column, or against it with - before its name; by value, what is not known last' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l limit -d 'At most so many' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l watch -d 'Ask again every 2 s, or as often as given, until Ctrl-C' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l no-headers -d 'Without the line of headings'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -107,6 +128,8 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -119,12 +142,17 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l path -d 'Only those with a path below the root like this: * within a name, ** for any directories' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l inode -d 'Only those of this inode' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l since -d 'Only those that were noticed within this time' -r
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l limit -d 'At most so many, the latest ones' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l columns -d 'Only these columns, in this order' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l sort -d 'In the order of this column, or against it with - before its name; by value, what is not known last' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l limit -d 'At most so many' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l watch -d 'Ask again every 2 s, or as often as given, until Ctrl-C' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -134,7 +162,10 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l unacked -d 'Only those that still matter and nobody acknowledged'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l acked -d 'Only those that somebody acknowledged'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l lossy -d 'Only those in which bytes lost'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l no-headers -d 'Without the line of headings'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -142,8 +173,10 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -151,6 +184,8 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -163,8 +198,10 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -176,14 +213,18 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -l yes -d 'Do it however many --all means'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -l dry-run -d 'Only say what would be done'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from unack" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from unack" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from unack" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from unack" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -192,6 +233,8 @@ never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from unack" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from unack" -l dry-run -d 'Only say what would be done'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from unack" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from unack" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from unack" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from unack" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from unack" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from unack" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -199,8 +242,10 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -208,13 +253,17 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -222,6 +271,8 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -231,26 +282,37 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -f -a "pause" -d 'Stop the exchange with a site, both ways, until it is resumed; also over a restart'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -f -a "reconnect" -d 'Make the connection to a site anew at once, without waiting for the next attempt'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -f -a "remove" -d 'Take out a site that joined by invitation: nothing is kept for it or exchanged with it any more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -l columns -d 'Only these columns, in this order' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -l sort -d 'In the order of this column, or against it with - before its name; by value, what is not known last' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -l limit -d 'At most so many' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -l watch -d 'Ask again every 2 s, or as often as given, until Ctrl-C' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -l no-headers -d 'Without the line of headings'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -258,14 +320,18 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -274,6 +340,8 @@ never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -l confirm -d 'What the site deleted is meant: needed when the brake holds it'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -281,8 +349,10 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -290,14 +360,18 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -305,6 +379,8 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -312,8 +388,10 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -321,6 +399,8 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -332,8 +412,10 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l limit -d 'A
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -342,13 +424,17 @@ never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -s f -l follow -d 'Go on with what happens from here on, until Ctrl-C'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -356,6 +442,8 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -389,8 +477,10 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_se
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l of -d 'The log of what this site sent, by its name or number, in place of the own journal' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -399,6 +489,8 @@ never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -s f -l follow -d 'Go on with what comes, until Ctrl-C'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -407,8 +499,10 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_se
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -l of -d 'The log of what this site sent, by its name or number, in place of the own journal' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -416,6 +510,8 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -424,8 +520,10 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_se
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -l of -d 'The log of what this site sent, by its name or number, in place of the own journal' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -433,6 +531,8 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -441,8 +541,10 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_se
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -l of -d 'The log of what this site sent, by its name or number, in place of the own journal' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -450,6 +552,8 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -477,8 +581,10 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_se
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l of -d 'The log of what this site sent, by its name or number, in place of the own journal' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -486,6 +592,8 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -497,8 +605,10 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -l state -d '
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -507,6 +617,8 @@ never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -l dry-run -d 'Only look. Compaction belongs to sending, so there is nothing else to ask for'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -515,8 +627,10 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -l site -d 'This
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -524,6 +638,8 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -536,8 +652,10 @@ prometheus\t'Metrics, for a textfile collector'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -545,13 +663,17 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -559,6 +681,8 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -568,8 +692,10 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -l config -d 'Configuration file' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -579,14 +705,18 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_see
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -l tls -d 'Read keys and certificates: whether they belong together, their names, and when they end'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -l connect -d 'Try to reach the endpoints of the peers over TCP, each for --timeout. A peer that none of its endpoints reaches is an error'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -l config -d 'Configuration file' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -595,13 +725,17 @@ never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -l origin -d 'Show where each value comes from, and the default where it is another one; JSON always does'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -609,14 +743,18 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -l config -d 'Configuration of the site' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -625,6 +763,8 @@ never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -l exit-code -d 'Exit with 20 or 21 when something is wrong'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -633,8 +773,10 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -l log
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -643,6 +785,8 @@ never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -l with-names -d 'Put names of files in, too: paths, exclude patterns, notes'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -661,8 +805,10 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l tls -d 'Folde
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l config -d 'File to write' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -671,13 +817,17 @@ never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l new-authority -d 'Make the authority of a new cluster and the certificate of this site, too: it can invite the other sites then'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -685,6 +835,8 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -695,8 +847,10 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -705,6 +859,8 @@ never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -l dry-run -d 'Only say whether it could be made'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -717,8 +873,10 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l tls -d 'Folde
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l config -d 'File to write' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -727,14 +885,18 @@ never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l dry-run -d 'Ask whether it would be taken in, and write nothing'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -742,14 +904,18 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -757,13 +923,17 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -771,6 +941,8 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -780,8 +952,10 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_s
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -l dir -d 'Folder of the authority; created when it is missing' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -789,6 +963,8 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -798,8 +974,10 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_s
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -l dir -d 'Folder of the authority' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -807,14 +985,18 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -l config -d 'Configuration file' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -824,6 +1006,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -l timeout -d 'Ho
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -l adopt-copy -d 'The tree was restored by copy: take its files for those that were there. Once, after a restore'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -l accept-clock -d 'The clock of this machine is right, however far it is ahead of the last change. Once, when status asks for it'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -831,8 +1015,10 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -l from -d 'Fill
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -l dir -d 'Folder for everything, which must be empty or missing; by default one below the folder for temporary files' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -841,13 +1027,17 @@ never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -l keep -d 'Leave both sites running, and print the commands to type next'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pair" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pair" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pair" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -855,14 +1045,18 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pair" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pair" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pair" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pair" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pair" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pair" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pair" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -l show -d 'How many differences to list; all are counted' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -870,13 +1064,17 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -884,13 +1082,35 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand schema" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand schema" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand schema" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand schema" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand schema" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand schema" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand schema" -l local -d 'Show people times in the zone of this machine, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand schema" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand schema" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand schema" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -898,14 +1118,18 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -l dir -d 'Write all pages into this directory, and over older ones' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -913,13 +1137,17 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand help" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand help" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand help" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
@@ -927,6 +1155,8 @@ always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand help" -l timeout -d 'How long to wait for an answer of the daemon' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand help" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand help" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand help" -l local -d 'Show people times in the zone of this machine, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand help" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand help" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand help" -s h -l help -d 'Print help (see more with \'--help\')'

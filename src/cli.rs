@@ -5,6 +5,7 @@
 
 mod bundle;
 mod check;
+pub mod columns;
 mod compact;
 mod compare;
 mod completions;
@@ -20,6 +21,7 @@ mod init;
 mod journal;
 mod lab;
 mod lag;
+pub mod look;
 mod man;
 mod pair;
 mod peer;
@@ -28,11 +30,16 @@ mod reach;
 mod reload;
 pub mod render;
 mod run;
+mod schema;
+mod screen;
 mod sites;
 mod status;
+mod table;
 pub mod ui;
 mod version;
 mod wait;
+mod watch;
+mod yaml;
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -61,7 +68,7 @@ struct Cli {
 }
 
 /// Flags that every subcommand takes, before or behind it.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// Daemon to ask, as unix:/path/to/admin.sock
@@ -92,6 +99,12 @@ pub struct Global {
     /// How long to wait for an answer of the daemon
     #[arg(long, global = true, default_value = "5s", value_parser = parse_duration, value_name = "DURATION")]
     pub timeout: Duration,
+    /// Show people times in UTC, and never as ages
+    #[arg(long, global = true, conflicts_with = "local")]
+    pub utc: bool,
+    /// Show people times in the zone of this machine, and never as ages
+    #[arg(long, global = true)]
+    pub local: bool,
     /// Say nothing on success
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
@@ -133,6 +146,7 @@ enum Command {
     Pair(pair::PairArgs),
     Compare(compare::CompareArgs),
     Version(version::VersionArgs),
+    Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
     Help(help::HelpArgs),
@@ -181,6 +195,7 @@ fn run(ui: &mut Ui, global: &Global, command: Command) -> CliResult {
         Command::Pair(args) => pair::run(ui, &args),
         Command::Compare(args) => compare::run(ui, &args),
         Command::Version(args) => version::run(ui, &args),
+        Command::Schema(args) => schema::run(ui, &args),
         Command::Completions(args) => completions::run(ui, &args),
         Command::Man(args) => man::run(ui, &args),
         Command::Help(args) => help::run(ui, &args),
@@ -197,9 +212,8 @@ fn usage(ui: &mut Ui, error: &clap::Error) -> CliResult {
         let plain = error.render().to_string();
         let first = plain.lines().next().unwrap_or_default();
         let message = first.strip_prefix("error: ").unwrap_or(first);
-        return Err(Failure::new(Exit::Usage, message)
-            .hint("cfs-repl --help")
-            .into());
+        let failure = Failure::new(Exit::Usage, message).hint("cfs-repl --help");
+        return Err(failure.into());
     }
     ui.talk(&text);
     Err(exit::CliError::Told(Exit::Usage))

@@ -45,6 +45,9 @@ mod manners;
 mod merge;
 #[cfg(test)]
 #[cfg(feature = "cli")]
+mod output;
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod parked;
 #[cfg(test)]
 #[cfg(feature = "cli")]

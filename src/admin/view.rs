@@ -685,19 +685,6 @@ paths! {
     left_alone_first: "left_alone_first" "left_alone_first_hex";
 }
 
-/// A time under two keys.
-fn moment<S: Serializer>(
-    serializer: S,
-    at: &'static str,
-    us: &'static str,
-    time_us: TimestampUs,
-) -> Result<S::Ok, S::Error> {
-    let mut map = serializer.serialize_map(Some(2))?;
-    map.serialize_entry(at, &clock::rfc3339(time_us))?;
-    map.serialize_entry(us, &time_us)?;
-    map.end()
-}
-
 // Behind the macros that they use.
 mod act;
 mod detail;

@@ -12,6 +12,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::columns::Heading;
 use super::exit::{CliError, CliResult, Exit, Failure};
 use super::reach::{self, Reach};
 use super::render::{Format, View, render};
@@ -82,15 +83,7 @@ pub(super) fn run(ui: &mut Ui, global: &Global, args: &BundleArgs) -> CliResult 
 
 /// Name of the site, if it is known, and all parts.
 fn parts(global: &Global, args: &BundleArgs, now_us: TimestampUs) -> (Option<String>, Vec<Part>) {
-    let document = |view: Result<View, CliError>| {
-        let mut view = view.map_err(|error| why(&error))?;
-        if !args.with_names {
-            for row in &mut view.rows {
-                redact::without_names(&mut row.item);
-            }
-        }
-        Ok(render(&view, Format::Json, now_us))
-    };
+    let how = (args.with_names, now_us);
     let config = fs::read_to_string(args.reach.config());
     let config = config
         .map_err(|error| error.to_string())
@@ -114,13 +107,13 @@ fn parts(global: &Global, args: &BundleArgs, now_us: TimestampUs) -> (Option<Str
     let site = status.as_ref().ok().map(|status| status.site.clone());
     let part = |name, content| Part { name, content };
     let parts = vec![
-        part("version.json", document(Ok(version::view()))),
+        part("version.json", document(how, version::view())),
         part("config.toml", config),
         part(
             "doctor.json",
             report
                 .map_err(|error| error.to_string())
-                .and_then(|report| document(doctor::view(&report))),
+                .and_then(|report| document(how, doctor::view(&report))),
         ),
         part(
             "metrics.txt",
@@ -128,16 +121,33 @@ fn parts(global: &Global, args: &BundleArgs, now_us: TimestampUs) -> (Option<Str
         ),
         part(
             "status.json",
-            status.and_then(|all| document(status::whole(&all))),
+            status.and_then(|all| document(how, status::whole(&all))),
         ),
-        part("lag.json", lag.and_then(|all| document(lag::view(&all)))),
+        part(
+            "lag.json",
+            lag.and_then(|all| document(how, lag::view(&all))),
+        ),
         part(
             "conflicts.json",
-            conflicts.and_then(|all| document(conflicts::view(all.site, &all.conflicts))),
+            conflicts.and_then(|all| document(how, conflicts::view(all.site, &all.conflicts))),
         ),
         part("log.txt", log(args)),
     ];
     (site.or(of_config), parts)
+}
+
+/// What a command would print with `-o json`.
+fn document<C: Heading>(
+    (with_names, now_us): (bool, TimestampUs),
+    view: Result<View<C>, CliError>,
+) -> Result<String, String> {
+    let mut view = view.map_err(|error| why(&error))?;
+    if !with_names {
+        for row in &mut view.rows {
+            redact::without_names(&mut row.item);
+        }
+    }
+    Ok(render(&view, Format::Json, now_us))
 }
 
 /// A failure in one line.

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use super::exit::{CliError, CliResult, Exit, Failure};
 use super::reach::{self, Reach};
 use super::render::{Format, Row, View};
@@ -82,6 +85,18 @@ impl Level {
     }
 }
 
+/// What a check finds: a status, and what it amounts to.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct CheckItem {
+    /// The level: `ok`, `warning` or `critical`.
+    level: String,
+    /// Every lag that is over a limit, as people are told.
+    lags_over_limit: Vec<String>,
+    /// What it comes from.
+    #[serde(flatten)]
+    status: StatusView,
+}
+
 /// Lags from which on a peer is noticed.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
@@ -106,14 +121,16 @@ pub(super) fn run(ui: &mut Ui, global: &Global, args: &CheckArgs) -> CliResult {
     let status = asked?;
     let level = level(&status, limits);
     match (global.format(), args.format) {
-        (Format::Json | Format::Jsonl | Format::Csv | Format::Name, _) => {
+        (Format::Json | Format::Jsonl | Format::Yaml | Format::Csv | Format::Name, _) => {
             ui.show(&view(&status, level, limits)?)?;
         }
-        (Format::Table, Language::Text) => ui.data(&text(&status, level, limits, ""))?,
-        (Format::Table, Language::Nagios) => {
+        (Format::Table | Format::Wide, Language::Text) => {
+            ui.data(&text(&status, level, limits, ""))?;
+        }
+        (Format::Table | Format::Wide, Language::Nagios) => {
             ui.data(&text(&status, level, limits, &performance(&status, limits)))?;
         }
-        (Format::Table, Language::Prometheus) => ui.data(&metrics::text(&status))?,
+        (Format::Table | Format::Wide, Language::Prometheus) => ui.data(&metrics::text(&status))?,
     }
     if level == Level::Ok {
         return Ok(());
@@ -139,12 +156,11 @@ fn ask(global: &Global, args: &CheckArgs, limits: Limits) -> Result<StatusView, 
 /// One item: the level, and what it comes from.
 fn view(status: &StatusView, level: Level, limits: Limits) -> Result<View, CliError> {
     let lags = status.sites.iter().filter_map(|site| behind(site, limits));
-    let mut whole = item(status)?;
-    if let Some(map) = whole.as_object_mut() {
-        map.insert("level".to_owned(), level.word().to_ascii_lowercase().into());
-        let lags: Vec<String> = lags.map(|(_, told)| told).collect();
-        map.insert("lags_over_limit".to_owned(), lags.into());
-    }
+    let whole = CheckItem {
+        level: level.word().to_ascii_lowercase(),
+        lags_over_limit: lags.map(|(_, told)| told).collect(),
+        status: status.clone(),
+    };
     Ok(View {
         command: "check",
         site: Some(status.site.clone()),
@@ -152,7 +168,7 @@ fn view(status: &StatusView, level: Level, limits: Limits) -> Result<View, CliEr
         rows: vec![Row {
             name: level.word().to_owned(),
             cells: vec![level.word().to_owned(), status.summary.clone()],
-            item: whole,
+            item: item(&whole)?,
         }],
     })
 }

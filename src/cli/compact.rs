@@ -157,7 +157,7 @@ impl<'a> Printer<'a> {
     fn take(&mut self, piece: PreviewPiece) -> bool {
         match piece {
             PreviewPiece::Site(site) => self.sites.push(site),
-            PreviewPiece::Fates(fates) if self.format == Format::Json => self.fates.extend(fates),
+            PreviewPiece::Fates(fates) if self.format.is_document() => self.fates.extend(fates),
             PreviewPiece::Fates(fates) => self.told = self.print(&fates),
         }
         self.told.is_ok()
@@ -166,7 +166,7 @@ impl<'a> Printer<'a> {
     fn print(&mut self, fates: &[FateView]) -> CliResult {
         let text = render(&entries(fates)?, self.format, 0);
         let has_head = std::mem::replace(&mut self.has_head, true);
-        let is_headed = matches!(self.format, Format::Table | Format::Csv);
+        let is_headed = has_headings(self.format);
         if is_headed && has_head {
             let behind = text.split_once('\n').map(|(_, behind)| behind);
             return self.ui.data(behind.unwrap_or_default());
@@ -177,15 +177,16 @@ impl<'a> Printer<'a> {
     fn finish(self) -> CliResult {
         let Self { ui, sites, .. } = self;
         if self.shows_entries {
-            if self.format == Format::Json {
+            if self.format.is_document() {
                 ui.show(&entries(&self.fates)?)?;
-            } else if !self.has_head && matches!(self.format, Format::Table | Format::Csv) {
+            } else if !self.has_head && has_headings(self.format) {
                 ui.show(&entries(&[])?)?;
             }
         } else {
-            match self.format {
-                Format::Table | Format::Csv => ui.show(&operations(&sites))?,
-                Format::Json | Format::Jsonl | Format::Name => ui.show(&whole(&sites)?)?,
+            if has_headings(self.format) {
+                ui.show(&operations(&sites))?;
+            } else {
+                ui.show(&whole(&sites)?)?;
             }
         }
         for site in &sites {
@@ -196,6 +197,10 @@ impl<'a> Printer<'a> {
         }
         Ok(())
     }
+}
+
+const fn has_headings(format: Format) -> bool {
+    matches!(format, Format::Table | Format::Wide | Format::Csv)
 }
 
 fn name_of(site: Option<&String>) -> String {

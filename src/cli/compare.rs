@@ -5,16 +5,27 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
+use super::columns::{Column, Kind};
 use super::exit::{CliError, CliResult, Exit};
 use super::human;
 use super::render::{Row, View};
+use super::status::item;
 use super::ui::Ui;
+use crate::admin::view::{hex_unless_text, path_text};
 use crate::tree::compare::{self, Comparison, Difference};
 
 /// Differences that are listed unless told otherwise: a screen.
 pub(super) const SHOWN: usize = 20;
+/// Headings of the list.
+const COLUMNS: &[Column] = &[
+    Column::new("PATH").at("/path").holds(Kind::Path(24)),
+    Column::new("FIELD").at("/field"),
+    Column::new("A").at("/a").holds(Kind::Text(12)),
+    Column::new("B").at("/b").holds(Kind::Text(12)),
+];
 
 /// Compare two directory trees
 ///
@@ -35,6 +46,21 @@ pub(super) struct CompareArgs {
     show: usize,
 }
 
+/// A difference.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct DifferenceItem {
+    /// Where, below the roots: a byte that is no UTF-8 stands as \\xNN.
+    path: String,
+    /// The bytes of the path in hexadecimal; null where the text is all of them.
+    path_hex: Option<String>,
+    /// In what.
+    field: String,
+    /// What it is in the one tree.
+    a: String,
+    /// What it is in the other one.
+    b: String,
+}
+
 pub(super) fn run(ui: &mut Ui, args: &CompareArgs) -> CliResult {
     show(ui, &args.left, &args.right, args.show)
 }
@@ -44,7 +70,7 @@ pub(super) fn show(ui: &mut Ui, left: &Path, right: &Path, keep: usize) -> CliRe
     let found = compare::compare(left, right, keep)?;
     // A script wants a document even when it is empty; a person wants the verdict alone.
     if ui.is_json() || !found.first.is_empty() {
-        ui.show(&view(&found))?;
+        ui.show(&view(&found)?)?;
     }
     ui.say(&verdict(&found));
     if found.is_equal() {
@@ -71,23 +97,29 @@ pub(super) fn verdict(found: &Comparison) -> String {
     line
 }
 
-fn view(found: &Comparison) -> View {
-    View {
+fn view(found: &Comparison) -> Result<View<Column>, CliError> {
+    Ok(View {
         command: "compare",
         site: None,
-        columns: &["PATH", "FIELD", "A", "B"],
-        rows: found.first.iter().map(row).collect(),
-    }
+        columns: COLUMNS,
+        rows: found.first.iter().map(row).collect::<Result<_, _>>()?,
+    })
 }
 
-fn row(difference: &Difference) -> Row {
-    let path = difference.path.escape_ascii().to_string();
+fn row(difference: &Difference) -> Result<Row, CliError> {
+    let path = path_text(&difference.path);
     let (field, a, b) = (difference.field, &difference.left, &difference.right);
-    Row {
+    Ok(Row {
         name: path.clone(),
         cells: vec![path.clone(), field.to_owned(), a.clone(), b.clone()],
-        item: json!({ "path": path, "field": field, "a": a, "b": b }),
-    }
+        item: item(&DifferenceItem {
+            path_hex: hex_unless_text(&difference.path),
+            path,
+            field: field.to_owned(),
+            a: a.clone(),
+            b: b.clone(),
+        })?,
+    })
 }
 
 #[cfg(test)]
@@ -116,7 +148,10 @@ mod tests {
         assert_eq!(talk, "equal: 0 names, 0 B hashed\n");
         let (exit, data, _) = compared(Format::Json, false, SHOWN);
         let document: serde_json::Value = serde_json::from_str(&data).unwrap();
-        assert_eq!((exit, &document["items"]), (Exit::Ok, &json!([])));
+        assert_eq!(
+            (exit, &document["items"]),
+            (Exit::Ok, &serde_json::json!([]))
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `cfs-repl config check|show|schema`: what a site is told, before the daemon hears it.
 
-mod check;
-mod show;
+pub(super) mod check;
+pub(super) mod show;
 
 use std::path::PathBuf;
 

@@ -6,11 +6,14 @@ use std::io::BufRead;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
+use super::columns::{Column, Kind, Listing};
 use super::exit::{CliError, CliResult, Exit, Failure};
+use super::look::Look;
 use super::reach::{self, Reach};
 use super::render::{Row, View};
 use super::status::item;
 use super::ui::Ui;
+use super::watch::{self, WatchArgs};
 use super::{Global, human, parse_duration};
 use crate::admin::client::Client;
 use crate::admin::filter::{AckRequest, ConflictFilter};
@@ -23,8 +26,39 @@ mod show;
 /// A large loser is copied, or fetched from another site; the daemon gives up after the same time.
 const LOSER_MAX: Duration = Duration::from_secs(300);
 /// Headings of lists.
-const COLUMNS: &[&str] = &[
-    "ID", "DETECTED", "KIND", "PATH", "REGISTER", "WINNER", "LOSER", "GAP", "LOST", "ACK",
+const COLUMNS: &[Column] = &[
+    Column::new("ID").at("/id"),
+    Column::new("DETECTED")
+        .at("/detected_us")
+        .holds(Kind::Time("AGE"))
+        .may_go(1),
+    Column::new("KIND").at("/kind").may_go(6),
+    Column::new("PATH").at("/path").holds(Kind::Path(20)),
+    Column::new("REGISTER").at("/register").may_go(5),
+    Column::new("WINNER")
+        .at("/winner/site")
+        .holds(Kind::Text(8))
+        .may_go(2),
+    Column::new("LOSER")
+        .at("/loser/site")
+        .holds(Kind::Text(8))
+        .may_go(2),
+    Column::new("GAP").at("/gap_us").may_go(4),
+    Column::new("LOST").at("/lost_bytes").may_go(3),
+    Column::new("ACK")
+        .at("/ack/by")
+        .holds(Kind::Text(10))
+        .may_go(1),
+    Column::new("INODE").at("/inode").wide(),
+    Column::new("WINNER AT")
+        .at("/winner/timestamp_us")
+        .holds(Kind::Time("WINNER AGE"))
+        .wide(),
+    Column::new("LOSER AT")
+        .at("/loser/timestamp_us")
+        .holds(Kind::Time("LOSER AGE"))
+        .wide(),
+    Column::new("NOTE").at("/ack/note").wide(),
 ];
 
 /// See what lost where two sites changed the same thing, and bring it back
@@ -86,6 +120,8 @@ impl FilterArgs {
 }
 
 /// List conflicts, oldest first
+///
+/// With --limit and without --sort: the latest ones.
 #[derive(Debug, clap::Args)]
 struct ListArgs {
     /// Only those that still matter and nobody acknowledged
@@ -96,9 +132,10 @@ struct ListArgs {
     acked: bool,
     #[command(flatten)]
     filter: FilterArgs,
-    /// At most so many, the latest ones
-    #[arg(long, value_name = "NUMBER")]
-    limit: Option<u64>,
+    #[command(flatten)]
+    listing: Listing,
+    #[command(flatten)]
+    watch: WatchArgs,
     #[command(flatten)]
     reach: Reach,
 }
@@ -193,7 +230,7 @@ fn ack(ui: &mut Ui, global: &Global, args: &AckArgs) -> CliResult {
     };
     let ask = |client: Client| async move { client.ack(wanted).await };
     for acked in reach::ask(global, &args.reach, ask)? {
-        ui.say(&printable(&told(&acked, args.dry_run)));
+        ui.say(&printable(&told(&acked, args.dry_run, &ui.look())));
     }
     Ok(())
 }
@@ -242,7 +279,7 @@ fn ids(given: &[String], input: impl BufRead) -> Result<Vec<String>, CliError> {
     Ok(ids)
 }
 
-fn told(acked: &AckedView, dry_run: bool) -> String {
+fn told(acked: &AckedView, dry_run: bool, look: &Look) -> String {
     let id = &acked.id;
     let Some(ack) = &acked.ack else {
         return format!("{id} is not acknowledged");
@@ -255,7 +292,7 @@ fn told(acked: &AckedView, dry_run: bool) -> String {
         };
         return format!("{verb} {id} as {}", ack.by);
     }
-    let at = human::known(rfc3339(ack.at_us), |text| text);
+    let at = look.at(ack.at_us);
     let note = if ack.note.is_empty() {
         String::new()
     } else {
@@ -265,21 +302,22 @@ fn told(acked: &AckedView, dry_run: bool) -> String {
 }
 
 fn list(ui: &mut Ui, global: &Global, args: &ListArgs) -> CliResult {
-    let filter = ConflictFilter {
-        open: args.unacked,
-        acked: args.acked,
-        ..args.filter.filter()
+    let chosen = args.listing.chosen(COLUMNS, global.format())?;
+    let ask = |client: Client| {
+        // Made anew each time: what was noticed within a time is counted from now.
+        let filter = ConflictFilter {
+            open: args.unacked,
+            acked: args.acked,
+            ..args.filter.filter()
+        };
+        let limit = chosen.limit_of_source();
+        async move { client.conflicts(filter, limit).await }
     };
-    let limit = args.limit;
-    let ask = |client: Client| async move { client.conflicts(filter, limit).await };
-    let found = reach::ask(global, &args.reach, ask)?;
-    let (shown, all) = (found.conflicts.len() as u64, found.found);
-    ui.show(&view(found.site, &found.conflicts)?)?;
-    if shown < all {
-        let (shown, all) = (human::count(shown), human::count(all));
-        ui.detail(&format!("the latest {shown} of {all}"));
-    }
-    Ok(())
+    let asking = (global, &args.reach, &args.watch);
+    watch::each(ui, asking, ask, |ui, found| {
+        let view = view(found.site, &found.conflicts)?;
+        ui.list(view, &chosen, Some(found.found))
+    })
 }
 
 fn restore(ui: &mut Ui, global: &Global, args: &RestoreArgs) -> CliResult {
@@ -294,7 +332,7 @@ fn restore(ui: &mut Ui, global: &Global, args: &RestoreArgs) -> CliResult {
     Ok(())
 }
 
-pub(super) fn view(site: String, conflicts: &[ConflictView]) -> Result<View, CliError> {
+pub(super) fn view(site: String, conflicts: &[ConflictView]) -> Result<View<Column>, CliError> {
     let row = |conflict: &ConflictView| -> Result<Row, CliError> {
         Ok(Row {
             name: conflict.id.clone(),
@@ -312,6 +350,10 @@ pub(super) fn view(site: String, conflicts: &[ConflictView]) -> Result<View, Cli
 
 fn cells(conflict: &ConflictView) -> Vec<String> {
     let none = || "-".to_owned();
+    let at = |us| human::known(rfc3339(us), |text| text);
+    let winner_at = conflict.winner.as_ref().map(|winner| winner.timestamp_us);
+    let note = conflict.ack.as_ref().map(|ack| ack.note.as_str());
+    let note = note.filter(|note| !note.is_empty());
     let ack = match &conflict.ack {
         Some(ack) => ack.by.clone(),
         None if conflict.superseded => "superseded".to_owned(),
@@ -319,7 +361,7 @@ fn cells(conflict: &ConflictView) -> Vec<String> {
     };
     vec![
         conflict.id.clone(),
-        human::known(rfc3339(conflict.detected_us), |text| text),
+        at(conflict.detected_us),
         conflict.kind.clone(),
         shown_path(conflict),
         conflict.register.clone(),
@@ -328,6 +370,10 @@ fn cells(conflict: &ConflictView) -> Vec<String> {
         conflict.gap_us.map_or_else(none, gap),
         conflict.lost_bytes.map_or_else(none, human::bytes),
         ack,
+        conflict.inode.to_string(),
+        winner_at.map_or_else(none, at),
+        at(conflict.loser.timestamp_us),
+        note.map_or_else(none, str::to_owned),
     ]
 }
 
@@ -414,11 +460,17 @@ mod tests {
                 at_us: 1_795_370_089_102_113,
             }),
         };
-        assert_eq!(told(&acked, false), "acknowledged c-a as ana");
-        assert_eq!(told(&acked, true), "would acknowledge c-a as ana");
+        assert_eq!(
+            told(&acked, false, &Look::plain(0)),
+            "acknowledged c-a as ana"
+        );
+        assert_eq!(
+            told(&acked, true, &Look::plain(0)),
+            "would acknowledge c-a as ana"
+        );
         acked.changed = false;
         assert_eq!(
-            told(&acked, false),
+            told(&acked, false, &Look::plain(0)),
             "already acknowledged: c-a by ana at 2026-11-22T17:54:49.102113Z (\"right\")"
         );
     }

@@ -36,8 +36,10 @@ pub(super) struct DoctorArgs {
 pub(super) fn run(ui: &mut Ui, global: &Global, args: &DoctorArgs) -> CliResult {
     let report = examine(&args.config, global.timeout)?;
     match global.format() {
-        Format::Table => ui.data(&text(&report))?,
-        Format::Json | Format::Jsonl | Format::Csv | Format::Name => ui.show(&view(&report)?)?,
+        Format::Table | Format::Wide => ui.data(&text(&report))?,
+        Format::Json | Format::Jsonl | Format::Yaml | Format::Csv | Format::Name => {
+            ui.show(&view(&report)?)?;
+        }
     }
     let exit = exit(&report);
     if args.exit_code && exit != Exit::Ok {

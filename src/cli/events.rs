@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::exit::{CliError, CliResult, Exit, Failure};
 use super::reach::{self, Reach};
-use super::render::{Format, Row, View};
+use super::render::{Row, View};
 use super::status::item;
 use super::ui::Ui;
 use super::{Global, parse_duration};
@@ -52,7 +52,7 @@ fn level(text: &str) -> Result<Level, String> {
 }
 
 pub(super) fn run(ui: &mut Ui, global: &Global, args: &EventsArgs) -> CliResult {
-    if args.follow && global.format() == Format::Json {
+    if args.follow && global.format().is_document() {
         let failure = Failure::new(
             Exit::Usage,
             "a document has no end while events are followed",

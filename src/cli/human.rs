@@ -2,7 +2,11 @@
 //!
 //! What is not known is a question mark and never a number. Scripts read the JSON, where the exact numbers are.
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
 use crate::admin::view::Lag;
+use crate::clock::TimestampUs;
 pub(super) use crate::text::{bytes, count, duration};
 
 /// What stands where something is not known.
@@ -20,6 +24,18 @@ pub(super) fn lag(lag: Lag) -> String {
         Lag::Known(us) => duration(us),
         Lag::AtLeast(us) => format!("≥{}", duration(us)),
     }
+}
+
+/// The time in a zone as RFC 3339 with microseconds; none where no calendar knows it.
+pub(super) fn zoned(us: TimestampUs, zone: &TimeZone) -> Option<String> {
+    let at = Timestamp::from_microsecond(i64::try_from(us).ok()?).ok()?;
+    let at = at.to_zoned(zone.clone());
+    Some(at.strftime("%Y-%m-%dT%H:%M:%S%.6f%:z").to_string())
+}
+
+/// A round trip in microseconds, as milliseconds with a tenth: `81.0ms`.
+pub(super) fn milliseconds(us: u64) -> String {
+    format!("{}.{}ms", us / 1_000, us / 100 % 10)
 }
 
 /// A difference of clocks in microseconds: `+14ms`, `-3.1s`.

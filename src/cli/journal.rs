@@ -237,8 +237,8 @@ impl FilterArgs {
 }
 
 fn tail(ui: &mut Ui, format: Format, args: &TailArgs) -> CliResult {
-    if args.follow && format == Format::Json {
-        let failure = Failure::new(Exit::Usage, "one JSON document cannot go on for ever");
+    if args.follow && format.is_document() {
+        let failure = Failure::new(Exit::Usage, "one document cannot go on for ever");
         return Err(failure.hint("use -o jsonl").into());
     }
     let filter = args.filter.matcher()?;
@@ -277,14 +277,14 @@ fn tail(ui: &mut Ui, format: Format, args: &TailArgs) -> CliResult {
 /// What stands before the entries that come, and those that are there.
 fn first_lines(format: Format, entries: &[EntryView]) -> Result<String, CliError> {
     let head = match format {
-        Format::Table => line(
+        Format::Table | Format::Wide => line(
             &COLUMNS
                 .iter()
                 .map(|it| (*it).to_owned())
                 .collect::<Vec<_>>(),
         ),
         Format::Csv => render(&view(&[])?, format, 0),
-        Format::Json | Format::Jsonl | Format::Name => String::new(),
+        Format::Json | Format::Jsonl | Format::Yaml | Format::Name => String::new(),
     };
     let lines = entries.iter().map(|entry| further_line(format, entry));
     Ok(head + &lines.collect::<Result<String, _>>()?)
@@ -293,15 +293,15 @@ fn first_lines(format: Format, entries: &[EntryView]) -> Result<String, CliError
 /// The line of one entry, without headings.
 fn further_line(format: Format, entry: &EntryView) -> Result<String, CliError> {
     match format {
-        Format::Table => Ok(line(&cells(entry))),
+        Format::Table | Format::Wide => Ok(line(&cells(entry))),
         Format::Csv => {
             let text = render(&view(std::slice::from_ref(entry))?, format, 0);
             let behind = text.split_once('\n').map(|(_, behind)| behind.to_owned());
             Ok(behind.unwrap_or_default())
         }
-        Format::Json | Format::Jsonl | Format::Name => {
+        Format::Json | Format::Jsonl | Format::Yaml | Format::Name => {
             let one = view(std::slice::from_ref(entry))?;
-            let format = if format == Format::Json {
+            let format = if format.is_document() {
                 Format::Jsonl
             } else {
                 format
@@ -359,8 +359,8 @@ fn cells(entry: &EntryView) -> Vec<String> {
 
 fn export(ui: &mut Ui, format: Format, args: &ExportArgs) -> CliResult {
     match format {
-        Format::Table | Format::Jsonl => {}
-        Format::Json | Format::Csv | Format::Name => {
+        Format::Table | Format::Wide | Format::Jsonl => {}
+        Format::Json | Format::Yaml | Format::Csv | Format::Name => {
             let failure = Failure::new(Exit::Usage, "an export is one JSON object a line");
             return Err(failure.hint("use -o jsonl, or leave -o away").into());
         }

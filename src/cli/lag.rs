@@ -1,40 +1,79 @@
 //! `cfs-repl lag [SITE]`: how far each peer is behind, in time, entries and bytes.
 
+use super::columns::{Column, Kind, Listing};
 use super::exit::{CliError, CliResult};
-use super::reach::{self, Reach};
+use super::reach::Reach;
 use super::render::{Row, View};
 use super::status::{item, no_site};
 use super::ui::Ui;
+use super::watch::{self, WatchArgs};
 use super::{Global, human};
 use crate::admin::view::{LagView, SiteLag};
 use crate::clock::rfc3339;
 
+/// Headings.
+const COLUMNS: &[Column] = &[
+    Column::new("SITE").at("/site").holds(Kind::Text(12)),
+    Column::new("STATE").at("/state").holds(Kind::State),
+    Column::new("LAG").at("/lag_us"),
+    Column::new("ENTRIES").at("/behind_entries").may_go(2),
+    Column::new("BYTES").at("/behind_bytes").may_go(3),
+    Column::new("OLDEST")
+        .at("/oldest_unacked_us")
+        .holds(Kind::Time("OLDEST"))
+        .may_go(4),
+    Column::new("SKEW").at("/clock_skew_us").may_go(5),
+    Column::new("IN LAG").at("/inbound/lag_us").may_go(1),
+    Column::new("IN WAITING")
+        .at("/inbound/waiting_entries")
+        .may_go(6),
+    Column::new("ID").at("/site_id").wide(),
+    Column::new("UNNOTICED").at("/unnoticed_us").wide(),
+    Column::new("IN UNNOTICED")
+        .at("/inbound/unnoticed_us")
+        .wide(),
+];
+
 /// Show how far each peer is behind, and how far this site is behind it
 ///
 /// ENTRIES: those of this site that the peer has not applied. BYTES: those of the journal from the first entry on that
-/// the peer has not received, with everything that stands behind it. ? is not known.
+/// the peer has not received, with everything that stands behind it. UNNOTICED: what was changed so lately may not be
+/// in the journal yet. ? is not known.
 #[derive(Debug, clap::Args)]
 pub(super) struct LagArgs {
     /// Show this site alone
     site: Option<String>,
     #[command(flatten)]
+    listing: Listing,
+    #[command(flatten)]
+    watch: WatchArgs,
+    #[command(flatten)]
     reach: Reach,
 }
 
 pub(super) fn run(ui: &mut Ui, global: &Global, args: &LagArgs) -> CliResult {
+    let chosen = args.listing.chosen(COLUMNS, global.format())?;
     let ask = |client: crate::admin::client::Client| async move { client.lag(false).await };
-    let mut lag = reach::ask(global, &args.reach, ask)?;
-    if let Some(site) = &args.site {
-        let names: Vec<&str> = lag.sites.iter().map(|one| one.site.as_str()).collect();
-        if !names.contains(&site.as_str()) {
-            return Err(no_site(site, &names).into());
+    let asking = (global, &args.reach, &args.watch);
+    watch::each(ui, asking, ask, |ui, mut lag| {
+        if let Some(site) = &args.site {
+            narrow(&mut lag, site)?;
         }
-        lag.sites.retain(|one| one.site == *site);
-    }
-    ui.show(&view(&lag)?)
+        ui.list(view(&lag)?, &chosen, None)
+    })
 }
 
-pub(super) fn view(lag: &LagView) -> Result<View, CliError> {
+/// Leaves one site.
+fn narrow(lag: &mut LagView, site: &str) -> CliResult {
+    let names: Vec<&str> = lag.sites.iter().map(|one| one.site.as_str()).collect();
+    if !names.contains(&site) {
+        return Err(no_site(site, &names).into());
+    }
+    lag.sites.retain(|one| one.site == *site);
+    Ok(())
+}
+
+pub(super) fn view(lag: &LagView) -> Result<View<Column>, CliError> {
     let row = |site: &SiteLag| -> Result<Row, CliError> {
         Ok(Row {
             name: site.site.clone(),
@@ -45,17 +84,7 @@ pub(super) fn view(lag: &LagView) -> Result<View, CliError> {
     Ok(View {
         command: "lag",
         site: Some(lag.site.clone()),
-        columns: &[
-            "SITE",
-            "STATE",
-            "LAG",
-            "ENTRIES",
-            "BYTES",
-            "OLDEST",
-            "SKEW",
-            "IN LAG",
-            "IN WAITING",
-        ],
+        columns: COLUMNS,
         rows: lag.sites.iter().map(row).collect::<Result<_, _>>()?,
     })
 }
@@ -77,6 +106,9 @@ fn cells(site: &SiteLag) -> Vec<String> {
         human::known(site.clock_skew_us, human::skew),
         human::lag(site.inbound.lag),
         human::known(site.inbound.waiting_entries, human::count),
+        site.site_id.to_string(),
+        human::known(site.unnoticed_us, human::duration),
+        human::known(site.inbound.unnoticed_us, human::duration),
     ]
 }
 

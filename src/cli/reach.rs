@@ -31,10 +31,7 @@ pub(super) fn ask<T, F>(
 where
     F: Future<Output = Result<T, ClientError>>,
 {
-    let address = match &global.server {
-        Some(text) => text.parse()?,
-        None => in_config(&reach.config)?,
-    };
+    let address = address(global, reach)?;
     let answered = runtime()?.block_on(async {
         let client = Client::connect(address, global.timeout).await?;
         request(client).await
@@ -53,6 +50,14 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
             .hint("the system may be out of file descriptors")
             .into()
     })
+}
+
+/// Where the daemon listens.
+pub(super) fn address(global: &Global, reach: &Reach) -> Result<Address, CliError> {
+    match &global.server {
+        Some(text) => Ok(text.parse()?),
+        None => in_config(&reach.config),
+    }
 }
 
 /// The socket that the configuration names. Whether the tree is there does not matter here: it may be the very thing

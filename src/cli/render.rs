@@ -3,10 +3,15 @@
 //! JSON keys are a contract, only added to. What comes from trees and peers is made printable first: a file name must
 //! not move the cursor of an operator's terminal.
 
-use comfy_table::{Cell, Table, presets};
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::columns::{Chosen, Heading};
 use super::exit::Failure;
+use super::look::Look;
+use super::table;
+use super::yaml;
 use crate::clock::{self, TimestampUs};
 use crate::text::printable;
 
@@ -16,25 +21,64 @@ pub enum Format {
     /// Columns for people
     #[default]
     Table,
+    /// All columns, in full
+    Wide,
     /// One JSON document
     Json,
     /// One JSON object a line
     Jsonl,
+    /// The JSON document as YAML
+    Yaml,
     /// Comma-separated values with a header (RFC 4180)
     Csv,
     /// Bare names, one a line
     Name,
 }
 
-/// What a command found, before anyone decided how to print it.
+impl Format {
+    /// The word on the command line.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::Wide => "wide",
+            Self::Json => "json",
+            Self::Jsonl => "jsonl",
+            Self::Yaml => "yaml",
+            Self::Csv => "csv",
+            Self::Name => "name",
+        }
+    }
+
+    /// True where people read.
+    #[must_use]
+    pub const fn is_for_people(self) -> bool {
+        matches!(self, Self::Table | Self::Wide)
+    }
+
+    /// True where everything is one document, which has an end.
+    #[must_use]
+    pub const fn is_document(self) -> bool {
+        matches!(self, Self::Json | Self::Yaml)
+    }
+
+    /// True where objects are printed, not columns or names.
+    #[must_use]
+    pub const fn has_objects(self) -> bool {
+        matches!(self, Self::Json | Self::Jsonl | Self::Yaml)
+    }
+}
+
+/// What a command found, before anyone decided how to print it. Headings are words, or a
+/// [`Column`](super::columns::Column) each, which says more about how it is shown.
 #[derive(Debug, Clone, PartialEq)]
-pub struct View {
+pub struct View<C: 'static = &'static str> {
     /// Names the schema: `cfs-repl/<command>/v1`.
     pub command: &'static str,
     /// Site of the daemon that answered; none when no daemon was asked.
     pub site: Option<String>,
     /// Headings, in capitals.
-    pub columns: &'static [&'static str],
+    pub columns: &'static [C],
     /// In the order in which they are shown.
     pub rows: Vec<Row>,
 }
@@ -50,25 +94,45 @@ pub struct Row {
     pub item: Value,
 }
 
-/// The text of `view`, which ends with a line feed unless it is empty.
+/// A failure as scripts get it, on stderr.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ErrorDocument {
+    /// Names the schema.
+    pub schema: String,
+    /// What went wrong.
+    pub error: ErrorBody,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ErrorBody {
+    /// The kind of failure in one word, as in `cfs-repl help exit-codes`.
+    pub code: String,
+    /// The code that the program exits with.
+    pub exit: u8,
+    /// What failed.
+    pub message: String,
+    /// Why: from the near cause to the deepest one, or a list of equal ones.
+    pub cause: Vec<String>,
+    /// What to do; null: nobody knows.
+    pub hint: Option<String>,
+}
+
+/// The text of all of `view` for a reader that is no terminal. It ends with a line feed unless it is empty.
 #[must_use]
-pub fn render(view: &View, format: Format, now_us: TimestampUs) -> String {
+pub fn render<C: Heading>(view: &View<C>, format: Format, now_us: TimestampUs) -> String {
+    paint(view, format, &Chosen::default(), &Look::plain(now_us))
+}
+
+/// The text of what was `chosen` of `view`, for a reader that has this look.
+#[must_use]
+pub fn paint<C: Heading>(view: &View<C>, format: Format, chosen: &Chosen, look: &Look) -> String {
     match format {
-        Format::Table => table(view),
-        Format::Json => lines([document(view, now_us)]),
-        Format::Jsonl => lines(view.rows.iter().map(|row| row.item.clone())),
-        Format::Csv => {
-            let header = view
-                .columns
-                .iter()
-                .map(|column| column.to_ascii_lowercase());
-            let header = csv_line(header);
-            let rows = view
-                .rows
-                .iter()
-                .map(|row| csv_line(row.cells.iter().cloned()));
-            std::iter::once(header).chain(rows).collect()
-        }
+        Format::Table | Format::Wide => table::text(view, format == Format::Wide, chosen, look),
+        Format::Json => lines([document(view, look.now_us)]),
+        Format::Jsonl => objects(view, look.now_us).collect(),
+        Format::Yaml => yaml::document(&document(view, look.now_us)),
+        Format::Csv => csv(view, chosen),
         Format::Name => {
             let name = |row: &Row| format!("{}\n", printable(&row.name));
             view.rows.iter().map(name).collect()
@@ -76,24 +140,59 @@ pub fn render(view: &View, format: Format, now_us: TimestampUs) -> String {
     }
 }
 
+/// Every row as one line of JSON, which says what it is.
+pub fn objects<C>(view: &View<C>, now_us: TimestampUs) -> impl Iterator<Item = String> {
+    view.rows.iter().map(move |row| {
+        let mut object = row.item.clone();
+        if let Some(fields) = object.as_object_mut() {
+            fields.insert(
+                "schema".to_owned(),
+                schema_of(line_schema(view.command)).into(),
+            );
+            fields.insert("generated_at".to_owned(), clock::rfc3339(now_us).into());
+            fields.insert("generated_us".to_owned(), now_us.into());
+        }
+        format!("{object}\n")
+    })
+}
+
+/// What one line of `-o jsonl` is called: by the thing, where a command is called by many of them.
+#[must_use]
+pub fn line_schema(command: &'static str) -> &'static str {
+    match command {
+        "conflicts" => "conflict",
+        "sites" => "site",
+        "events" => "event",
+        other => other,
+    }
+}
+
+/// The value of the key `schema`.
+#[must_use]
+pub fn schema_of(name: &str) -> String {
+    format!("cfs-repl/{name}/v1")
+}
+
 /// A failure as one line of JSON.
 #[must_use]
 pub fn failure_json(failure: &Failure) -> String {
-    lines([json!({
-        "error": {
-            "code": failure.exit.word(),
-            "exit": failure.exit.code(),
-            "message": failure.message,
-            "cause": failure.causes,
-            "hint": failure.hint,
-        }
-    })])
+    let document = ErrorDocument {
+        schema: schema_of("error"),
+        error: ErrorBody {
+            code: failure.exit.word().to_owned(),
+            exit: failure.exit.code(),
+            message: failure.message.clone(),
+            cause: failure.causes.clone(),
+            hint: failure.hint.clone(),
+        },
+    };
+    lines([json!(document)])
 }
 
-fn document(view: &View, now_us: TimestampUs) -> Value {
+fn document<C>(view: &View<C>, now_us: TimestampUs) -> Value {
     let items: Vec<&Value> = view.rows.iter().map(|row| &row.item).collect();
     json!({
-        "schema": format!("cfs-repl/{}/v1", view.command),
+        "schema": schema_of(view.command),
         "generated_at": clock::rfc3339(now_us),
         "generated_us": now_us,
         "site": view.site,
@@ -101,21 +200,16 @@ fn document(view: &View, now_us: TimestampUs) -> Value {
     })
 }
 
-fn table(view: &View) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_header(view.columns.iter().map(Cell::new));
-    for row in &view.rows {
-        table.add_row(row.cells.iter().map(|cell| Cell::new(printable(cell))));
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
+fn csv<C: Heading>(view: &View<C>, chosen: &Chosen) -> String {
+    let shown = chosen.shown(view.columns, true);
     let mut text = String::new();
-    for line in table.lines() {
-        text.push_str(line.trim_end());
-        text.push('\n');
+    if chosen.headers {
+        let names = shown.iter().map(|(_, column)| column.name());
+        text.push_str(&csv_line(names));
+    }
+    for row in &view.rows {
+        let cell = |nth: usize| row.cells.get(nth).cloned().unwrap_or_default();
+        text.push_str(&csv_line(shown.iter().map(|(nth, _)| cell(*nth))));
     }
     text
 }
@@ -161,12 +255,12 @@ mod tests {
     #[test]
     fn every_format_prints_the_same_view() {
         let text = |format| render(&view(), format, 1_795_370_089_102_113);
+        let table = "SITE        LAG\niad-2       2m14s, \"late\"\nx\\u{1b}[2J  1\n";
+        assert_eq!(text(Format::Table), table);
+        assert_eq!(text(Format::Wide), table);
+        let json = text(Format::Json);
         assert_eq!(
-            text(Format::Table),
-            "SITE        LAG\niad-2       2m14s, \"late\"\nx\\u{1b}[2J  1\n"
-        );
-        assert_eq!(
-            text(Format::Json),
+            json,
             concat!(
                 r#"{"generated_at":"2026-11-22T17:54:49.102113Z","generated_us":1795370089102113,"#,
                 r#""items":[{"lag_us":null,"site":"iad-2"},{"lag_us":null,"site":"x\u001b[2J"}],"#,
@@ -174,11 +268,34 @@ mod tests {
                 "\n"
             )
         );
-        assert_eq!(text(Format::Jsonl).lines().count(), 2);
         assert_eq!(
             text(Format::Csv),
             "site,lag\r\niad-2,\"2m14s, \"\"late\"\"\"\r\nx\u{1b}[2J,1\r\n"
         );
         assert_eq!(text(Format::Name), "iad-2\nx\\u{1b}[2J\n");
+        let yaml: Value = serde_saphyr::from_str(&text(Format::Yaml)).unwrap();
+        assert_eq!(yaml, serde_json::from_str::<Value>(&json).unwrap());
+    }
+
+    #[test]
+    fn every_line_of_jsonl_says_what_it_is() {
+        let lines = render(&view(), Format::Jsonl, 1_795_370_089_102_113);
+        assert_eq!(
+            lines.lines().next(),
+            Some(concat!(
+                r#"{"generated_at":"2026-11-22T17:54:49.102113Z","generated_us":1795370089102113,"#,
+                r#""lag_us":null,"schema":"cfs-repl/lag/v1","site":"iad-2"}"#
+            ))
+        );
+        assert_eq!(lines.lines().count(), 2);
+        assert_eq!(line_schema("conflicts"), "conflict");
+    }
+
+    #[test]
+    fn the_words_of_formats_are_those_of_the_command_line() {
+        for format in <Format as clap::ValueEnum>::value_variants() {
+            let value = clap::ValueEnum::to_possible_value(format).unwrap();
+            assert_eq!(value.get_name(), format.word());
+        }
     }
 }

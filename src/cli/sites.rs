@@ -1,10 +1,13 @@
 //! `cfs-repl sites list|show|resume|pause|reconnect|remove`: the other sites, one by one.
 
+use super::columns::{Column, Kind, Listing};
 use super::exit::{CliError, CliResult};
+use super::look::Look;
 use super::reach::{self, Reach};
 use super::render::{Format, Row, View};
 use super::status::{item, no_site};
 use super::ui::Ui;
+use super::watch::{self, WatchArgs};
 use super::{Global, human};
 use crate::admin::client::Client;
 use crate::admin::view::{SiteView, StatusView, path_text};
@@ -14,6 +17,29 @@ mod act;
 
 /// Parked inodes that are shown to people.
 const PARKED_SHOWN: usize = 10;
+/// Headings of the list.
+const COLUMNS: &[Column] = &[
+    Column::new("SITE").at("/site").holds(Kind::Text(12)),
+    Column::new("ID").at("/site_id").may_go(3),
+    Column::new("STATE").at("/state").holds(Kind::State),
+    Column::new("ENDPOINT")
+        .at("/endpoint")
+        .holds(Kind::Text(20))
+        .may_go(1),
+    Column::new("RTT").at("/round_trip_us").may_go(4),
+    Column::new("SKEW").at("/clock_skew_us").may_go(5),
+    Column::new("LAST ERROR")
+        .at("/last_error")
+        .holds(Kind::Text(16))
+        .may_go(2),
+    Column::new("LAG").at("/lag_us").wide(),
+    Column::new("WAITING").at("/waiting_entries").wide(),
+    Column::new("PARKED").wide(),
+    Column::new("PARKED THERE")
+        .at("/parked_there_entries")
+        .wide(),
+    Column::new("HELD THERE").at("/held_there").wide(),
+];
 
 /// Look at the other sites, and act on them
 #[derive(Debug, clap::Args)]
@@ -35,6 +61,10 @@ enum Command {
 /// List the other sites, and how they are reached
 #[derive(Debug, clap::Args)]
 struct ListArgs {
+    #[command(flatten)]
+    listing: Listing,
+    #[command(flatten)]
+    watch: WatchArgs,
     #[command(flatten)]
     reach: Reach,
 }
@@ -62,16 +92,22 @@ struct ResumeArgs {
 
 pub(super) fn run(ui: &mut Ui, global: &Global, args: &SitesArgs) -> CliResult {
     match &args.command {
-        Command::List(args) => {
-            let status = status(global, &args.reach)?;
-            ui.show(&view(&status, &status.sites)?)
-        }
+        Command::List(args) => list(ui, global, args),
         Command::Show(args) => show(ui, global, args),
         Command::Resume(args) => resume(ui, global, args),
         Command::Pause(args) => act::pause(ui, global, args),
         Command::Reconnect(args) => act::reconnect(ui, global, args),
         Command::Remove(args) => act::remove(ui, global, args),
     }
+}
+
+fn list(ui: &mut Ui, global: &Global, args: &ListArgs) -> CliResult {
+    let chosen = args.listing.chosen(COLUMNS, global.format())?;
+    let ask = |client: Client| async move { client.status().await };
+    let asking = (global, &args.reach, &args.watch);
+    watch::each(ui, asking, ask, |ui, status| {
+        ui.list(view(&status, &status.sites)?, &chosen, None)
+    })
 }
 
 fn status(global: &Global, reach: &Reach) -> Result<StatusView, CliError> {
@@ -87,8 +123,8 @@ fn show(ui: &mut Ui, global: &Global, args: &ShowArgs) -> CliResult {
         return Err(no_site(&args.site, &names).into());
     };
     match global.format() {
-        Format::Table => ui.data(&text(&status, site)),
-        Format::Json | Format::Jsonl | Format::Csv | Format::Name => {
+        Format::Table | Format::Wide => ui.data(&text(&status, site, &ui.look())),
+        Format::Json | Format::Jsonl | Format::Yaml | Format::Csv | Format::Name => {
             ui.show(&view(&status, std::slice::from_ref(site))?)
         }
     }
@@ -107,7 +143,8 @@ fn resume(ui: &mut Ui, global: &Global, args: &ResumeArgs) -> CliResult {
     Ok(())
 }
 
-fn view(status: &StatusView, sites: &[SiteView]) -> Result<View, CliError> {
+fn view(status: &StatusView, sites: &[SiteView]) -> Result<View<Column>, CliError> {
+    let none = || "-".to_owned();
     let row = |site: &SiteView| -> Result<Row, CliError> {
         Ok(Row {
             name: site.site.clone(),
@@ -116,9 +153,14 @@ fn view(status: &StatusView, sites: &[SiteView]) -> Result<View, CliError> {
                 site.site_id.to_string(),
                 site.state.to_string(),
                 endpoint(site),
-                human::known(site.round_trip_us, milliseconds),
+                human::known(site.round_trip_us, human::milliseconds),
                 human::known(site.clock_skew_us, human::skew),
-                site.last_error.clone().unwrap_or_else(|| "-".to_owned()),
+                site.last_error.clone().unwrap_or_else(none),
+                human::lag(site.lag),
+                human::known(site.waiting_entries, human::count),
+                human::count(site.parked.len() as u64),
+                human::known(site.parked_there_entries, human::count),
+                site.held_there.clone().unwrap_or_else(none),
             ],
             item: item(site)?,
         })
@@ -126,15 +168,7 @@ fn view(status: &StatusView, sites: &[SiteView]) -> Result<View, CliError> {
     Ok(View {
         command: "sites",
         site: Some(status.site.clone()),
-        columns: &[
-            "SITE",
-            "ID",
-            "STATE",
-            "ENDPOINT",
-            "RTT",
-            "SKEW",
-            "LAST ERROR",
-        ],
+        columns: COLUMNS,
         rows: sites.iter().map(row).collect::<Result<_, _>>()?,
     })
 }
@@ -144,12 +178,7 @@ fn endpoint(site: &SiteView) -> String {
     site.endpoint.clone().unwrap_or_else(dials)
 }
 
-/// A round trip, in milliseconds with a tenth.
-fn milliseconds(us: u64) -> String {
-    format!("{}.{}ms", us / 1_000, us / 100 % 10)
-}
-
-fn text(status: &StatusView, site: &SiteView) -> String {
+fn text(status: &StatusView, site: &SiteView, look: &Look) -> String {
     let mut text = String::new();
     let mut line = |head: &str, what: &str| {
         let told = format!("{head:<11}{}", printable(what));
@@ -157,7 +186,8 @@ fn text(status: &StatusView, site: &SiteView) -> String {
         text.push('\n');
     };
     line("site", &format!("{}  number {}", site.site, site.site_id));
-    line("state", &site.state.to_string());
+    let state = site.state.word();
+    line("state", state);
     line("endpoint", &endpoint(site));
     let outstanding = format!(
         "lag {}, {} entries, {} not received",
@@ -183,7 +213,7 @@ fn text(status: &StatusView, site: &SiteView) -> String {
             &format!("it has been looking at its whole tree for {since}"),
         );
     }
-    let round_trip = human::known(site.round_trip_us, milliseconds);
+    let round_trip = human::known(site.round_trip_us, human::milliseconds);
     let skew = human::known(site.clock_skew_us, human::skew);
     line(
         "clock",
@@ -211,7 +241,9 @@ fn text(status: &StatusView, site: &SiteView) -> String {
         line("cause", &cause.text);
         line("next", &cause.next);
     }
-    text
+    let plain = format!("\nstate      {state}\n");
+    let painted = format!("\nstate      {}\n", look.state(state, state));
+    text.replacen(&plain, &painted, 1)
 }
 
 #[cfg(test)]
@@ -227,7 +259,7 @@ mod tests {
             panic!("two sites");
         };
         assert_eq!(
-            text(&status, known),
+            text(&status, known, &Look::plain(0)),
             "\
 site       iad-2  number 2
 state      backoff
@@ -243,7 +275,7 @@ cause      not connected: refused
 next       check it
 "
         );
-        let told = text(&status, unknown);
+        let told = text(&status, unknown, &Look::plain(0));
         assert!(
             told.contains("lag ?, ? entries, ? not received\n"),
             "{told}"

@@ -4,14 +4,35 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use super::columns::{Chosen, Column, Kind, nearest};
 use super::exit::{CliError, CliResult, Exit, Failure};
-use super::reach::{self, Reach};
+use super::look::Look;
+use super::reach::Reach;
 use super::render::{Format, Row, View};
 use super::ui::Ui;
-use super::{Global, human};
+use super::watch::{self, WatchArgs};
+use super::{Global, human, table};
 use crate::admin::view::{Severity, SiteView, StatusView, Verdict, path_text};
-use crate::clock::rfc3339;
 use crate::text::printable;
+
+/// Where the text of a cause begins, and that of the lines below the table.
+const CAUSE_INDENT: usize = 9;
+const LINE_INDENT: usize = 9;
+/// Headings of the other sites.
+const COLUMNS: &[Column] = &[
+    Column::new("SITE").at("/site").holds(Kind::Text(12)),
+    Column::new("STATE").at("/state").holds(Kind::State),
+    Column::new("LAG").at("/lag_us"),
+    Column::new("ENTRIES").at("/behind_entries").may_go(2),
+    Column::new("BYTES").at("/behind_bytes").may_go(3),
+    Column::new("WAITING").at("/waiting_entries").may_go(4),
+    Column::new("PARKED").may_go(1),
+    Column::new("SKEW").at("/clock_skew_us").may_go(5),
+    Column::new("RTT").at("/round_trip_us").wide(),
+    Column::new("UNNOTICED").at("/unnoticed_us").wide(),
+    Column::new("ENDPOINT").at("/endpoint").wide(),
+    Column::new("LAST ERROR").at("/last_error").wide(),
+];
 
 /// Show whether all is well, why not, and what to do
 ///
@@ -23,28 +44,39 @@ pub(super) struct StatusArgs {
     /// Show this site alone
     site: Option<String>,
     /// Exit with 20 or 21 when something is wrong
-    #[arg(long)]
+    #[arg(long, conflicts_with = "watch")]
     exit_code: bool,
+    #[command(flatten)]
+    watch: WatchArgs,
     #[command(flatten)]
     reach: Reach,
 }
 
 pub(super) fn run(ui: &mut Ui, global: &Global, args: &StatusArgs) -> CliResult {
     let ask = |client: crate::admin::client::Client| async move { client.status().await };
-    let mut status = reach::ask(global, &args.reach, ask)?;
-    if let Some(site) = &args.site {
-        narrow(&mut status, site)?;
+    let asking = (global, &args.reach, &args.watch);
+    watch::each(ui, asking, ask, |ui, mut status| {
+        if let Some(site) = &args.site {
+            narrow(&mut status, site)?;
+        }
+        show(ui, global.format(), &status)?;
+        let exit = exit(&status);
+        if args.exit_code && exit != Exit::Ok {
+            return Err(CliError::Told(exit));
+        }
+        Ok(())
+    })
+}
+
+fn show(ui: &mut Ui, format: Format, status: &StatusView) -> CliResult {
+    match format {
+        Format::Table | Format::Wide => {
+            let text = text(status, format == Format::Wide, &ui.look());
+            ui.data(&text)
+        }
+        Format::Json | Format::Jsonl | Format::Yaml => ui.show(&whole(status)?),
+        Format::Csv | Format::Name => ui.show(&sites(status)?),
     }
-    match global.format() {
-        Format::Table => ui.data(&text(&status))?,
-        Format::Json | Format::Jsonl => ui.show(&whole(&status)?)?,
-        Format::Csv | Format::Name => ui.show(&sites(&status)?)?,
-    }
-    let exit = exit(&status);
-    if args.exit_code && exit != Exit::Ok {
-        return Err(CliError::Told(exit));
-    }
-    Ok(())
 }
 
 /// Leaves one site, and the causes that concern it.
@@ -67,10 +99,7 @@ pub(super) fn no_site(site: &str, names: &[&str]) -> Failure {
         [] => failure.cause("no peers are configured"),
         names => failure.cause(format!("peers are: {}", names.join(", "))),
     };
-    let near = names
-        .iter()
-        .min_by_key(|name| strsim::damerau_levenshtein(name, site));
-    match near.filter(|name| strsim::damerau_levenshtein(name, site) <= 2) {
+    match nearest(site, names.iter().copied()) {
         Some(name) => failure.hint(format!("did you mean {name}?")),
         None => failure.hint("cfs-repl status lists the sites"),
     }
@@ -108,7 +137,7 @@ pub(super) fn whole(status: &StatusView) -> Result<View, CliError> {
 }
 
 /// One row for each peer.
-fn sites(status: &StatusView) -> Result<View, CliError> {
+fn sites(status: &StatusView) -> Result<View<Column>, CliError> {
     let row = |site: &SiteView| -> Result<Row, CliError> {
         Ok(Row {
             name: site.site.clone(),
@@ -119,9 +148,7 @@ fn sites(status: &StatusView) -> Result<View, CliError> {
     Ok(View {
         command: "status",
         site: Some(status.site.clone()),
-        columns: &[
-            "SITE", "STATE", "LAG", "ENTRIES", "BYTES", "WAITING", "PARKED", "SKEW",
-        ],
+        columns: COLUMNS,
         rows: status.sites.iter().map(row).collect::<Result<_, _>>()?,
     })
 }
@@ -136,6 +163,10 @@ fn cells(site: &SiteView) -> Vec<String> {
         human::known(site.waiting_entries, human::count),
         human::count(site.parked.len() as u64),
         human::known(site.clock_skew_us, human::skew),
+        human::known(site.round_trip_us, human::milliseconds),
+        human::known(site.unnoticed_us, human::duration),
+        site.endpoint.clone().unwrap_or_else(|| "-".to_owned()),
+        site.last_error.clone().unwrap_or_else(|| "-".to_owned()),
     ]
 }
 
@@ -148,21 +179,23 @@ pub(super) fn item(view: &impl serde::Serialize) -> Result<Value, CliError> {
     })
 }
 
-fn text(status: &StatusView) -> String {
+fn text(status: &StatusView, all: bool, look: &Look) -> String {
     let mut text = String::new();
     let verdict = status.verdict.word().to_ascii_uppercase();
     let mut line = |words: String| writeln!(text, "{}", words.trim_end()).unwrap_or_default();
+    let verdict = look.state(&verdict, &verdict);
     line(format!("{verdict}  {}", printable(&status.summary)));
     for cause in &status.causes {
         let site = cause.site.as_deref().unwrap_or("here");
-        line(printable(&format!("  cause  {site}: {}", cause.text)));
+        let told = printable(&format!("  cause  {site}: {}", cause.text));
+        line(look.fold(&told, CAUSE_INDENT));
         line(printable(&format!("  next   {}", cause.next)));
     }
     line(String::new());
     if let Ok(sites) = sites(status)
         && !sites.rows.is_empty()
     {
-        line(super::render::render(&sites, Format::Table, 0));
+        line(table::text(&sites, all, &Chosen::default(), look));
         line(String::new());
     }
     for site in &status.sites {
@@ -172,11 +205,11 @@ fn text(status: &StatusView) -> String {
                 .as_deref()
                 .map_or_else(|| format!("inode {}", parked.inode), path_text);
             let what = format!("parked   {path} of {}: {}", site.site, parked.reason);
-            line(printable(&what));
+            line(look.fold(&printable(&what), LINE_INDENT));
         }
     }
-    line(journal_line(status));
-    line(printable(&tree_line(status)));
+    line(look.fold(&journal_line(status), LINE_INDENT));
+    line(look.fold(&printable(&tree_line(status, look)), LINE_INDENT));
     text
 }
 
@@ -200,10 +233,10 @@ fn journal_line(status: &StatusView) -> String {
     )
 }
 
-fn tree_line(status: &StatusView) -> String {
+fn tree_line(status: &StatusView, look: &Look) -> String {
     let tree = &status.tree;
     let scan = match tree.last_scan_us {
-        Some(us) => format!("scanned {}", human::known(rfc3339(us), |text| text)),
+        Some(us) => format!("scanned {}", look.when(us)),
         None => "not scanned yet".to_owned(),
     };
     let mut text = format!(
@@ -241,7 +274,7 @@ mod tests {
         view.causes[0].text = "refused\u{1b}[2J".to_owned();
         view.sites[0].parked[0].path = Some(b"a\xff\x1b]0;x\x07".to_vec());
         assert_eq!(
-            text(&view),
+            text(&view, false, &Look::plain(0)),
             "DEGRADED  1 of 2 peers not reached\n\
              \x20 cause  iad-2: refused\\u{1b}[2J\n\
              \x20 next   check it\n\

@@ -187,6 +187,90 @@ fn a_daemon_is_asked_and_its_answer_is_a_document() {
 }
 
 #[test]
+fn what_each_command_prints_is_what_its_schema_describes() {
+    let daemon = Daemon::start();
+    let trees = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(trees.0.path().join("plän"), b"only here").unwrap();
+    let (a, b) = (trees.0.path().to_str(), trees.1.path().to_str());
+    for words in [
+        &["status"][..],
+        &["status", "iad-2"],
+        &["lag"],
+        &["lag", "--sort", "-lag", "--limit", "1"],
+        &["sites", "list"],
+        &["sites", "show", "iad-2"],
+        &["conflicts", "list"],
+        &["conflicts", "show", "c-bygtc5qnmf"],
+        &["check"],
+        &["compare", a.unwrap(), b.unwrap()],
+        &["version"],
+    ] {
+        for format in ["json", "jsonl", "yaml"] {
+            let words = [words, &["-o", format]].concat();
+            let (exit, data, talk) = match words.first() {
+                Some(&"compare" | &"version") => cfs_repl(&words),
+                _ => daemon.ask(&words),
+            };
+            let is_done = matches!(exit, Exit::Ok | Exit::Critical | Exit::Differs);
+            assert!(is_done, "{words:?}: {talk}");
+            let printed: Vec<serde_json::Value> = match format {
+                "yaml" => vec![serde_saphyr::from_str(&data).unwrap()],
+                _ => data
+                    .lines()
+                    .map(|line| serde_json::from_str(line).unwrap())
+                    .collect(),
+            };
+            assert!(!printed.is_empty(), "{words:?}");
+            printed.iter().for_each(schema::tests::assert_valid);
+        }
+    }
+    for words in [&["status", "nope"][..], &["lag", "--sort", "x"]] {
+        let (_, _, talk) = daemon.ask(&[words, &["-o", "json"]].concat());
+        schema::tests::assert_valid(&serde_json::from_str(&talk).unwrap());
+    }
+}
+
+#[test]
+fn a_list_is_put_in_order_cut_and_narrowed_as_told() {
+    let daemon = Daemon::start();
+    let (_, data, _) = daemon.ask(&["lag", "--columns", "in_lag,site", "--sort", "-site"]);
+    assert_eq!(data, "IN LAG  SITE\n?       sin-1\n0.0s    iad-2\n");
+    let (_, data, _) = daemon.ask(&["lag", "-o", "csv", "--columns", "site", "--no-headers"]);
+    assert_eq!(data, "iad-2\r\nsin-1\r\n");
+    let (_, data, talk) = daemon.ask(&["sites", "list", "-o", "name", "--limit", "1", "-v"]);
+    assert_eq!((data.as_str(), talk.as_str()), ("iad-2\n", ""));
+    let (_, data, _) = daemon.ask(&["conflicts", "list", "-o", "wide"]);
+    assert!(
+        data.contains("14993") && data.contains("sin-1 is right"),
+        "{data}"
+    );
+    // Before anybody is asked.
+    let none = format!("{}-none", daemon.address());
+    let (exit, _, talk) = cfs_repl(&["conflicts", "list", "--sort", "lots", "-s", &none]);
+    assert_eq!(exit, Exit::Usage);
+    assert!(talk.contains("hint:  did you mean lost?"), "{talk}");
+}
+
+#[test]
+fn a_watch_of_one_document_is_refused() {
+    for words in [
+        &["status"][..],
+        &["lag"],
+        &["sites", "list"],
+        &["conflicts", "list"],
+    ] {
+        let words = [words, &["--watch", "-o", "json", "-s", "unix:/none"]].concat();
+        let (exit, _, talk) = cfs_repl(&words);
+        assert_eq!(exit, Exit::Usage, "{words:?}");
+        assert!(talk.contains("use -o jsonl"), "{talk}");
+    }
+    assert_eq!(
+        cfs_repl(&["status", "--watch", "--exit-code"]).0,
+        Exit::Usage
+    );
+}
+
+#[test]
 fn commands_that_change_something_say_what_and_exit_by_the_answer() {
     let daemon = Daemon::start();
     for (words, exit, told) in [

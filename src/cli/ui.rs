@@ -5,15 +5,21 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 
 use anstream::AutoStream;
+use anstream::adapter::strip_str;
 use clap::builder::styling::{AnsiColor, Style};
+use jiff::tz::TimeZone;
 
 use super::Global;
+use super::columns::{Chosen, Heading};
 use super::exit::{CliError, CliResult, Exit, Failure};
+use super::look::Look;
 use super::render::{self, Format, View};
-use crate::clock::{SharedClock, SystemClock};
+use super::screen::{Screen, Size};
+use super::{human, table};
+use crate::clock::{SharedClock, SystemClock, TimestampUs};
 use crate::text::printable;
 
 /// Where a command's output goes.
@@ -22,14 +28,25 @@ pub struct Ui {
     talk: Box<dyn Write>,
     clock: SharedClock,
     format: Format,
+    /// What stdout shows on, if that is a terminal.
+    screen: Option<Screen>,
+    colour: bool,
+    /// In which zone times are told; none: nobody said so.
+    zone: Option<TimeZone>,
     quiet: bool,
     verbose: bool,
+    /// What is kept back until the whole picture is drawn.
+    kept: Option<String>,
+    /// Headings of CSV stand at the beginning of the output alone.
+    is_begun: bool,
 }
 
 impl fmt::Debug for Ui {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ui")
             .field("format", &self.format)
+            .field("screen", &self.screen)
+            .field("colour", &self.colour)
             .field("quiet", &self.quiet)
             .field("verbose", &self.verbose)
             .finish_non_exhaustive()
@@ -45,13 +62,29 @@ impl Ui {
             clap::ColorChoice::Always => anstream::ColorChoice::Always,
             clap::ColorChoice::Never => anstream::ColorChoice::Never,
         };
+        let colour = match color {
+            anstream::ColorChoice::Auto => AutoStream::choice(&io::stdout()),
+            chosen @ (anstream::ColorChoice::Always
+            | anstream::ColorChoice::AlwaysAnsi
+            | anstream::ColorChoice::Never) => chosen,
+        };
+        let zone = match (global.utc, global.local) {
+            (false, false) => None,
+            (true, _) => Some(TimeZone::UTC),
+            (false, true) => Some(TimeZone::system()),
+        };
         Self {
-            data: Box::new(AutoStream::new(io::stdout(), color)),
+            data: Box::new(io::stdout()),
             talk: Box::new(AutoStream::new(io::stderr(), color)),
             clock: std::sync::Arc::new(SystemClock),
             format: global.format(),
+            screen: io::stdout().is_terminal().then(Screen::stdout),
+            colour: colour != anstream::ColorChoice::Never,
+            zone,
             quiet: global.quiet,
             verbose: global.verbose > 0,
+            kept: None,
+            is_begun: false,
         }
     }
 
@@ -59,70 +92,150 @@ impl Ui {
     #[must_use]
     pub fn for_usage(args: &[OsString]) -> Self {
         let words: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
-        let asks = |joined: &[&str], flags: &[&str], value: &str| {
-            words.iter().any(|word| joined.contains(&word.as_ref()))
+        let asks = |flags: &[&str], value: &str| {
+            let joined = |word: &str| {
+                let rest = flags.iter().find_map(|flag| word.strip_prefix(flag));
+                rest.is_some_and(|rest| rest.strip_prefix('=').unwrap_or(rest) == value)
+            };
+            words.iter().any(|word| joined(word))
                 || words.windows(2).any(|pair| {
                     matches!(pair, [flag, word] if flags.contains(&flag.as_ref()) && word == value)
                 })
         };
-        let json = asks(
-            &["--json", "-ojson", "-o=json", "--output=json"],
-            &["-o", "--output"],
-            "json",
-        );
-        let mono = asks(&["--color=never"], &["--color"], "never");
+        let output = ["-o", "--output"];
+        let is_json = words.iter().any(|word| word == "--json")
+            || ["json", "jsonl", "yaml"]
+                .iter()
+                .any(|word| asks(&output, word));
         Self::new(&Global {
-            server: None,
-            output: if json { Format::Json } else { Format::Table },
-            json,
-            color: if mono {
+            output: if is_json { Format::Json } else { Format::Table },
+            color: if asks(&["--color"], "never") {
                 clap::ColorChoice::Never
             } else {
                 clap::ColorChoice::Auto
             },
-            timeout: std::time::Duration::ZERO,
-            quiet: false,
-            verbose: 0,
+            ..Global::default()
         })
     }
 
     /// True when a script reads.
     #[must_use]
     pub fn is_json(&self) -> bool {
-        matches!(self.format, Format::Json | Format::Jsonl)
+        self.format.has_objects()
+    }
+
+    /// The time.
+    pub(super) fn now_us(&self) -> TimestampUs {
+        self.clock.now_us()
+    }
+
+    /// Who reads the output.
+    #[must_use]
+    pub fn look(&self) -> Look {
+        let is_terminal = self.screen.is_some();
+        Look {
+            width: self.screen.as_ref().map(|screen| screen.size().columns),
+            colour: self.colour,
+            ages: is_terminal && self.zone.is_none(),
+            zone: self.zone.clone(),
+            now_us: self.clock.now_us(),
+        }
     }
 
     /// Prints a view in the format that was asked for.
     ///
     /// # Errors
     /// When nobody reads, or the output cannot be written.
-    pub fn show(&mut self, view: &View) -> CliResult {
-        let text = render::render(view, self.format, self.clock.now_us());
-        self.data(&text)
+    pub fn show<C: Heading>(&mut self, view: &View<C>) -> CliResult {
+        self.print(view, &Chosen::default())
     }
 
     /// Prints more of what was shown, without the heading.
     ///
     /// # Errors
     /// When nobody reads, or the output cannot be written.
-    pub fn more(&mut self, view: &View) -> CliResult {
-        let text = render::render(view, self.format, self.clock.now_us());
-        let heading = match self.format {
-            Format::Table | Format::Csv => text.find('\n').map_or(0, |at| at + 1),
-            Format::Json | Format::Jsonl | Format::Name => 0,
+    pub fn more<C: Heading>(&mut self, view: &View<C>) -> CliResult {
+        let chosen = Chosen {
+            headers: false,
+            ..Chosen::default()
         };
-        self.data(text.get(heading..).unwrap_or_default())
+        self.print(view, &chosen)
     }
 
-    /// Prints data that has its own format, such as a script.
+    /// Prints what was chosen of a list of which there are `found` rows in all; a terminal is told what it does not see.
+    ///
+    /// # Errors
+    /// When nobody reads, or the output cannot be written.
+    pub fn list<C: Heading>(
+        &mut self,
+        mut view: View<C>,
+        chosen: &Chosen,
+        found: Option<u64>,
+    ) -> CliResult {
+        let found = found.unwrap_or(view.rows.len() as u64);
+        chosen.arrange(&mut view);
+        self.print(&view, chosen)?;
+        let shown = view.rows.len() as u64;
+        if shown < found {
+            let told = format!("{} of {}", human::count(shown), human::count(found));
+            if self.screen.is_some() && self.format.is_for_people() {
+                return self.data(&format!("{told}\n"));
+            }
+            self.detail(&told);
+        }
+        Ok(())
+    }
+
+    fn print<C: Heading>(&mut self, view: &View<C>, chosen: &Chosen) -> CliResult {
+        let look = self.look();
+        match self.format {
+            Format::Table => self.data(&table::text(view, false, chosen, &look)),
+            Format::Wide => self.data(&table::text(view, true, chosen, &look)),
+            Format::Jsonl => {
+                for line in render::objects(view, look.now_us) {
+                    self.write(&line)?;
+                }
+                Ok(())
+            }
+            Format::Csv => {
+                let headers = chosen.headers && !self.is_begun;
+                let chosen = Chosen {
+                    headers,
+                    ..chosen.clone()
+                };
+                self.write(&render::paint(view, Format::Csv, &chosen, &look))
+            }
+            // As it is: what looks like a colour in it is somebody's data.
+            format @ (Format::Json | Format::Yaml | Format::Name) => {
+                self.write(&render::paint(view, format, chosen, &look))
+            }
+        }
+    }
+
+    /// Prints data that has its own format, such as a script. Where there are no colours, those in it are left out.
     ///
     /// # Errors
     /// When nobody reads, or the output cannot be written.
     pub fn data(&mut self, text: &str) -> CliResult {
+        if let Some(kept) = &mut self.kept {
+            kept.push_str(text);
+            return Ok(());
+        }
+        if self.colour {
+            self.write(text)
+        } else {
+            let plain = strip_str(text).to_string();
+            self.write(&plain)
+        }
+    }
+
+    /// Writes to stdout as it is.
+    fn write(&mut self, text: &str) -> CliResult {
         let written = self
             .data
             .write_all(text.as_bytes())
             .and_then(|()| self.data.flush());
+        self.is_begun = true;
         written.map_err(|error| {
             if error.kind() == io::ErrorKind::BrokenPipe {
                 return CliError::OutputClosed;
@@ -132,6 +245,35 @@ impl Ui {
                 .hint("check where stdout goes; the disk may be full")
                 .into()
         })
+    }
+
+    /// The size of the terminal, where pictures can be drawn over older ones.
+    pub(super) fn canvas(&self) -> Option<Size> {
+        let screen = self.screen.as_ref().filter(|screen| screen.obeys)?;
+        self.format.is_for_people().then(|| screen.size())
+    }
+
+    /// Keeps data for people back from here on.
+    pub(super) fn keep(&mut self) {
+        self.kept = Some(String::new());
+    }
+
+    /// What was kept back; data goes out again.
+    pub(super) fn kept(&mut self) -> String {
+        let kept = self.kept.take().unwrap_or_default();
+        if self.colour {
+            kept
+        } else {
+            strip_str(&kept).to_string()
+        }
+    }
+
+    /// Draws on the terminal, with what moves its cursor.
+    ///
+    /// # Errors
+    /// When nobody reads, or the output cannot be written.
+    pub(super) fn draw(&mut self, picture: &str) -> CliResult {
+        self.write(picture)
     }
 
     /// Tells a person what changed, in one line; nothing under `--quiet`.
@@ -234,10 +376,73 @@ pub(super) mod tests {
             )),
             clock: ManualClock::at(1_795_370_089_102_113),
             format,
+            screen: None,
+            colour: false,
+            zone: None,
             quiet: false,
             verbose: false,
+            kept: None,
+            is_begun: false,
         };
         (ui, data, talk)
+    }
+
+    /// A `Ui` that shows on a terminal of this size, and its stdout.
+    pub(in crate::cli) fn on_terminal(format: Format, size: Size) -> (Ui, Captured) {
+        let (mut ui, data, _) = captured(format);
+        ui.screen = Some(Screen::fixed(size));
+        (ui, data)
+    }
+
+    fn numbers() -> View {
+        let row = |number: u32| render::Row {
+            name: number.to_string(),
+            cells: vec![number.to_string()],
+            item: serde_json::json!({ "number": number }),
+        };
+        View {
+            command: "numbers",
+            site: None,
+            columns: &["NUMBER"],
+            rows: (0..1_204).map(row).collect(),
+        }
+    }
+
+    #[test]
+    fn a_list_that_was_cut_says_so_in_its_last_line_on_a_terminal_alone() {
+        let chosen = Chosen {
+            limit: Some(20),
+            ..Chosen::default()
+        };
+        let size = Size {
+            columns: 80,
+            rows: 24,
+        };
+        let (mut ui, data) = on_terminal(Format::Table, size);
+        ui.list(numbers(), &chosen, None).unwrap();
+        assert_eq!(data.text().lines().last(), Some("20 of 1,204"));
+        let (mut ui, data, talk) = captured(Format::Table);
+        ui.verbose = true;
+        ui.list(numbers(), &chosen, Some(2_000)).unwrap();
+        assert_eq!(data.text().lines().last(), Some("19"));
+        assert_eq!(talk.text(), "20 of 2,000\n");
+        let (mut ui, data) = on_terminal(Format::Json, size);
+        ui.list(numbers(), &chosen, None).unwrap();
+        assert_eq!(data.text().lines().count(), 1);
+    }
+
+    #[test]
+    fn what_looks_like_a_colour_in_data_of_scripts_is_left_alone() {
+        let mut view = numbers();
+        view.rows.truncate(1);
+        view.rows[0].cells[0] = "\u{1b}[31m".to_owned();
+        let (mut ui, data, _) = captured(Format::Csv);
+        ui.show(&view).unwrap();
+        ui.show(&view).unwrap();
+        assert_eq!(data.text(), "number\r\n\u{1b}[31m\r\n\u{1b}[31m\r\n");
+        let (mut ui, data, _) = captured(Format::Table);
+        ui.data("\u{1b}[31mred\u{1b}[0m\n").unwrap();
+        assert_eq!(data.text(), "red\n");
     }
 
     #[test]

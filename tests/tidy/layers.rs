@@ -111,7 +111,7 @@ const PROTO_USERS: &[&str] = &[
 const FACE_CRATES: [&str; 8] = [
     "ratatui",
     "crossterm",
-    "comfy_table",
+    "unicode_width",
     "humantime",
     "clap",
     "clap_complete",
@@ -304,7 +304,7 @@ fn an_import_upwards_or_sideways_is_found() {
         ),
         (
             "src/daemon/run.rs",
-            "use comfy_table::Table;",
+            "use unicode_width::UnicodeWidthStr;",
             "belongs to the faces",
         ),
         (

@@ -1,11 +1,13 @@
 //! Pure: what operators have done besides conflicts: reloads and invitations.
 
+use schemars::JsonSchema;
+use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
-use crate::clock::TimestampUs;
+use crate::clock::{self, TimestampUs};
 
 /// What a reload did.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct ReloadedView {
     /// Keys that are different, and hold from here on.
     pub applied: Vec<String>,
@@ -27,17 +29,18 @@ pub struct InviteWish {
 }
 
 /// An invitation.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct InviteView {
     /// What is typed at the new site. A secret.
     pub token: String,
     /// Until when it holds.
-    #[serde(flatten, serialize_with = "expires")]
+    #[serde(flatten, serialize_with = "expires::serialize")]
+    #[schemars(schema_with = "expires::schema")]
     pub expires_us: TimestampUs,
     /// Where the new site will reach this one.
     pub endpoints: Vec<String>,
 }
 
-fn expires<S: Serializer>(us: &TimestampUs, serializer: S) -> Result<S::Ok, S::Error> {
-    super::moment(serializer, "expires_at", "expires_us", *us)
+moments! {
+    expires: "expires_at" "expires_us";
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 words! {
@@ -20,7 +21,7 @@ words! {
 }
 
 /// One thing that a site needs.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct Finding {
     /// What was looked at, as a word.
     pub check: String,

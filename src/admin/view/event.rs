@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize, Serializer};
+use schemars::JsonSchema;
+use serde::ser::SerializeMap as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::clock::TimestampUs;
+use crate::clock::{self, TimestampUs};
 
 /// Every name that an event of a daemon can have, with what it means, for help and checks.
 pub const EVENT_NAMES: &[(&str, &str)] = &[
@@ -84,13 +86,13 @@ words! {
 }
 
 /// Something that happened.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(from = "Line")]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct EventView {
     /// Its number, from 1, over restarts.
     pub number: u64,
     /// When.
-    #[serde(flatten, serialize_with = "at")]
+    #[serde(flatten, serialize_with = "at::serialize")]
+    #[schemars(schema_with = "at::schema")]
     pub at_us: TimestampUs,
     /// How bad it is.
     pub level: Level,
@@ -116,6 +118,12 @@ struct Line {
     fields: BTreeMap<String, String>,
 }
 
+impl<'de> Deserialize<'de> for EventView {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Line::deserialize(deserializer).map(Self::from)
+    }
+}
+
 impl From<Line> for EventView {
     fn from(line: Line) -> Self {
         Self {
@@ -130,8 +138,8 @@ impl From<Line> for EventView {
     }
 }
 
-fn at<S: Serializer>(us: &TimestampUs, serializer: S) -> Result<S::Ok, S::Error> {
-    super::moment(serializer, "at", "at_us", *us)
+moments! {
+    at: "at" "at_us";
 }
 
 /// Which events are meant: those for which everything holds that is set.

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
@@ -22,7 +23,7 @@ words! {
 }
 
 /// An entry as it is listed.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct EntryView {
     /// Name of the site that wrote it; null: not known here.
     pub site: Option<String>,
@@ -30,25 +31,31 @@ pub struct EntryView {
     pub site_id: u64,
     /// Its journal.
     #[serde(serialize_with = "number_hex")]
+    #[schemars(with = "String")]
     pub incarnation: u64,
     /// Shard, or 256 for the control stream.
     pub stream: u32,
     /// Position in the stream.
     #[serde(serialize_with = "id")]
+    #[schemars(with = "String")]
     pub seq: u64,
     /// Its stamp.
-    #[serde(flatten, serialize_with = "timestamp")]
+    #[serde(flatten, serialize_with = "timestamp::serialize")]
+    #[schemars(schema_with = "timestamp::schema")]
     pub timestamp_us: TimestampUs,
     /// What it does, as a word.
     pub op: String,
     /// The inode; null for control entries.
     #[serde(serialize_with = "optional_id")]
+    #[schemars(with = "Option<String>")]
     pub inode: Option<u64>,
     /// The directory that the name is in; null: it names nothing.
     #[serde(serialize_with = "optional_id")]
+    #[schemars(with = "Option<String>")]
     pub parent: Option<u64>,
     /// The name; null: it names nothing.
-    #[serde(flatten, serialize_with = "name")]
+    #[serde(flatten, serialize_with = "name::serialize")]
+    #[schemars(schema_with = "name::schema")]
     pub name: Option<Vec<u8>>,
     /// Bytes of the content that it brings; null: none.
     pub size_bytes: Option<u64>,
@@ -57,19 +64,22 @@ pub struct EntryView {
 }
 
 /// An entry with everything that the log knows of it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct EntryDetail {
     /// As it is listed.
     #[serde(flatten)]
     pub entry: EntryView,
     /// Hybrid logical clock of its writer.
-    #[serde(flatten, serialize_with = "hlc")]
+    #[serde(flatten, serialize_with = "hlc::serialize")]
+    #[schemars(schema_with = "hlc::schema")]
     pub hlc_us: TimestampUs,
     /// Lowest seq that was folded into it; its own when none was.
     #[serde(serialize_with = "id")]
+    #[schemars(with = "String")]
     pub first_seq: u64,
     /// The hard link; the inode's own number for its first one; null for control entries.
     #[serde(serialize_with = "optional_id")]
+    #[schemars(with = "Option<String>")]
     pub link: Option<u64>,
     /// How many entries of other sites had touched the inode where it was written.
     pub merge_gen: u32,
@@ -96,7 +106,8 @@ pub struct EntryDetail {
     /// Position in the log of what it was written with.
     pub position: u64,
     /// The file that holds it.
-    #[serde(flatten, serialize_with = "file")]
+    #[serde(flatten, serialize_with = "file::serialize")]
+    #[schemars(schema_with = "file::schema")]
     pub file: Vec<u8>,
     /// Where that stands in the file.
     pub offset_bytes: u64,
@@ -105,10 +116,11 @@ pub struct EntryDetail {
 }
 
 /// A part of an operation of several entries.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct TxnView {
     /// Number of the operation.
     #[serde(serialize_with = "id")]
+    #[schemars(with = "String")]
     pub id: u64,
     /// How many entries it has.
     pub parts: u32,
@@ -117,7 +129,7 @@ pub struct TxnView {
 }
 
 /// A version of a register; its stream is that of the entry.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct RegisterView {
     /// The register.
     pub register: String,
@@ -125,40 +137,46 @@ pub struct RegisterView {
     pub site_id: u64,
     /// Its journal.
     #[serde(serialize_with = "number_hex")]
+    #[schemars(with = "String")]
     pub incarnation: u64,
     /// Its seq.
     #[serde(serialize_with = "id")]
+    #[schemars(with = "String")]
     pub seq: u64,
 }
 
 /// A register that keeps an earlier version's place.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct FoldedView {
     /// The register.
     pub register: String,
     /// The seq that wrote it.
     #[serde(serialize_with = "id")]
+    #[schemars(with = "String")]
     pub seq: u64,
     /// Its stamp.
-    #[serde(flatten, serialize_with = "timestamp")]
+    #[serde(flatten, serialize_with = "timestamp::serialize")]
+    #[schemars(schema_with = "timestamp::schema")]
     pub timestamp_us: TimestampUs,
 }
 
 /// How far a journal had been seen.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct SeenView {
     /// Number of its site.
     pub site_id: u64,
     /// The journal.
     #[serde(serialize_with = "number_hex")]
+    #[schemars(with = "String")]
     pub incarnation: u64,
     /// Up to this seq.
     #[serde(serialize_with = "id")]
+    #[schemars(with = "String")]
     pub seq: u64,
 }
 
 /// What an operation does; what it does not have is null.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct ChangeView {
     /// Why the payload cannot be decoded; null: it can.
     pub fault: Option<String>,
@@ -171,20 +189,24 @@ pub struct ChangeView {
     /// Group.
     pub gid: Option<u32>,
     /// mtime.
-    #[serde(flatten, serialize_with = "mtime")]
+    #[serde(flatten, serialize_with = "mtime::serialize")]
+    #[schemars(schema_with = "mtime::schema")]
     pub mtime_us: Option<TimestampUs>,
     /// Inode flags.
     pub flags: Option<u32>,
     /// What the content hashes to: the BLAKE3 root over its chunks.
     #[serde(serialize_with = "hash")]
+    #[schemars(with = "Option<String>")]
     pub root: Option<[u8; 32]>,
     /// Bytes of the content that travel inside the entry.
     pub inline_bytes: Option<u64>,
     /// Text of a symbolic link.
-    #[serde(flatten, serialize_with = "target")]
+    #[serde(flatten, serialize_with = "target::serialize")]
+    #[schemars(schema_with = "target::schema")]
     pub target: Option<Vec<u8>>,
     /// Name of an extended attribute.
-    #[serde(flatten, serialize_with = "xattr")]
+    #[serde(flatten, serialize_with = "xattr::serialize")]
+    #[schemars(schema_with = "xattr::schema")]
     pub xattr: Option<Vec<u8>>,
     /// Bytes of its value.
     pub xattr_value_bytes: Option<u64>,
@@ -201,7 +223,7 @@ pub struct ChangeView {
 }
 
 /// What is decided about a journal.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct MemberView {
     /// Number of its site.
     pub site_id: u64,
@@ -209,26 +231,29 @@ pub struct MemberView {
     pub name: String,
     /// The journal.
     #[serde(serialize_with = "number_hex")]
+    #[schemars(with = "String")]
     pub incarnation: u64,
     /// What it is from there on: active, fenced or removed.
     pub state: String,
 }
 
 /// A file as it stands on its device.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct DeviceView {
     /// Inode number on the device.
     #[serde(serialize_with = "id")]
+    #[schemars(with = "String")]
     pub ino: u64,
     /// Its size.
     pub size_bytes: u64,
     /// mtime.
-    #[serde(flatten, serialize_with = "mtime")]
+    #[serde(flatten, serialize_with = "mtime::serialize")]
+    #[schemars(schema_with = "mtime::schema")]
     pub mtime_us: TimestampUs,
 }
 
 /// A log in numbers.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct LogView {
     /// What it holds.
     pub kind: LogKind,
@@ -238,6 +263,7 @@ pub struct LogView {
     pub site_id: u64,
     /// Its journal.
     #[serde(serialize_with = "number_hex")]
+    #[schemars(with = "String")]
     pub incarnation: u64,
     /// Files.
     pub segments: u64,
@@ -254,17 +280,19 @@ pub struct LogView {
     /// Bytes of the entries.
     pub entry_bytes: u64,
     /// Stamp of the oldest kept entry; null: there is none.
-    #[serde(flatten, serialize_with = "oldest")]
+    #[serde(flatten, serialize_with = "oldest::serialize")]
+    #[schemars(schema_with = "oldest::schema")]
     pub oldest_us: Option<TimestampUs>,
     /// Stamp of the newest one.
-    #[serde(flatten, serialize_with = "newest")]
+    #[serde(flatten, serialize_with = "newest::serialize")]
+    #[schemars(schema_with = "newest::schema")]
     pub newest_us: Option<TimestampUs>,
     /// By operation, in the order of their codes; those without entries are left out.
     pub ops: Vec<OpView>,
 }
 
 /// One operation in numbers.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct OpView {
     /// The operation, as a word.
     pub op: String,
@@ -275,7 +303,7 @@ pub struct OpView {
 }
 
 /// What checking a log found.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct VerifyView {
     /// What it holds.
     pub kind: LogKind,
@@ -296,10 +324,11 @@ pub struct VerifyView {
 }
 
 /// Damage of a log.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct DamageView {
     /// The file.
-    #[serde(flatten, serialize_with = "file")]
+    #[serde(flatten, serialize_with = "file::serialize")]
+    #[schemars(schema_with = "file::schema")]
     pub file: Vec<u8>,
     /// First byte that cannot be trusted.
     pub offset_bytes: u64,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::{Lag, LagView, StatusView};
@@ -24,7 +25,7 @@ words! {
 }
 
 /// How far a peer is at one step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct StageLag {
     /// Which.
     pub stage: Stage,
@@ -36,24 +37,29 @@ pub struct StageLag {
 }
 
 /// How far a peer is in one shard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct ShardLag {
     /// Which.
     pub shard: u32,
     /// Last seq of the journal.
     #[serde(serialize_with = "super::id")]
+    #[schemars(with = "String")]
     pub head: u64,
     /// Last seq that was handed to the connection.
     #[serde(serialize_with = "super::id")]
+    #[schemars(with = "String")]
     pub sent: u64,
     /// Last seq before which everything was received.
     #[serde(serialize_with = "super::id")]
+    #[schemars(with = "String")]
     pub received: u64,
     /// The same for what was decided upon.
     #[serde(serialize_with = "super::id")]
+    #[schemars(with = "String")]
     pub merged: u64,
     /// The same for what is shown.
     #[serde(serialize_with = "super::id")]
+    #[schemars(with = "String")]
     pub applied: u64,
     /// Entries that are not shown.
     pub behind_entries: u64,
@@ -63,7 +69,7 @@ pub struct ShardLag {
 }
 
 /// What would be lost if the answering site were gone: what no other site has applied, with its bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct AtRisk {
     /// Age of the oldest change of it, or of the last moment up to which changes were noticed.
     #[serde(flatten)]

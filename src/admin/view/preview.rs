@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::id;
@@ -38,7 +39,7 @@ pub enum PreviewPiece {
 }
 
 /// What becomes of an entry, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct FateView {
     /// Name of the peer; null: nobody in particular.
     pub site: Option<String>,
@@ -46,9 +47,11 @@ pub struct FateView {
     pub stream: u32,
     /// Position in the stream.
     #[serde(serialize_with = "id")]
+    #[schemars(with = "String")]
     pub seq: u64,
     /// The inode; zero for control entries.
     #[serde(serialize_with = "id")]
+    #[schemars(with = "String")]
     pub inode: u64,
     /// What it does, as a word.
     pub op: String,
@@ -58,13 +61,14 @@ pub struct FateView {
     pub outcome: Outcome,
     /// Seq of the entry that stands for it; null: it stays.
     #[serde(serialize_with = "optional_id")]
+    #[schemars(with = "Option<String>")]
     pub by: Option<u64>,
     /// Why.
     pub why: String,
 }
 
 /// What is to be sent to one peer, before and after.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct SitePreview {
     /// Name of the peer; null: nobody in particular, everything that is kept.
     pub site: Option<String>,
@@ -81,7 +85,7 @@ pub struct SitePreview {
 }
 
 /// One operation, before and after.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct OpPreview {
     /// The operation, as a word.
     pub op: String,
@@ -93,7 +97,7 @@ pub struct OpPreview {
 }
 
 /// Entries and bytes, before and after.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct Sums {
     /// Entries before.
     pub in_entries: u64,
@@ -108,7 +112,7 @@ pub struct Sums {
 }
 
 /// A reason and how often it holds.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct WhyView {
     /// What becomes of the entries.
     pub outcome: Outcome,

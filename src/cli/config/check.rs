@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -12,6 +13,7 @@ use crate::cli::Global;
 use crate::cli::exit::{CliError, CliResult, Exit, Failure};
 use crate::cli::human;
 use crate::cli::render::{Format, Row, View};
+use crate::cli::status::item;
 use crate::cli::ui::Ui;
 use crate::clock::{Clock, SystemClock, TimestampUs, rfc3339};
 use crate::conduit::pki::inspect::{inspect, open_key};
@@ -211,8 +213,10 @@ async fn reach(endpoint: &Endpoint, patience: Duration) -> Option<String> {
 
 fn tell(ui: &mut Ui, format: Format, report: &Report) -> CliResult {
     match format {
-        Format::Table => ui.data(&text(report)),
-        Format::Json | Format::Jsonl | Format::Csv | Format::Name => ui.show(&view(report)),
+        Format::Table | Format::Wide => ui.data(&text(report)),
+        Format::Json | Format::Jsonl | Format::Yaml | Format::Csv | Format::Name => {
+            ui.show(&view(report)?)
+        }
     }
 }
 
@@ -232,12 +236,31 @@ fn labelled(report: &Report) -> impl Iterator<Item = (&'static str, &Problem)> {
     errors.chain(report.warnings.iter().map(|problem| ("warning", problem)))
 }
 
-fn view(report: &Report) -> View {
-    let row = |(severity, problem): (&'static str, &Problem)| {
+/// One thing that is wrong, or odd.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(in crate::cli) struct ProblemItem {
+    /// error or warning.
+    severity: String,
+    /// The file in which it stands; null: it stands in a variable.
+    file: Option<String>,
+    /// The variable of the environment in which it stands; null: it stands in a file.
+    variable: Option<String>,
+    /// Its line, from 1; null: not known, or there is none.
+    line: Option<usize>,
+    /// Its column, from 1.
+    column: Option<usize>,
+    /// What is wrong.
+    what: String,
+    /// What to do.
+    hint: String,
+}
+
+fn view(report: &Report) -> Result<View, CliError> {
+    let row = |(severity, problem): (&'static str, &Problem)| -> Result<Row, CliError> {
         let Problem { at, what, hint } = problem;
         let Spot { source, place } = at;
         let is_file = !matches!(source, Source::Variable(_));
-        Row {
+        Ok(Row {
             name: at.to_string(),
             cells: vec![
                 severity.to_owned(),
@@ -245,23 +268,23 @@ fn view(report: &Report) -> View {
                 what.clone(),
                 hint.clone(),
             ],
-            item: json!({
-                "severity": severity,
-                "file": is_file.then(|| source.to_string()),
-                "variable": (!is_file).then(|| source.to_string()),
-                "line": place.map(|place| place.line),
-                "column": place.map(|place| place.column),
-                "what": what,
-                "hint": hint,
-            }),
-        }
+            item: item(&ProblemItem {
+                severity: severity.to_owned(),
+                file: is_file.then(|| source.to_string()),
+                variable: (!is_file).then(|| source.to_string()),
+                line: place.map(|place| place.line),
+                column: place.map(|place| place.column),
+                what: what.clone(),
+                hint: hint.clone(),
+            })?,
+        })
     };
-    View {
+    Ok(View {
         command: "config-check",
         site: None,
         columns: &["SEVERITY", "PLACE", "WHAT", "HINT"],
-        rows: labelled(report).map(row).collect(),
-    }
+        rows: labelled(report).map(row).collect::<Result<_, _>>()?,
+    })
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! `cfs-repl config show`: what holds in the end, key by key.
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
 
 use super::File;
-use crate::cli::exit::CliResult;
+use crate::cli::exit::{CliError, CliResult};
 use crate::cli::render::{Row, View};
+use crate::cli::status::item;
 use crate::cli::ui::Ui;
 use crate::config::{Config, Setting, Source, Spot};
 
@@ -29,16 +32,44 @@ pub(super) struct ShowArgs {
 pub(super) fn run(ui: &mut Ui, args: &ShowArgs) -> CliResult {
     let examined = Config::examine(&args.file.config);
     let config = examined.config?;
-    ui.show(&view(&config.site.name, &examined.settings, args.origin))
+    ui.show(&view(&config.site.name, &examined.settings, args.origin)?)
 }
 
-fn view(site: &str, settings: &[Setting], has_origin: bool) -> View {
+/// A key of the configuration, and what holds for it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(in crate::cli) struct SettingItem {
+    /// The key, with dots.
+    key: String,
+    /// What holds; null: nothing, which is no fault.
+    value: Option<Value>,
+    /// What would hold by itself; null: nothing.
+    default: Option<Value>,
+    /// Where the value comes from.
+    origin: OriginItem,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+struct OriginItem {
+    /// The kind of the source, or default.
+    kind: String,
+    /// The file; null: it is no file.
+    file: Option<String>,
+    /// Its line, from 1; null: not known, or there is none.
+    line: Option<usize>,
+    /// Its column, from 1.
+    column: Option<usize>,
+    /// The variable of the environment; null: it is no variable.
+    variable: Option<String>,
+}
+
+fn view(site: &str, settings: &[Setting], has_origin: bool) -> Result<View, CliError> {
     let columns: &[&str] = if has_origin {
         &["KEY", "VALUE", "ORIGIN", "DEFAULT"]
     } else {
         &["KEY", "VALUE"]
     };
-    let row = |setting: &Setting| {
+    let row = |setting: &Setting| -> Result<Row, CliError> {
         let mut cells = vec![setting.key.clone(), literal(setting.value.as_ref())];
         if has_origin {
             cells.push(origin(setting.origin.as_ref()));
@@ -47,23 +78,23 @@ fn view(site: &str, settings: &[Setting], has_origin: bool) -> View {
             let default = is_other.then(|| literal(setting.default.as_ref()));
             cells.push(default.unwrap_or_default());
         }
-        Row {
+        Ok(Row {
             name: setting.key.clone(),
             cells,
-            item: json!({
-                "key": setting.key,
-                "value": setting.value,
-                "default": setting.default,
-                "origin": origin_json(setting.origin.as_ref()),
-            }),
-        }
+            item: item(&SettingItem {
+                key: setting.key.clone(),
+                value: setting.value.clone(),
+                default: setting.default.clone(),
+                origin: origin_item(setting.origin.as_ref()),
+            })?,
+        })
     };
-    View {
+    Ok(View {
         command: "config-show",
         site: Some(site.to_owned()),
         columns,
-        rows: settings.iter().map(row).collect(),
-    }
+        rows: settings.iter().map(row).collect::<Result<_, _>>()?,
+    })
 }
 
 /// As it would stand behind the `=`: strings, numbers and lists of JSON are those of TOML.
@@ -81,18 +112,27 @@ fn origin(spot: Option<&Spot>) -> String {
     }
 }
 
-fn origin_json(spot: Option<&Spot>) -> Value {
+fn origin_item(spot: Option<&Spot>) -> OriginItem {
     let Some(Spot { source, place }) = spot else {
-        return json!({ "kind": "default" });
+        return OriginItem {
+            kind: "default".to_owned(),
+            ..OriginItem::default()
+        };
     };
+    let kind = source.kind().to_owned();
     match source {
-        Source::File(_) | Source::DropIn(_) | Source::Peers(_) => json!({
-            "kind": source.kind(),
-            "file": source.to_string(),
-            "line": place.map(|place| place.line),
-            "column": place.map(|place| place.column),
-        }),
-        Source::Variable(name) => json!({ "kind": source.kind(), "variable": name }),
+        Source::File(_) | Source::DropIn(_) | Source::Peers(_) => OriginItem {
+            kind,
+            file: Some(source.to_string()),
+            line: place.map(|place| place.line),
+            column: place.map(|place| place.column),
+            variable: None,
+        },
+        Source::Variable(name) => OriginItem {
+            kind,
+            variable: Some(name.clone()),
+            ..OriginItem::default()
+        },
     }
 }
 
@@ -101,6 +141,7 @@ mod tests {
     use super::*;
     use crate::cli::render::{Format, render};
     use crate::config::Place;
+    use serde_json::json;
 
     fn settings() -> Vec<Setting> {
         let place = Some(Place { line: 3, column: 9 });
@@ -137,7 +178,7 @@ mod tests {
 
     #[test]
     fn every_key_is_shown_with_what_set_it() {
-        let text = render(&view("fra-1", &settings(), true), Format::Table, 0);
+        let text = render(&view("fra-1", &settings(), true).unwrap(), Format::Table, 0);
         let lines: Vec<Vec<&str>> = text
             .lines()
             .map(|line| line.split_whitespace().collect())
@@ -157,19 +198,23 @@ mod tests {
                 vec!["admin.listen", "-", "default"],
             ]
         );
-        let text = render(&view("fra-1", &settings(), false), Format::Table, 0);
+        let text = render(
+            &view("fra-1", &settings(), false).unwrap(),
+            Format::Table,
+            0,
+        );
         assert!(text.starts_with("KEY           VALUE\n"), "{text}");
     }
 
     #[test]
     fn scripts_get_default_and_origin_without_asking() {
-        let items = view("fra-1", &settings(), false).rows;
+        let items = view("fra-1", &settings(), false).unwrap().rows;
         assert_eq!(
             items[0].item,
             json!({
                 "key": "tree.settle", "value": "2s", "default": "1s",
                 "origin": {
-                    "kind": "file", "file": "/etc/cfs-repl/config.toml", "line": 3, "column": 9,
+                    "kind": "file", "file": "/etc/cfs-repl/config.toml", "line": 3, "column": 9, "variable": null,
                 },
             })
         );

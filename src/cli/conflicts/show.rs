@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::super::exit::{CliError, CliResult, Exit, Failure};
+use super::super::look::Look;
 use super::super::reach::{self, Reach};
 use super::super::render::{Format, Row, View};
 use super::super::status::item;
@@ -13,7 +14,6 @@ use super::super::{Global, human};
 use super::{LOSER_MAX, author, gap, shown_path};
 use crate::admin::client::Client;
 use crate::admin::view::{BytesAt, ConflictDetail, ValueView, VersionView, path_text, root_text};
-use crate::clock::rfc3339;
 use crate::text::printable;
 
 /// Hexadecimal digits of a hash that are shown to people.
@@ -38,17 +38,19 @@ pub(super) fn run(ui: &mut Ui, global: &Global, args: &ShowArgs) -> CliResult {
     let ask = |client: Client| async move { client.show(&args.id).await };
     let (site, detail) = reach::ask(global, &args.reach, ask)?;
     match global.format() {
-        Format::Table => ui.data(&text(&detail)),
-        Format::Json | Format::Jsonl | Format::Csv | Format::Name => ui.show(&View {
-            command: "conflict",
-            site: Some(site),
-            columns: super::COLUMNS,
-            rows: vec![Row {
-                name: detail.conflict.id.clone(),
-                cells: super::cells(&detail.conflict),
-                item: item(&detail)?,
-            }],
-        }),
+        Format::Table | Format::Wide => ui.data(&text(&detail, &ui.look())),
+        Format::Json | Format::Jsonl | Format::Yaml | Format::Csv | Format::Name => {
+            ui.show(&View {
+                command: "conflict",
+                site: Some(site),
+                columns: super::COLUMNS,
+                rows: vec![Row {
+                    name: detail.conflict.id.clone(),
+                    cells: super::cells(&detail.conflict),
+                    item: item(&detail)?,
+                }],
+            })
+        }
     }
 }
 
@@ -92,7 +94,7 @@ fn fetch(global: &Global, args: &ShowArgs, file: &mut File) -> Result<u64, CliEr
     Ok(size)
 }
 
-fn text(detail: &ConflictDetail) -> String {
+fn text(detail: &ConflictDetail, look: &Look) -> String {
     let conflict = &detail.conflict;
     let mut text = String::new();
     let mut line = |head: &str, what: &str| {
@@ -109,14 +111,11 @@ fn text(detail: &ConflictDetail) -> String {
     );
     line("path", &shown_path(conflict));
     line("inode", &conflict.inode.to_string());
-    line(
-        "noticed",
-        &human::known(rfc3339(conflict.detected_us), |at| at),
-    );
-    line("state", &state(detail));
+    line("noticed", &look.at(conflict.detected_us));
+    line("state", &state(detail, look));
     line("", "");
     match &conflict.winner {
-        Some(winner) => line("winner", &version(winner)),
+        Some(winner) => line("winner", &version(winner, look)),
         None => line("winner", "none"),
     }
     // Of a clash of names, and of changes that both stand, what is shown is the loser.
@@ -128,20 +127,20 @@ fn text(detail: &ConflictDetail) -> String {
             Some(false) => "shown here, a later version: ",
             None => "shown here: ",
         };
-        line("", &format!("{head}{}", value(shown)));
+        line("", &format!("{head}{}", value(shown, look)));
     }
-    line("loser", &version(&conflict.loser));
+    line("loser", &version(&conflict.loser, look));
     match &detail.lost {
         Some(lost) if is_clash => line(
             "",
-            &format!("the name that it did not get: {}", value(lost)),
+            &format!("the name that it did not get: {}", value(lost, look)),
         ),
-        Some(lost) => line("", &value(lost)),
+        Some(lost) => line("", &value(lost, look)),
         None if conflict.is_merged() => {}
         None => line("", "what it was is not known here"),
     }
     if let Some(shown) = detail.shown.as_ref().filter(|_| is_losers) {
-        line("", &format!("it stands: {}", value(shown)));
+        line("", &format!("it stands: {}", value(shown, look)));
     }
     if let Some(at) = bytes_at(detail.bytes_at) {
         line("", at);
@@ -158,11 +157,11 @@ fn text(detail: &ConflictDetail) -> String {
 }
 
 /// Whether somebody still has to look.
-fn state(detail: &ConflictDetail) -> String {
+fn state(detail: &ConflictDetail, look: &Look) -> String {
     let conflict = &detail.conflict;
     match &conflict.ack {
         Some(ack) => {
-            let at = human::known(rfc3339(ack.at_us), |at| at);
+            let at = look.at(ack.at_us);
             let note = match ack.note.as_str() {
                 "" => String::new(),
                 note => format!(" (\"{note}\")"),
@@ -175,8 +174,8 @@ fn state(detail: &ConflictDetail) -> String {
     }
 }
 
-fn version(version: &VersionView) -> String {
-    let at = human::known(rfc3339(version.timestamp_us), |at| at);
+fn version(version: &VersionView, look: &Look) -> String {
+    let at = look.at(version.timestamp_us);
     if version.seq == 0 {
         return format!("{}  {at}  never journaled", author(version));
     }
@@ -185,7 +184,7 @@ fn version(version: &VersionView) -> String {
 }
 
 /// What a register held, in one line.
-fn value(value: &ValueView) -> String {
+fn value(value: &ValueView, look: &Look) -> String {
     let mut parts = Vec::new();
     if value.removed {
         parts.push("removed".to_owned());
@@ -214,8 +213,8 @@ fn value(value: &ValueView) -> String {
     if let (Some(uid), Some(gid)) = (value.uid, value.gid) {
         parts.push(format!("owner {uid}:{gid}"));
     }
-    if let Some(at) = value.mtime_us.and_then(rfc3339) {
-        parts.push(format!("mtime {at}"));
+    if let Some(us) = value.mtime_us {
+        parts.push(format!("mtime {}", look.at(us)));
     }
     if let Some(flags) = value.flags {
         parts.push(format!("flags {flags:#x}"));
@@ -300,7 +299,7 @@ mod tests {
         shown.conflict.gone = false;
         shown.conflict.ack = None;
         assert_eq!(
-            text(&shown),
+            text(&shown, &Look::plain(0)),
             "\
 conflict c-bygtc5qnmf  register of content
 path     plän.xlsx
@@ -335,7 +334,7 @@ next     look at the loser:  cfs-repl conflicts show c-bygtc5qnmf --save-loser F
         let mut clash = detail();
         clash.conflict.kind = "name_clash".to_owned();
         (clash.lost, clash.shown) = (place(b"new", false), place(b"new.cfs-conflict-1", false));
-        let told = text(&clash);
+        let told = text(&clash, &Look::plain(0));
         let (_, of_loser) = told.split_once("\nloser ").unwrap();
         assert!(
             of_loser.contains("the name that it did not get: new\n"),
@@ -351,9 +350,9 @@ next     look at the loser:  cfs-repl conflicts show c-bygtc5qnmf --save-loser F
             ..ValueView::default()
         });
         removal.shown_is_winner = None;
-        assert!(text(&removal).contains("shown here: removed\n"));
+        assert!(text(&removal, &Look::plain(0)).contains("shown here: removed\n"));
         removal.conflict.superseded = true;
-        assert!(!text(&removal).contains("conflicts restore"));
+        assert!(!text(&removal, &Look::plain(0)).contains("conflicts restore"));
     }
 
     #[test]
@@ -368,7 +367,7 @@ next     look at the loser:  cfs-repl conflicts show c-bygtc5qnmf --save-loser F
             removed: true,
             ..ValueView::default()
         });
-        let text = text(&hostile);
+        let text = text(&hostile, &Look::plain(0));
         assert!(!text.contains(['\x1b', '\x07', '\r']), "{text}");
         assert_eq!(
             text.lines()

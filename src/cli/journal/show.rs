@@ -38,8 +38,10 @@ pub(super) fn run(ui: &mut Ui, format: Format, args: &ShowArgs) -> CliResult {
         return Err(failure.hint(hint).into());
     };
     match format {
-        Format::Table => ui.data(&text(&detail)),
-        Format::Json | Format::Jsonl | Format::Csv | Format::Name => ui.show(&view(&detail)?),
+        Format::Table | Format::Wide => ui.data(&text(&detail)),
+        Format::Json | Format::Jsonl | Format::Yaml | Format::Csv | Format::Name => {
+            ui.show(&view(&detail)?)
+        }
     }
 }
 

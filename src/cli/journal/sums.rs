@@ -39,7 +39,7 @@ pub(super) fn stat(ui: &mut Ui, format: Format, args: &StatArgs) -> CliResult {
         damage = damage.or(log.into_damage());
     }
     ui.show(&numbers(&views)?)?;
-    if format == Format::Table && views.iter().any(|view| !view.ops.is_empty()) {
+    if format.is_for_people() && views.iter().any(|view| !view.ops.is_empty()) {
         ui.data("\n")?;
         ui.show(&by_op(&views))?;
     }

@@ -45,6 +45,18 @@ impl Interrupt {
     /// # Errors
     /// [`Exit::Interrupted`] when a signal came, now or since the last wait.
     pub(in crate::cli) fn pause(&mut self, time: Duration) -> CliResult {
+        // Inside of the future, because a timer needs the runtime.
+        self.during(async { tokio::time::sleep(time).await })
+    }
+
+    /// Waits for what `work` becomes, which is dropped when a signal comes.
+    ///
+    /// # Errors
+    /// [`Exit::Interrupted`] when a signal came, now or since the last wait.
+    pub(in crate::cli) fn during<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+    ) -> Result<T, CliError> {
         let [interrupt, terminate, hangup] = &mut self.signals;
         self.runtime.block_on(async {
             tokio::select! {
@@ -52,7 +64,7 @@ impl Interrupt {
                 _ = interrupt.recv() => Err(CliError::Told(Exit::Interrupted)),
                 _ = terminate.recv() => Err(CliError::Told(Exit::Interrupted)),
                 _ = hangup.recv() => Err(CliError::Told(Exit::Interrupted)),
-                () = tokio::time::sleep(time) => Ok(()),
+                done = work => Ok(done),
             }
         })
     }

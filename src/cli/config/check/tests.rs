@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::cli::ui::tests::captured;
 use crate::conduit::pki;
+use serde_json::json;
 
 struct Place(tempfile::TempDir);
 
@@ -47,13 +48,10 @@ impl Place {
         };
         change(&mut args);
         let global = Global {
-            server: None,
             output: format,
-            json: false,
             color: clap::ColorChoice::Never,
             timeout: Duration::from_secs(5),
-            quiet: false,
-            verbose: 0,
+            ..Global::default()
         };
         let (mut ui, data, talk) = captured(format);
         let result = run(&mut ui, &global, &args);
