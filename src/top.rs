@@ -19,3 +19,10 @@ pub mod terminal;
 pub mod theme;
 pub mod update;
 pub mod view;
+
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod random;
+#[cfg(test)]
+mod snapshots;

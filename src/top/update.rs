@@ -8,8 +8,8 @@ mod told;
 pub(super) use input::{candidates, with_text};
 
 use super::keys::{self, Action, Key};
-use super::message::Ask;
-use super::message::{Effect, Message, Steer};
+
+use super::message::{Ask, Effect, Message, Steer};
 use super::model::{CONFLICTS_MAX, Field, Link, Model, Overlay, RANGES_US, Screen, Toast, rows};
 use crate::admin::view::Level;
 
@@ -316,3 +316,6 @@ fn open(model: &mut Model) -> Vec<Effect> {
     }
     Vec::new()
 }
+
+#[cfg(test)]
+mod tests;
