@@ -44,6 +44,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -s v -l verbose -d 'Say 
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -s V -l version -d 'Print version'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "status" -d 'Show whether all is well, why not, and what to do'
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "top" -d 'Show the dashboard: what is wrong, where, since when and why; and act on it'
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "dashboard" -d 'Show the dashboard: what is wrong, where, since when and why; and act on it'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "lag" -d 'Show how far each peer is behind, and how far this site is behind it'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "conflicts" -d 'See what lost where two sites changed the same thing, and bring it back'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "sites" -d 'Look at the other sites, and act on them'
@@ -91,6 +93,66 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -l local -d 'S
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l screen -d 'Begin with this screen: 1 overview, 2 site, 3 shards, 4 conflicts, 5 events, 6 journal' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l theme -d 'Colours; without it those for dark terminals, or none as NO_COLOR and --color say' -r -f -a "dark\t''
+light\t''
+high-contrast\t''
+mono\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l record -d 'Keep what the daemon tells in this new file, to be played by --replay' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l replay -d 'Play what --record kept; no daemon is asked' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l speed -d 'Play so many times faster, 0.25 to 64' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l read-only -d 'Change nothing: keys that act are greyed'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l ascii -d 'Draw with ASCII alone'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l no-mouse -d 'Leave the mouse to the terminal'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l local -d 'Show people times in the zone of this machine, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l screen -d 'Begin with this screen: 1 overview, 2 site, 3 shards, 4 conflicts, 5 events, 6 journal' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l theme -d 'Colours; without it those for dark terminals, or none as NO_COLOR and --color say' -r -f -a "dark\t''
+light\t''
+high-contrast\t''
+mono\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l record -d 'Keep what the daemon tells in this new file, to be played by --replay' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l replay -d 'Play what --record kept; no daemon is asked' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l speed -d 'Play so many times faster, 0.25 to 64' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l read-only -d 'Change nothing: keys that act are greyed'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l ascii -d 'Draw with ASCII alone'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l no-mouse -d 'Leave the mouse to the terminal'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l local -d 'Show people times in the zone of this machine, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l columns -d 'Only these columns, in this order' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l sort -d 'In the order of this column, or against it with - before its name; by value, what is not known last' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l limit -d 'At most so many' -r
