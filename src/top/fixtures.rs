@@ -106,7 +106,7 @@ fn the_fixtures_are_what_the_code_makes_and_a_record_comes_back_as_it_was() {
 
 #[test]
 fn a_record_that_was_cut_off_is_played_and_one_that_is_none_is_told() {
-    let text = std::fs::read_to_string(file("all-well")).unwrap();
+    let text = std::fs::read_to_string(file("first-start")).unwrap();
     let whole = record::read(&text).unwrap().told.len();
     let cut: String = text.chars().take(text.chars().count() - 40).collect();
     assert!(record::read(&cut).unwrap().told.len() < whole);

@@ -281,7 +281,7 @@ fn what_is_old_is_grey_and_a_lower_bound() {
         "{text}"
     );
     // Below the box on top nothing has a colour but grey.
-    for y in 7..35 {
+    for y in 8..35 {
         for x in 0..120 {
             let cell = &buffer[(x, y)];
             assert!(
