@@ -8,6 +8,7 @@ pub mod backoff;
 pub mod client;
 pub mod codec;
 pub mod config;
+pub mod contact;
 pub mod content;
 pub mod facade;
 pub mod hello;

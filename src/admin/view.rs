@@ -369,6 +369,10 @@ pub struct SiteView {
     pub unnoticed_us: Option<u64>,
     /// For how long it has been looking at its whole tree; null: it is not, or not known.
     pub looking_us: Option<u64>,
+    /// What came of the tries to reach it; null: not known.
+    pub contact: Option<ContactView>,
+    /// What went over its connections since the answering site started; null: not known.
+    pub traffic: Option<TrafficView>,
 }
 
 /// An inode that cannot be applied for a reason of its own.
@@ -687,6 +691,7 @@ paths! {
 
 // Behind the macros that they use.
 mod act;
+mod contact;
 mod detail;
 mod doctor;
 mod event;
@@ -695,6 +700,7 @@ mod lag;
 pub mod preview;
 
 pub use act::{InviteView, InviteWish, ReloadedView};
+pub use contact::{ContactView, EndpointView, TrafficView};
 pub use detail::{BytesAt, ConflictDetail, ValueView, order_certain, root_text};
 pub use doctor::{Finding, Rating};
 pub use event::{EVENT_NAMES, EventFilter, EventView, Level};

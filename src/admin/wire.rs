@@ -13,8 +13,10 @@ use super::view::{
 };
 use crate::proto::admin as pb;
 
+mod contact;
 pub(super) mod preview;
 
+use contact::{contact_from, contact_to, traffic_from, traffic_to};
 pub use watch::Update;
 pub(super) use watch::{
     event_from, event_to, events_from, events_to, invite_from, invite_to, lags_from, lags_to,
@@ -210,6 +212,8 @@ fn site_to(site: SiteView) -> pb::SiteStatus {
         parked_there_entries: site.parked_there_entries,
         unnoticed_us: site.unnoticed_us,
         looking_us: site.looking_us,
+        contact: site.contact.map(contact_to),
+        traffic: site.traffic.map(traffic_to),
     }
 }
 
@@ -231,6 +235,8 @@ fn site_from(site: pb::SiteStatus) -> SiteView {
         parked_there_entries: site.parked_there_entries,
         unnoticed_us: site.unnoticed_us,
         looking_us: site.looking_us,
+        contact: site.contact.map(contact_from),
+        traffic: site.traffic.map(traffic_from),
     }
 }
 
