@@ -21,6 +21,7 @@ use tokio::sync::{broadcast, mpsc};
 use crate::error::ReplError;
 use crate::sync::conflict::ConflictId;
 use filter::{AckRequest, Matcher};
+use view::journal::{EntryView, TailRequest};
 use view::preview::{PreviewPiece, PreviewRequest};
 use view::{
     AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InviteView, InviteWish,
@@ -32,6 +33,8 @@ pub type Pieces = mpsc::Receiver<Result<Bytes, ReplError>>;
 
 /// A preview of compaction piece by piece; what ends with an error is not whole.
 pub type Previews = mpsc::Receiver<Result<PreviewPiece, ReplError>>;
+/// Entries of the journal, some at a time.
+pub type Entries = mpsc::Receiver<Result<Vec<EntryView>, ReplError>>;
 
 /// What a running daemon knows and can do. Called from the tasks of the admin service, several at once.
 #[tonic::async_trait]
@@ -127,6 +130,12 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// [`AdminError::SiteUnknown`].
     async fn preview(&self, request: PreviewRequest) -> Result<Previews>;
+
+    /// The end of the own journal, and what comes where that is wanted. Nothing is changed.
+    ///
+    /// # Errors
+    /// [`AdminError::Invalid`] for a pattern that is none.
+    async fn tail(&self, request: TailRequest) -> Result<Entries>;
 }
 
 /// Why the daemon refuses, by what the caller does about it.

@@ -30,6 +30,7 @@ mod reload;
 mod restore;
 mod roster;
 mod status;
+mod tail;
 pub mod tasks;
 mod timeline;
 mod witness;

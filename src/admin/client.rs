@@ -16,6 +16,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use super::filter::{AckRequest, ConflictFilter};
+use super::view::journal::{EntryView, TailRequest};
 use super::view::preview::{PreviewPiece, PreviewRequest};
 use super::view::{
     AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InviteView, InviteWish,
@@ -419,6 +420,14 @@ impl Client {
         self.wait(taking).await?
     }
 
+    /// The end of the journal of the answering site; with `follow` what comes from here on, too.
+    pub async fn journal_tail(&self, request: TailRequest) -> Result<EntryStream> {
+        let mut inner = self.inner.clone();
+        let request = wire::tail::request_to(request);
+        let reply = self.wait(inner.journal_tail(request)).await?;
+        Ok(EntryStream(reply.into_inner()))
+    }
+
     async fn wait<T>(&self, request: impl Future<Output = Result<T, Status>>) -> Result<T> {
         match tokio::time::timeout(self.patience, request).await {
             Ok(Ok(answer)) => Ok(answer),
@@ -466,6 +475,24 @@ impl EventStream {
     pub async fn next(&mut self) -> Result<Option<EventView>> {
         let event = self.0.message().await.map_err(|status| refused(&status))?;
         Ok(event.map(wire::event_from))
+    }
+}
+
+/// Entries of the journal as they come.
+#[derive(Debug)]
+pub struct EntryStream(tonic::Streaming<pb::JournalEntries>);
+
+impl EntryStream {
+    /// The next ones. None: that was all, or the daemon ended. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`ClientError`]; nothing follows it.
+    pub async fn next(&mut self) -> Result<Option<Vec<EntryView>>> {
+        let some = self.0.message().await.map_err(|status| refused(&status))?;
+        Ok(some.map(|some| {
+            let entries = some.entries.into_iter();
+            entries.map(wire::tail::entry_from).collect()
+        }))
     }
 }
 

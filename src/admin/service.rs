@@ -216,6 +216,7 @@ impl Admin for Service {
     type WatchStream = Replies<pb::WatchUpdate>;
     type EventsStream = Replies<pb::Event>;
     type CompactPreviewStream = Replies<pb::CompactPreviewPiece>;
+    type JournalTailStream = Replies<pb::JournalEntries>;
 
     async fn status(&self, _: Request<pb::StatusRequest>) -> Reply<pb::StatusReply> {
         let look = self.source.overview().await.map_err(refusal)?;
@@ -420,6 +421,20 @@ impl Admin for Service {
             Ok(wire::preview::piece_to(piece))
         });
         Ok(Response::new(Box::pin(pieces)))
+    }
+
+    async fn journal_tail(
+        &self,
+        request: Request<pb::JournalTailRequest>,
+    ) -> Reply<Self::JournalTailStream> {
+        let request = wire::tail::request_from(request.into_inner());
+        let entries = self.source.tail(request).await.map_err(refusal)?;
+        let entries = ReceiverStream::new(entries).map(|some| {
+            let some = some.map_err(|error| refusal(error.into()))?.into_iter();
+            let entries = some.map(wire::tail::entry_to).collect();
+            Ok(pb::JournalEntries { entries })
+        });
+        Ok(Response::new(Box::pin(entries)))
     }
 }
 

@@ -15,6 +15,7 @@ use crate::proto::admin as pb;
 
 mod contact;
 pub(super) mod preview;
+pub(super) mod tail;
 
 use contact::{contact_from, contact_to, traffic_from, traffic_to};
 pub use watch::Update;

@@ -3,6 +3,7 @@
 //! Up: lock, engine, tree, listener, peers. Down: peers tell that they go and drain, the tree stops between two
 //! batches, the engine commits, the lock goes last.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,6 +24,7 @@ use super::events::Events;
 use super::invite::Inviter;
 use super::keeper::{KeepSettings, Keeper};
 use super::lock::StateLock;
+use super::logs::Logs;
 use super::peers::Peers;
 use super::reload::Reloader;
 use super::restore::Restorer;
@@ -374,6 +376,10 @@ impl Base<'_> {
             looker: answering.looker,
             root: config.tree.root.clone(),
             restorer: restorer(&answering.root, roster, clock),
+            logs: Logs::in_state(
+                &config.state.dir,
+                BTreeMap::from([(config.site.id, config.site.name.clone())]),
+            ),
             events: self.events.clone(),
             reloader: answering.reloader,
             inviter: answering.inviter,

@@ -8,6 +8,8 @@ use tokio::sync::broadcast;
 
 use super::super::client::{Address, Client, ClientError};
 use super::super::filter::ConflictFilter;
+use super::super::view::journal::tests::entry;
+use super::super::view::journal::{EntryView, TailRequest};
 use super::super::view::preview::tests::{fate, preview};
 use super::super::view::preview::{Outcome, PreviewPiece, PreviewRequest};
 use super::super::view::tests::{conflict, detail, lag, status as status_view};
@@ -15,7 +17,7 @@ use super::super::view::{
     AckView, AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InviteView,
     InviteWish, Overview, ReloadedView, RestoredView, ResumedView,
 };
-use super::super::{AdminError, Pieces, Previews, Result as AdminResult};
+use super::super::{AdminError, Entries, Pieces, Previews, Result as AdminResult};
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -243,6 +245,21 @@ impl Source for Fake {
                 known: vec!["iad-2".to_owned(), "sin-1".to_owned()],
             }),
         }
+    }
+
+    async fn tail(&self, request: TailRequest) -> AdminResult<Entries> {
+        if request.name.is_some() {
+            return Err(AdminError::Invalid {
+                what: "no pattern".to_owned(),
+                hint: "*".to_owned(),
+            });
+        }
+        let (tell, entries) = mpsc::channel(2);
+        tell.try_send(Ok(vec![entry(), entry()])).unwrap();
+        if request.follow {
+            tell.try_send(Ok(vec![EntryView::default()])).unwrap();
+        }
+        Ok(entries)
     }
 
     async fn preview(&self, request: PreviewRequest) -> AdminResult<Previews> {
@@ -734,6 +751,34 @@ fn a_failing_part_never_looks_like_a_daemon_that_is_not_there() {
     for (error, code) in cases {
         assert_eq!(code_of(&error), code, "{error}");
     }
+}
+
+#[tokio::test]
+async fn the_end_of_the_journal_comes_as_it_is_and_goes_on_where_it_is_followed() {
+    let served = Served::start(Fake::default());
+    let client = served.client().await;
+    let ask = |follow| TailRequest {
+        last: 2,
+        follow,
+        ..TailRequest::default()
+    };
+    let mut stream = client.journal_tail(ask(true)).await.unwrap();
+    assert_eq!(stream.next().await.unwrap(), Some(vec![entry(), entry()]));
+    let further = Some(vec![EntryView::default()]);
+    assert_eq!(stream.next().await.unwrap(), further);
+    assert_eq!(stream.next().await.unwrap(), None);
+    let bad = TailRequest {
+        name: Some("a/b".to_owned()),
+        ..ask(false)
+    };
+    let refused = client.journal_tail(bad).await.unwrap_err();
+    assert!(matches!(
+        refused,
+        ClientError::Refused {
+            code: Code::InvalidArgument,
+            ..
+        }
+    ));
 }
 
 mod watch;
