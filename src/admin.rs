@@ -3,6 +3,7 @@
 //! The daemon implements [`Source`]; [`service`] puts it on a socket; command line and dashboard use [`client`] and
 //! [`view`] alone. [`verdict`] decides what the numbers mean, in the daemon, so that all faces agree.
 
+pub mod access;
 pub mod client;
 pub mod delta;
 pub mod filter;

@@ -42,6 +42,7 @@ mod watch;
 mod yaml;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -71,7 +72,8 @@ struct Cli {
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Daemon to ask, as unix:/path/to/admin.sock
+    /// Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its
+    /// certificate
     #[arg(
         short,
         long,
@@ -80,6 +82,10 @@ pub struct Global {
         value_name = "ADDRESS"
     )]
     pub server: Option<String>,
+    /// Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem
+    /// beside it. Else that of the configuration
+    #[arg(long, global = true, env = "CFS_REPL_IDENTITY", value_name = "FILE")]
+    pub identity: Option<PathBuf>,
     /// How to print data
     #[arg(
         short,

@@ -3,16 +3,11 @@
 //! Every request ends within the patience that the caller names, and every failure says what was tried, why it
 //! failed and what to do, as far as that is known.
 
-use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
 use prost::Message as _;
-use tokio::net::UnixStream;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use super::filter::{AckRequest, ConflictFilter};
@@ -25,60 +20,17 @@ use super::view::{
 use super::wire;
 pub use super::wire::Update;
 use crate::clock::TimestampUs;
-use crate::config::SOCKET_FILE;
 use crate::proto::admin as pb;
 use pb::admin_client::AdminClient;
 
+mod address;
+mod dial;
+
+pub use crate::conduit::tls::TlsFiles;
+pub use address::{Address, Network};
+
 /// Largest answer in bytes; a status with a thousand peers, each with a hundred parked paths, stays below it.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// How an address begins that names a unix socket.
-const SCHEME: &str = "unix:";
-
-/// Where a daemon listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address(PathBuf);
-
-impl Address {
-    /// The socket at this path.
-    #[must_use]
-    pub fn socket(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
-    }
-
-    /// The socket of the daemon with this state folder.
-    #[must_use]
-    pub fn in_state(folder: &Path) -> Self {
-        Self(folder.join(SOCKET_FILE))
-    }
-
-    /// The path of the socket.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{SCHEME}{}", self.0.display())
-    }
-}
-
-impl FromStr for Address {
-    type Err = ClientError;
-
-    /// Reads `unix:/path` or `unix:///path`, as gRPC names them.
-    fn from_str(text: &str) -> Result<Self> {
-        let path = text.strip_prefix(SCHEME).unwrap_or_default();
-        let path = path.strip_prefix("//").unwrap_or(path);
-        if path.is_empty() {
-            return Err(ClientError::Address {
-                text: text.to_owned(),
-            });
-        }
-        Ok(Self(PathBuf::from(path)))
-    }
-}
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -159,27 +111,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::Unreachable`], [`ClientError::TimedOut`].
     pub async fn connect(address: Address, patience: Duration) -> Result<Self> {
-        let socket = address.path().to_owned();
-        let connector = tower::service_fn(move |_: http::Uri| {
-            let socket = socket.clone();
-            async move { UnixStream::connect(socket).await.map(TokioIo::new) }
-        });
-        // The connector knows where; the name only fills the header that HTTP/2 wants.
-        let endpoint = Endpoint::from_static("http://admin");
-        let connecting = endpoint.connect_with_connector(connector);
-        let channel = match tokio::time::timeout(patience, connecting).await {
-            Ok(Ok(channel)) => channel,
-            Ok(Err(error)) => {
-                let source = io_cause(&error).unwrap_or_else(|| io::Error::other(error));
-                return Err(ClientError::Unreachable { address, source });
-            }
-            Err(_) => {
-                return Err(ClientError::TimedOut {
-                    address,
-                    after: patience,
-                });
-            }
-        };
+        let channel = dial::dial(&address, patience).await?;
         Ok(Self {
             inner: AdminClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX),
             address,
@@ -533,24 +465,6 @@ fn io_cause(error: &(dyn std::error::Error + 'static)) -> Option<io::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_names_a_unix_socket() {
-        for text in [
-            "unix:/run/cfs-repl/admin.sock",
-            "unix:///run/cfs-repl/admin.sock",
-        ] {
-            let address: Address = text.parse().unwrap();
-            assert_eq!(address.path(), Path::new("/run/cfs-repl/admin.sock"));
-            assert_eq!(address.to_string(), "unix:/run/cfs-repl/admin.sock");
-        }
-        for text in ["", "unix:", "unix://", "/run/admin.sock", "https://host:1"] {
-            let error = text.parse::<Address>().unwrap_err();
-            assert!(matches!(error, ClientError::Address { .. }), "{text}");
-        }
-        let in_state = Address::in_state(Path::new("/var/lib/cfs-repl"));
-        assert_eq!(in_state.path(), Path::new("/var/lib/cfs-repl/admin.sock"));
-    }
 
     #[test]
     fn details_of_another_making_leave_the_message_alone() {

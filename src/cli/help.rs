@@ -77,6 +77,8 @@ pub(super) fn environment() -> String {
     "Environment variables that cfs-repl reads.\n\n\
      CFS_REPL_CONFIG  configuration file, where --config is not given\n\
      CFS_REPL_SERVER  daemon to ask, where --server is not given\n\
+     CFS_REPL_IDENTITY\n                 \
+     certificate to show to it, where --identity is not given\n\
      CFS_REPL_<SECTION>__<KEY>\n                 \
          this key of the configuration, over every file: CFS_REPL_TREE__SETTLE=2s;\n                 \
          lists with commas, or as in TOML\n\

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Global;
 use super::exit::{CliError, Exit, Failure};
-use crate::admin::client::{Address, Client, ClientError};
+use crate::admin::client::{Address, Client, ClientError, Network, TlsFiles};
 use crate::config::{Config, DEFAULT_FILE};
 
 /// Where the daemon is found when --server does not say it.
@@ -54,10 +54,42 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
 
 /// Where the daemon listens.
 pub(super) fn address(global: &Global, reach: &Reach) -> Result<Address, CliError> {
-    match &global.server {
-        Some(text) => Ok(text.parse()?),
-        None => in_config(&reach.config),
+    let Some(text) = &global.server else {
+        return in_config(&reach.config);
+    };
+    Ok(match text.parse()? {
+        Address::Network(network) => Address::Network(Box::new(Network {
+            identity: Some(identity(global, reach)?),
+            ..*network
+        })),
+        socket @ Address::Socket(_) => socket,
+    })
+}
+
+/// What is shown to a daemon over the network, and whom to believe.
+fn identity(global: &Global, reach: &Reach) -> Result<TlsFiles, CliError> {
+    if let Some(cert) = &global.identity {
+        return Ok(TlsFiles {
+            cert: cert.clone(),
+            key: cert.with_extension("key"),
+            ca: cert.with_file_name("ca.pem"),
+        });
     }
+    let of_config = Config::read(&reach.config)
+        .ok()
+        .and_then(|config| config.tls);
+    let none = || {
+        let failure = Failure::new(Exit::Usage, "no certificate to show to the daemon");
+        failure
+            .cause("--identity is not given, and no configuration with [tls] was found")
+            .hint("let the holder of the authority make one with `cfs-repl pki issue`, and name it with --identity")
+    };
+    let files = of_config.ok_or_else(none)?;
+    Ok(TlsFiles {
+        cert: files.cert,
+        key: files.key,
+        ca: files.ca,
+    })
 }
 
 /// The socket that the configuration names. Whether the tree is there does not matter here: it may be the very thing

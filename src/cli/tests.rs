@@ -131,7 +131,9 @@ impl Daemon {
         let socket = folder.path().join("admin.sock");
         let fake = std::sync::Arc::new(crate::admin::service::tests::Fake::default());
         let tasks = crate::daemon::tasks::Tasks::new();
-        let serving = async { crate::admin::service::serve(&tasks, socket, fake) };
+        let serving = async {
+            crate::admin::service::serve(&tasks, crate::admin::service::tests::doors(socket), fake)
+        };
         runtime.block_on(serving).unwrap();
         Self {
             _runtime: runtime,

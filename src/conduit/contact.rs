@@ -123,9 +123,9 @@ mod tests {
         Contact::new(&["a:1".to_owned(), "b:2".to_owned()])
     }
 
-    fn attempt(number: u32, ms: u64) -> Option<Attempt> {
+    fn attempt(number: u32, ms: u64) -> Attempt {
         let delay = Duration::from_millis(ms);
-        Some(Attempt { number, delay })
+        Attempt { number, delay }
     }
 
     #[test]
@@ -156,7 +156,7 @@ mod tests {
     fn the_next_attempt_is_told_until_it_begins_and_pauses_are_bounded() {
         let mut contact = contact();
         for number in 1..=20 {
-            contact.planned(attempt(number, u64::from(number)), 1_000);
+            contact.planned(Some(attempt(number, u64::from(number))), 1_000);
         }
         assert_eq!(contact.next_us, Some(21_000));
         assert_eq!(contact.pauses.len(), PAUSES_MAX);

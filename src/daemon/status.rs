@@ -202,7 +202,7 @@ impl Source for Reporter {
     }
 
     async fn tail(&self, request: TailRequest) -> Result<Entries> {
-        self.journal_tail(request).await
+        self.journal_tail(request)
     }
 
     async fn resume(&self, site: &str, confirm: bool, by: &str) -> Result<ResumedView> {

@@ -24,7 +24,7 @@ const LAST_MAX: u64 = 1_000;
 
 impl Reporter {
     /// The end of the own journal, and what comes where that is wanted.
-    pub(super) async fn journal_tail(&self, request: TailRequest) -> Result<Entries> {
+    pub(super) fn journal_tail(&self, request: TailRequest) -> Result<Entries> {
         let last = usize::try_from(request.last.min(LAST_MAX)).unwrap_or_default();
         let follow = request.follow;
         let pattern = request.name.clone().unwrap_or_default();

@@ -1,9 +1,12 @@
 //! Service and client over a real socket, with a source that says what the test wants.
 
 use std::collections::VecDeque;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener as StdListener;
 use std::sync::Mutex;
+use std::{fs, io};
 
+use tokio::net::UnixStream;
 use tokio::sync::broadcast;
 
 use super::super::client::{Address, Client, ClientError};
@@ -19,6 +22,7 @@ use super::super::view::{
 };
 use super::super::{AdminError, Entries, Pieces, Previews, Result as AdminResult};
 use super::*;
+use crate::config::SOCKET_BYTES_MAX;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -318,6 +322,19 @@ fn numbered(nth: usize) -> ConflictId {
     id
 }
 
+/// A socket for the own user alone.
+pub(crate) fn doors(socket: PathBuf) -> Doors {
+    let access = Access {
+        own_uid: rustix::process::geteuid().as_raw(),
+        ..Access::default()
+    };
+    Doors {
+        socket,
+        access,
+        network: None,
+    }
+}
+
 /// A served fake in a folder of its own.
 struct Served {
     tasks: Tasks,
@@ -330,12 +347,12 @@ impl Served {
             tasks: Tasks::new(),
             folder: tempfile::tempdir().unwrap(),
         };
-        serve(&served.tasks, served.socket(), Arc::new(fake)).unwrap();
+        serve(&served.tasks, doors(served.socket()), Arc::new(fake)).unwrap();
         served
     }
 
     fn socket(&self) -> PathBuf {
-        self.address().path().to_owned()
+        self.address().path().unwrap().to_owned()
     }
 
     fn address(&self) -> Address {
@@ -363,7 +380,8 @@ async fn an_acknowledgement_carries_the_name_of_the_user_that_the_kernel_tells()
         .unwrap();
     let told: Vec<_> = acked.iter().map(|a| (a.id.as_str(), a.changed)).collect();
     assert_eq!(told, [("c-second", true), ("c-bygtc5qnmf", false)]);
-    let me = user_name(rustix::process::geteuid().as_raw());
+    let me = uzers::get_user_by_uid(rustix::process::geteuid().as_raw());
+    let me = me.unwrap().name().to_string_lossy().into_owned();
     let first = acked[0].ack.as_ref().unwrap();
     assert_eq!((&first.by, first.note.as_str()), (&me, "seen (dry)"));
     let unknown = client.ack(wanted(&["c-x"])).await;
@@ -378,13 +396,6 @@ async fn an_acknowledgement_carries_the_name_of_the_user_that_the_kernel_tells()
         ),
         "{refused:?}"
     );
-}
-
-#[test]
-fn a_user_without_a_name_is_told_by_number() {
-    let users = "root:x:0:0:root:/root:/bin/sh\nbroken\n:x:7:\nana:x:1001:1001::/:/bin/sh\n";
-    assert_eq!(name_in(users, 1001).as_deref(), Some("ana"));
-    assert_eq!((name_in(users, 7), name_in(users, 8)), (None, None));
 }
 
 #[tokio::test]
@@ -668,7 +679,7 @@ async fn a_socket_that_took_the_place_of_ours_stays() {
 async fn the_socket_of_a_dead_daemon_is_replaced_and_says_refused_until_then() {
     let folder = tempfile::tempdir().unwrap();
     let address = Address::in_state(folder.path());
-    drop(StdListener::bind(address.path()).unwrap());
+    drop(StdListener::bind(address.path().unwrap()).unwrap());
     let error = Client::connect(address.clone(), PATIENCE)
         .await
         .unwrap_err();
@@ -678,7 +689,12 @@ async fn the_socket_of_a_dead_daemon_is_replaced_and_says_refused_until_then() {
         "{error:?}"
     );
     let tasks = Tasks::new();
-    serve(&tasks, address.path().to_owned(), Arc::new(Fake::default())).unwrap();
+    serve(
+        &tasks,
+        doors(address.path().unwrap().to_owned()),
+        Arc::new(Fake::default()),
+    )
+    .unwrap();
     let client = Client::connect(address, PATIENCE).await.unwrap();
     assert!(client.status().await.is_ok());
 }
@@ -686,7 +702,12 @@ async fn the_socket_of_a_dead_daemon_is_replaced_and_says_refused_until_then() {
 #[tokio::test]
 async fn a_living_daemon_is_not_pushed_aside() {
     let served = Served::start(Fake::default());
-    let error = serve(&Tasks::new(), served.socket(), Arc::new(Fake::default())).unwrap_err();
+    let error = serve(
+        &Tasks::new(),
+        doors(served.socket()),
+        Arc::new(Fake::default()),
+    )
+    .unwrap_err();
     assert!(
         error.to_string().contains("another daemon answers"),
         "{error}"
@@ -699,7 +720,12 @@ async fn what_is_no_socket_is_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("admin.sock");
     fs::write(&file, "precious").unwrap();
-    let error = serve(&Tasks::new(), file.clone(), Arc::new(Fake::default())).unwrap_err();
+    let error = serve(
+        &Tasks::new(),
+        doors(file.clone()),
+        Arc::new(Fake::default()),
+    )
+    .unwrap_err();
     assert!(error.to_string().contains("no socket"), "{error}");
     assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
 }
@@ -710,9 +736,9 @@ async fn a_path_that_no_socket_can_have_is_refused_with_its_length() {
     let room = SOCKET_BYTES_MAX - folder.path().as_os_str().len() - 1;
     let fits = folder.path().join("s".repeat(room));
     let tasks = Tasks::new();
-    serve(&tasks, fits, Arc::new(Fake::default())).unwrap();
+    serve(&tasks, doors(fits), Arc::new(Fake::default())).unwrap();
     let too_long = folder.path().join("s".repeat(room + 1));
-    let error = serve(&tasks, too_long.clone(), Arc::new(Fake::default())).unwrap_err();
+    let error = serve(&tasks, doors(too_long.clone()), Arc::new(Fake::default())).unwrap_err();
     let text = error.to_string();
     assert!(
         text.contains("108 bytes") && text.contains("shorter"),
@@ -725,17 +751,6 @@ async fn a_path_that_no_socket_can_have_is_refused_with_its_length() {
         matches!(error, ClientError::Unreachable { .. }),
         "{error:?}"
     );
-}
-
-#[test]
-fn only_the_own_user_and_root_may_ask() {
-    assert!(permit(Some(1001), 1001).is_ok());
-    assert!(permit(Some(0), 1001).is_ok());
-    for caller in [Some(1002), None] {
-        let refused = permit(caller, 1001).unwrap_err();
-        assert_eq!(refused.code(), Code::PermissionDenied);
-    }
-    assert!(permit(Some(1001), 0).is_err());
 }
 
 #[test]
@@ -781,4 +796,5 @@ async fn the_end_of_the_journal_comes_as_it_is_and_goes_on_where_it_is_followed(
     ));
 }
 
+mod network;
 mod watch;
