@@ -417,6 +417,9 @@ pub(super) fn detail_from(reply: pb::ShowConflictReply) -> Result<(String, Confl
         conflict,
     };
     Ok((reply.site, detail))
+        // Who asks for it makes it of the bytes of both.
+        diff: None,
+        no_diff: None,
 }
 
 fn value_to(value: ValueView) -> pb::Value {

@@ -12,6 +12,7 @@ use super::columns::nearest;
 use super::compare::DifferenceItem;
 use super::config::check::ProblemItem;
 use super::config::show::SettingItem;
+use super::conflicts::watch::ChangeItem;
 use super::exit::{CliResult, Exit, Failure};
 use super::render::{ErrorDocument, Row, View, schema_of};
 use super::ui::Ui;
@@ -46,6 +47,11 @@ const SCHEMAS: &[Entry] = &[
         conflict,
     ),
     ("conflicts", "conflicts list", document::<ConflictView>),
+    (
+        "conflict-change",
+        "a line of conflicts watch",
+        line::<ChangeItem>,
+    ),
     ("doctor", "doctor", both::<Finding>),
     ("error", "every failure, on stderr", error),
     ("event", "a line of events", line::<EventView>),

@@ -201,6 +201,8 @@ pub(crate) fn detail() -> ConflictDetail {
         skew_bound_us: Some(62_000),
         order_certain: Some(false),
     }
+        diff: None,
+        no_diff: None,
 }
 
 /// The kept document `name` is what `view` becomes.
