@@ -64,7 +64,17 @@ const TWO_MACHINES: [(&str, &str); 5] = [
     ),
 ];
 /// Topics of `cfs-repl help`.
-const TOPICS: [&str; 5] = ["exit-codes", "environment", "config", "join", "events"];
+const TOPICS: [&str; 9] = [
+    "exit-codes",
+    "environment",
+    "config",
+    "output",
+    "conflicts",
+    "security",
+    "metrics",
+    "join",
+    "events",
+];
 
 #[test]
 fn the_examples_of_the_readme_work_in_their_order() {
