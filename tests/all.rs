@@ -19,6 +19,9 @@ mod doctor;
 mod examples;
 #[cfg(test)]
 #[cfg(feature = "cli")]
+mod grpc_client;
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod held;
 #[cfg(test)]
 #[cfg(feature = "cli")]
