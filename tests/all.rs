@@ -56,6 +56,8 @@ mod parked;
 #[cfg(feature = "cli")]
 mod power_loss;
 #[cfg(test)]
+mod previous;
+#[cfg(test)]
 #[cfg(feature = "cli")]
 mod real_tree;
 #[cfg(test)]

@@ -527,6 +527,9 @@ pub(super) fn resumed_from(reply: pb::ResumeSiteReply) -> ResumedView {
 mod watch;
 
 #[cfg(test)]
+mod previous;
+
+#[cfg(test)]
 mod tests {
     use super::super::view::tests::{conflict, detail, lag, status};
     use super::*;
