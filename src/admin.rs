@@ -68,6 +68,13 @@ pub trait Source: Send + Sync + 'static {
     /// As [`Source::show`], or [`AdminError::NotPossible`] when no bytes lost or none are kept.
     async fn loser(&self, id: &str) -> Result<Pieces>;
 
+    /// The bytes of the file that is shown where the loser lost.
+    ///
+    /// # Errors
+    /// As [`Source::show`], or [`AdminError::NotPossible`] when no bytes lost, no file is shown, or it has more than
+    /// `bytes_max` bytes.
+    async fn shown(&self, id: &str, bytes_max: Option<u64>) -> Result<Pieces>;
+
     /// Puts the loser of a conflict back as a new change: where it was, or at `as_path`, a path below the root.
     /// `id` is a shown id or the beginning of one.
     ///

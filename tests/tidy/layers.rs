@@ -108,7 +108,7 @@ const PROTO_USERS: &[&str] = &[
 ];
 
 /// Crates that only the faces may use.
-const FACE_CRATES: [&str; 8] = [
+const FACE_CRATES: [&str; 9] = [
     "ratatui",
     "crossterm",
     "unicode_width",
@@ -117,6 +117,7 @@ const FACE_CRATES: [&str; 8] = [
     "clap_complete",
     "clap_mangen",
     "anstream",
+    "similar",
 ];
 
 /// What a pure file must not name.
