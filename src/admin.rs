@@ -8,6 +8,7 @@ pub mod client;
 pub mod delta;
 pub mod filter;
 pub mod metrics;
+pub mod record;
 pub mod service;
 pub mod transitions;
 pub mod verdict;
