@@ -29,19 +29,22 @@ fn main() -> Result<(), Box<dyn Error>> {
             .btree_map(".")
             .emit_rerun_if_changed(false)
     };
-    describe(&[ADMIN])?;
+    describe(&[ADMIN], "admin.fds")?;
+    // All that is sent or kept, for the test that holds it against the version before.
+    let all: Vec<&str> = FILES.iter().chain(&CONDUIT_FILES).copied().collect();
+    describe(&all, "all.fds")?;
     compile(configure(), &FILES)?;
     compile(configure().codec_path(CONDUIT_CODEC), &CONDUIT_FILES)
 }
 
-/// Writes the descriptors of `files` for the reflection service.
-fn describe(files: &[&str]) -> Result<(), Box<dyn Error>> {
+/// Writes the descriptors of `files` and of what they import.
+fn describe(files: &[&str], name: &str) -> Result<(), Box<dyn Error>> {
     let set = protox::Compiler::new(["proto"])?
         .include_imports(true)
         .open_files(files)?
         .encode_file_descriptor_set();
     let folder = std::env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?;
-    std::fs::write(std::path::Path::new(&folder).join("admin.fds"), set)?;
+    std::fs::write(std::path::Path::new(&folder).join(name), set)?;
     Ok(())
 }
 

@@ -121,6 +121,9 @@ _cfs__repl() {
             cfs__repl__subcmd__conflicts,unack)
                 cmd="cfs__repl__subcmd__conflicts__subcmd__unack"
                 ;;
+            cfs__repl__subcmd__conflicts,watch)
+                cmd="cfs__repl__subcmd__conflicts__subcmd__watch"
+                ;;
             cfs__repl__subcmd__journal,export)
                 cmd="cfs__repl__subcmd__journal__subcmd__export"
                 ;;
@@ -564,7 +567,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__conflicts)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help list show ack unack restore"
+            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help list show ack unack restore watch"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -788,7 +791,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__conflicts__subcmd__show)
-            opts="-s -o -q -v -h --save-loser --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --save-loser --diff --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -840,6 +843,68 @@ _cfs__repl() {
                 return 0
             fi
             case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cfs__subcmd__repl__subcmd__conflicts__subcmd__watch)
+            opts="-s -o -q -v -h --lossy --site --path --inode --since --after --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --site)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inode)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1548,12 +1613,20 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__lag)
-            opts="-s -o -q -v -h --columns --sort --no-headers --limit --watch --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --per-shard --shard --max-age --exit-code --columns --sort --no-headers --limit --watch --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --shard)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-age)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --columns)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

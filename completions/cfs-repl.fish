@@ -69,7 +69,7 @@ complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "version" -d 'Prin
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "schema" -d 'Print the JSON Schema of what a command prints, or list the schemas'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "man" -d 'Print a manual page, or write all of them'
-complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "help" -d 'Print help on a command or a topic: exit-codes, environment, config, join, events'
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "help" -d 'Print help on a command or a topic: exit-codes, environment, config, output, conflicts, security, metrics, join, events'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -l watch -d 'Ask again every 2 s, or as often as given, until Ctrl-C' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
@@ -91,6 +91,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -l local -d 'S
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l shard -d 'Show this shard alone, 0 to 255, or 256 for what is about no inode' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l max-age -d 'Tell which lags are over this, or not known' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l columns -d 'Only these columns, in this order' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l sort -d 'In the order of this column, or against it with - before its name; by value, what is not known last' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l limit -d 'At most so many' -r
@@ -108,6 +110,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l color -d 'When
 always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l per-shard -d 'Show every shard by itself, those that are furthest behind first'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l exit-code -d 'Exit with 20 or 21 when they are'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l no-headers -d 'Without the line of headings'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l json -d 'The same as --output json'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l utc -d 'Show people times in UTC, and never as ages'
@@ -115,29 +119,30 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l local -d 'Show
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
 yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -l timeout -d 'How long to wait for an answer of the daemon' -r
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -l json -d 'The same as --output json'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -l utc -d 'Show people times in UTC, and never as ages'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -l local -d 'Show people times in the zone of this machine, and never as ages'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -s q -l quiet -d 'Say nothing on success'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -s v -l verbose -d 'Say more'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -f -a "list" -d 'List conflicts, oldest first'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -f -a "show" -d 'Show one conflict: both versions, why one won, and where the bytes are that lost'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -f -a "ack" -d 'Acknowledge conflicts: somebody looked at them. Shows at all sites and discards nothing'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -f -a "unack" -d 'Take the acknowledgement of conflicts back, at all sites'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -f -a "restore" -d 'Put what lost back, as a new change; it goes to all sites, unless this one only receives'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -l local -d 'Show people times in the zone of this machine, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -f -a "list" -d 'List conflicts, oldest first'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -f -a "show" -d 'Show one conflict: both versions, why one won, and where the bytes are that lost'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -f -a "ack" -d 'Acknowledge conflicts: somebody looked at them. Shows at all sites and discards nothing'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -f -a "unack" -d 'Take the acknowledgement of conflicts back, at all sites'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -f -a "restore" -d 'Put what lost back, as a new change; it goes to all sites, unless this one only receives'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -f -a "watch" -d 'Follow conflicts: a line for each one that is new, acknowledged, settled or restored, until Ctrl-C'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l site -d 'Only those in which this site wrote one of the versions' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l path -d 'Only those with a path below the root like this: * within a name, ** for any directories' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l inode -d 'Only those of this inode' -r
@@ -183,6 +188,7 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_
 always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -l diff -d 'Show what differs between what lost and what is shown, where both are text of 1 MiB at most'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -l json -d 'The same as --output json'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -l utc -d 'Show people times in UTC, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -l local -d 'Show people times in the zone of this machine, and never as ages'
@@ -258,6 +264,31 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l site -d 'Only those in which this site wrote one of the versions' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l path -d 'Only those with a path below the root like this: * within a name, ** for any directories' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l inode -d 'Only those of this inode' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l since -d 'Begin with what happened within this time' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l after -d 'Begin behind the line of this number' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l lossy -d 'Only those in which bytes lost'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l local -d 'Show people times in the zone of this machine, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'

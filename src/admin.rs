@@ -8,6 +8,7 @@ pub mod client;
 pub mod delta;
 pub mod filter;
 pub mod metrics;
+pub mod record;
 pub mod service;
 pub mod transitions;
 pub mod verdict;
@@ -67,6 +68,13 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// As [`Source::show`], or [`AdminError::NotPossible`] when no bytes lost or none are kept.
     async fn loser(&self, id: &str) -> Result<Pieces>;
+
+    /// The bytes of the file that is shown where the loser lost.
+    ///
+    /// # Errors
+    /// As [`Source::show`], or [`AdminError::NotPossible`] when no bytes lost, no file is shown, or it has more than
+    /// `bytes_max` bytes.
+    async fn shown(&self, id: &str, bytes_max: Option<u64>) -> Result<Pieces>;
 
     /// Puts the loser of a conflict back as a new change: where it was, or at `as_path`, a path below the root.
     /// `id` is a shown id or the beginning of one.

@@ -16,7 +16,7 @@ mod doctor;
 mod events;
 pub mod exit;
 mod help;
-mod human;
+pub(crate) mod human;
 mod init;
 mod journal;
 mod lab;
@@ -35,6 +35,8 @@ mod screen;
 mod sites;
 mod status;
 mod table;
+#[cfg(feature = "tui")]
+mod top;
 pub mod ui;
 mod version;
 mod wait;
@@ -130,6 +132,8 @@ impl Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Status(status::StatusArgs),
+    #[cfg(feature = "tui")]
+    Top(top::TopArgs),
     Lag(lag::LagArgs),
     Conflicts(conflicts::ConflictsArgs),
     Sites(sites::SitesArgs),
@@ -179,6 +183,8 @@ pub fn main(args: Vec<OsString>) -> std::process::ExitCode {
 fn run(ui: &mut Ui, global: &Global, command: Command) -> CliResult {
     match command {
         Command::Status(args) => status::run(ui, global, &args),
+        #[cfg(feature = "tui")]
+        Command::Top(args) => top::run(ui, global, &args),
         Command::Lag(args) => lag::run(ui, global, &args),
         Command::Conflicts(args) => conflicts::run(ui, global, &args),
         Command::Sites(args) => sites::run(ui, global, &args),

@@ -20,6 +20,8 @@ pub mod proto;
 pub mod store;
 pub mod sync;
 pub mod text;
+#[cfg(feature = "tui")]
+pub mod top;
 pub mod topology;
 pub mod tree;
 pub mod wal;

@@ -31,7 +31,9 @@ const NOT_RUN: [(&str, &str); 3] = [
 ];
 
 /// The same for manual pages and help: two machines join in the tour of the README and in tests/invite.rs.
-const NOT_RUN_OF_PAGES: [&str; 5] = [
+const NOT_RUN_OF_PAGES: [&str; 6] = [
+    // It runs until Ctrl-C; tests/inbox.rs starts it and presses that.
+    "cfs-repl conflicts watch -o jsonl",
     "cfs-repl peer invite --name iad-2 --valid 30m",
     "cfs-repl peer invite",
     "cfs-repl join cfsjoin1.CgRwcm9k --root /srv/media && cfs-repl run",
@@ -62,7 +64,17 @@ const TWO_MACHINES: [(&str, &str); 5] = [
     ),
 ];
 /// Topics of `cfs-repl help`.
-const TOPICS: [&str; 5] = ["exit-codes", "environment", "config", "join", "events"];
+const TOPICS: [&str; 9] = [
+    "exit-codes",
+    "environment",
+    "config",
+    "output",
+    "conflicts",
+    "security",
+    "metrics",
+    "join",
+    "events",
+];
 
 #[test]
 fn the_examples_of_the_readme_work_in_their_order() {

@@ -191,15 +191,28 @@ impl Client {
         let mut inner = self.inner.clone();
         let request = pb::ReadLoserRequest { id: id.to_owned() };
         let taking = async move {
-            let mut stream = inner.read_loser(request).await?.into_inner();
-            let mut size = 0;
-            while let Some(piece) = stream.message().await? {
-                if let Err(error) = take(&piece.bytes) {
-                    return Ok(Err(ClientError::NotTaken { source: error }));
-                }
-                size += piece.bytes.len() as u64;
-            }
-            Ok(Ok(size))
+            let stream = inner.read_loser(request).await?.into_inner();
+            take_all(stream, |piece| piece.bytes, &mut take).await
+        };
+        self.wait(taking).await?
+    }
+
+    /// Calls `take` with the bytes that are shown where the loser lost, piece by piece; returns how many they are.
+    /// A file of more than `bytes_max` is refused.
+    pub async fn shown(
+        &self,
+        id: &str,
+        bytes_max: u64,
+        mut take: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<u64> {
+        let mut inner = self.inner.clone();
+        let request = pb::ReadShownRequest {
+            id: id.to_owned(),
+            bytes_max: Some(bytes_max),
+        };
+        let taking = async move {
+            let stream = inner.read_shown(request).await?.into_inner();
+            take_all(stream, |piece| piece.bytes, &mut take).await
         };
         self.wait(taking).await?
     }
@@ -372,6 +385,23 @@ impl Client {
     }
 }
 
+/// Hands pieces of a file on until its end; returns their bytes.
+async fn take_all<P>(
+    mut stream: tonic::Streaming<P>,
+    bytes_of: impl Fn(P) -> bytes::Bytes,
+    take: &mut impl FnMut(&[u8]) -> io::Result<()>,
+) -> Result<Result<u64>, Status> {
+    let mut size = 0;
+    while let Some(piece) = stream.message().await? {
+        let bytes = bytes_of(piece);
+        if let Err(source) = take(&bytes) {
+            return Ok(Err(ClientError::NotTaken { source }));
+        }
+        size += bytes.len() as u64;
+    }
+    Ok(Ok(size))
+}
+
 /// Looks of a daemon as they change.
 #[derive(Debug)]
 pub struct Updates(tonic::Streaming<pb::WatchUpdate>);
@@ -433,6 +463,19 @@ fn malformed(missing: wire::Missing) -> ClientError {
 }
 
 fn refused(status: &Status) -> ClientError {
+    // What the daemon says has no source here; what the connection says has one.
+    if let Some(source) = std::error::Error::source(status) {
+        let mut deepest = source;
+        while let Some(cause) = deepest.source() {
+            deepest = cause;
+        }
+        return ClientError::Refused {
+            code: Code::Unavailable,
+            message: "the connection to the daemon broke".to_owned(),
+            causes: vec![deepest.to_string()],
+            hint: Some("see whether the daemon runs, and its log".to_owned()),
+        };
+    }
     // Details that do not decode are those of someone else; the message stands by itself.
     let details = pb::Refusal::decode(status.details()).unwrap_or_default();
     let message = match status.message() {

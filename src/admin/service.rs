@@ -160,6 +160,7 @@ type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 impl Admin for Service {
     type ConflictsStream = Replies<pb::ConflictsPage>;
     type ReadLoserStream = Replies<pb::LoserPiece>;
+    type ReadShownStream = Replies<pb::ShownPiece>;
     type WatchStream = Replies<pb::WatchUpdate>;
     type EventsStream = Replies<pb::Event>;
     type CompactPreviewStream = Replies<pb::CompactPreviewPiece>;
@@ -236,6 +237,19 @@ impl Admin for Service {
         let pieces = ReceiverStream::new(pieces.map_err(refusal)?).map(|piece| {
             let bytes = piece.map_err(|error| refusal(error.into()))?;
             Ok(pb::LoserPiece { bytes })
+        });
+        Ok(Response::new(Box::pin(pieces)))
+    }
+
+    async fn read_shown(
+        &self,
+        request: Request<pb::ReadShownRequest>,
+    ) -> Reply<Self::ReadShownStream> {
+        let pb::ReadShownRequest { id, bytes_max } = request.into_inner();
+        let pieces = self.source.shown(&id, bytes_max).await;
+        let pieces = ReceiverStream::new(pieces.map_err(refusal)?).map(|piece| {
+            let bytes = piece.map_err(|error| refusal(error.into()))?;
+            Ok(pb::ShownPiece { bytes })
         });
         Ok(Response::new(Box::pin(pieces)))
     }

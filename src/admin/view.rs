@@ -315,6 +315,11 @@ pub struct StatusView {
     pub uptime_us: u64,
     /// Age of what the engine told: a moment, unless it is busy.
     pub engine_age_us: u64,
+    /// When the certificate of the site that answers ends, or an authority above it, whichever is sooner; null: it has
+    /// none, or it does not say.
+    #[serde(flatten, serialize_with = "certificate_expires::serialize")]
+    #[schemars(schema_with = "certificate_expires::schema")]
+    pub certificate_expires_us: Option<TimestampUs>,
 }
 
 /// Why a verdict is not better.
@@ -681,6 +686,7 @@ moments! {
     detected: "detected_at" "detected_us";
     timestamp: "timestamp_at" "timestamp_us";
     acked: "acked_at" "acked_us";
+    certificate_expires: "certificate_expires_at" "certificate_expires_us";
 }
 
 paths! {

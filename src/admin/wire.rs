@@ -152,6 +152,7 @@ pub(super) fn status_to(view: StatusView) -> pb::StatusReply {
         at_risk: Some(watch::at_risk_to(view.at_risk)),
         uptime_us: view.uptime_us,
         engine_age_us: view.engine_age_us,
+        certificate_expires_us: view.certificate_expires_us,
     }
 }
 
@@ -174,6 +175,7 @@ pub(super) fn status_from(reply: pb::StatusReply) -> Result<StatusView> {
         engine_age_us: reply.engine_age_us,
         version: reply.version,
         uptime_us: reply.uptime_us,
+        certificate_expires_us: reply.certificate_expires_us,
     })
 }
 
@@ -422,6 +424,9 @@ pub(super) fn detail_from(reply: pb::ShowConflictReply) -> Result<(String, Confl
         skew_bound_us: reply.skew_bound_us,
         order_certain: order_certain(conflict.gap_us, reply.skew_bound_us),
         conflict,
+        // Who asks for it makes it of the bytes of both.
+        diff: None,
+        no_diff: None,
     };
     Ok((reply.site, detail))
 }
@@ -527,6 +532,9 @@ pub(super) fn resumed_from(reply: pb::ResumeSiteReply) -> ResumedView {
 
 // Behind the macro that it uses.
 mod watch;
+
+#[cfg(test)]
+mod previous;
 
 #[cfg(test)]
 mod tests {

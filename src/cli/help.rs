@@ -8,18 +8,25 @@ use super::ui::Ui;
 use crate::admin::view::EVENT_NAMES;
 use crate::config::{Config, Example, Role};
 
+mod topics;
+
 /// A topic: its name, and its text.
 type Topic = (&'static str, fn() -> String);
 
-const TOPICS: [Topic; 5] = [
+const TOPICS: [Topic; 9] = [
     ("exit-codes", exit_codes),
     ("environment", environment),
     ("config", config),
+    ("output", topics::output),
+    ("conflicts", topics::conflicts),
+    ("security", topics::security),
+    ("metrics", topics::metrics),
     ("join", join),
     ("events", events),
 ];
 
-/// Print help on a command or a topic: exit-codes, environment, config, join, events
+/// Print help on a command or a topic: exit-codes, environment, config, output, conflicts, security, metrics,
+/// join, events
 #[derive(Debug, clap::Args)]
 pub(super) struct HelpArgs {
     /// A command, with its subcommand if it has one, or a topic

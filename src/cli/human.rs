@@ -34,7 +34,7 @@ pub(super) fn zoned(us: TimestampUs, zone: &TimeZone) -> Option<String> {
 }
 
 /// A round trip in microseconds, as milliseconds with a tenth: `81.0ms`.
-pub(super) fn milliseconds(us: u64) -> String {
+pub(crate) fn milliseconds(us: u64) -> String {
     format!("{}.{}ms", us / 1_000, us / 100 % 10)
 }
 

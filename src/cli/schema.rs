@@ -12,7 +12,9 @@ use super::columns::nearest;
 use super::compare::DifferenceItem;
 use super::config::check::ProblemItem;
 use super::config::show::SettingItem;
+use super::conflicts::watch::ChangeItem;
 use super::exit::{CliResult, Exit, Failure};
+use super::lag::ShardItem;
 use super::render::{ErrorDocument, Row, View, schema_of};
 use super::ui::Ui;
 use super::version::VersionItem;
@@ -45,6 +47,11 @@ const SCHEMAS: &[Entry] = &[
         "conflicts show; a line of conflicts list",
         conflict,
     ),
+    (
+        "conflict-change",
+        "a line of conflicts watch",
+        line::<ChangeItem>,
+    ),
     ("conflicts", "conflicts list", document::<ConflictView>),
     ("doctor", "doctor", both::<Finding>),
     ("error", "every failure, on stderr", error),
@@ -55,6 +62,11 @@ const SCHEMAS: &[Entry] = &[
     ("journal-stat", "journal stat", both::<LogView>),
     ("journal-verify", "journal verify", both::<VerifyView>),
     ("lag", "lag", both::<SiteLag>),
+    (
+        "lag-shards",
+        "lag --per-shard, lag --shard",
+        both::<ShardItem>,
+    ),
     (
         "site",
         "a line of sites list and sites show",

@@ -90,7 +90,18 @@ fn help_and_version_are_data() {
 
 #[test]
 fn every_help_topic_is_named_in_its_help_and_prints() {
-    for topic in ["exit-codes", "environment", "config"] {
+    let topics = [
+        "exit-codes",
+        "environment",
+        "config",
+        "output",
+        "conflicts",
+        "security",
+        "metrics",
+        "join",
+        "events",
+    ];
+    for topic in topics {
         assert!(cfs_repl(&["help", "help"]).1.contains(topic), "{topic}");
         let (exit, data, _) = cfs_repl(&["help", topic]);
         assert_eq!(exit, Exit::Ok);

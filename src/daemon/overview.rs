@@ -16,7 +16,7 @@ use crate::admin::view::{
     LagView, Overview, Severity, ShardLag, SiteLag, SiteView, Stage, StageLag, StatusView,
     TrafficView, TreeView, Watch,
 };
-use crate::clock::micros;
+use crate::clock::{TimestampUs, micros};
 use crate::conduit::contact::{Contact, EndpointTries};
 use crate::conduit::link::ConduitState;
 use crate::conduit::message::Role as WireRole;
@@ -87,7 +87,13 @@ impl Reporter {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_us: micros(self.clock.monotonic().saturating_sub(self.started)),
             engine_age_us: micros(age),
+            certificate_expires_us: self.certificate_expires_us(),
         }
+    }
+
+    fn certificate_expires_us(&self) -> Option<TimestampUs> {
+        let tls = self.reloader.certificates.tls()?;
+        Some(tls.expires_us()).filter(|us| *us < u64::MAX)
     }
 
     fn tree_view(&self, told: &Told) -> TreeView {

@@ -171,6 +171,10 @@ impl Source for Reporter {
         self.loser_bytes(id).await
     }
 
+    async fn shown(&self, id: &str, bytes_max: Option<u64>) -> Result<Pieces> {
+        self.shown_bytes(id, bytes_max).await
+    }
+
     async fn restore(&self, id: &str, as_path: Option<&[u8]>) -> Result<RestoredView> {
         let listed = self.conflict_of(id).await?;
         let restored = self.restorer.restore(&listed, as_path).await?;

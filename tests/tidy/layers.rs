@@ -65,13 +65,15 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "faces",
-        modules: &["cli", "tui"],
+        modules: &["cli", "top"],
         sees: &[
             "words",
             "config",
             "admin::client",
+            "admin::delta",
             "admin::filter",
             "admin::metrics",
+            "admin::record",
             "admin::view",
             // Commands that work without a running daemon.
             "conduit::join",
@@ -108,8 +110,9 @@ const PROTO_USERS: &[&str] = &[
 ];
 
 /// Crates that only the faces may use.
-const FACE_CRATES: [&str; 8] = [
+const FACE_CRATES: [&str; 9] = [
     "ratatui",
+    "tui_input",
     "crossterm",
     "unicode_width",
     "humantime",
@@ -117,6 +120,7 @@ const FACE_CRATES: [&str; 8] = [
     "clap_complete",
     "clap_mangen",
     "anstream",
+    "similar",
 ];
 
 /// What a pure file must not name.

@@ -177,6 +177,21 @@ impl Source for Fake {
         Ok(pieces)
     }
 
+    async fn shown(&self, id: &str, bytes_max: Option<u64>) -> AdminResult<Pieces> {
+        let (tell, pieces) = mpsc::channel(4);
+        for piece in ["what ", "is shown"] {
+            tell.try_send(Ok(Bytes::from(piece))).unwrap();
+        }
+        match (id, bytes_max) {
+            ("c-bygtc5qnmf", None | Some(13..)) => Ok(pieces),
+            ("c-bygtc5qnmf", Some(_)) => Err(AdminError::NotPossible {
+                what: "it has more bytes".to_owned(),
+                hint: "look at the tree".to_owned(),
+            }),
+            _ => Err(AdminError::ConflictUnknown { id: id.to_owned() }),
+        }
+    }
+
     async fn restore(&self, id: &str, as_path: Option<&[u8]>) -> AdminResult<RestoredView> {
         let id = id.to_owned();
         match id.as_str() {
@@ -412,6 +427,16 @@ async fn every_request_brings_back_what_the_source_says() {
     assert_eq!(all.conflicts, [conflict()]);
     let (site, shown) = client.show("c-bygtc5qnmf").await.unwrap();
     assert_eq!((site.as_str(), shown), ("fra-1", detail()));
+    let mut bytes = Vec::new();
+    let take = |piece: &[u8]| {
+        bytes.extend_from_slice(piece);
+        Ok(())
+    };
+    assert_eq!(client.shown("c-bygtc5qnmf", 13, take).await.unwrap(), 13);
+    assert_eq!(bytes, b"what is shown");
+    let refused = client.shown("c-bygtc5qnmf", 12, |_| Ok(())).await;
+    let code = Code::FailedPrecondition;
+    assert!(matches!(refused, Err(ClientError::Refused { code: told, .. }) if told == code));
     let restored = client.restore("c-bygtc5qnmf", None).await.unwrap();
     assert_eq!(restored.path, b"old\xff");
     let restored = client.restore("c-bygtc5qnmf", Some(b"new")).await.unwrap();

@@ -76,6 +76,7 @@ pub(crate) fn status() -> StatusView {
         },
         uptime_us: 1_000_000,
         engine_age_us: 1_500,
+        certificate_expires_us: Some(1_803_146_089_000_000),
     }
 }
 
@@ -231,6 +232,8 @@ pub(crate) fn detail() -> ConflictDetail {
         why: "the winner is stamped later".to_owned(),
         skew_bound_us: Some(62_000),
         order_certain: Some(false),
+        diff: None,
+        no_diff: None,
     }
 }
 

@@ -1,0 +1,177 @@
+//! Asks the daemon, and has it do something: one connection for each question, which ends by itself.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use super::message::{Act, Ask, Done, Failed, Outcome, Told};
+use crate::admin::client::{Address, Client, ClientError};
+use crate::admin::filter::ConflictFilter;
+use crate::admin::view::preview::{PreviewPiece, PreviewRequest};
+use crate::cli::exit::{CliError, Exit};
+use crate::text::{bytes, printable};
+
+/// A loser may be fetched from another site; the daemon gives up after the same time.
+const LOSER_MAX: Duration = Duration::from_secs(300);
+/// A preview reads what is to be sent.
+const PREVIEW_MAX: Duration = Duration::from_secs(60);
+/// Longest text of which two versions are compared.
+const TEXT_MAX: usize = 256 * 1024;
+
+/// A failure, as the command line tells it.
+#[must_use]
+pub fn failed(error: ClientError) -> Failed {
+    match CliError::from(error) {
+        CliError::Failed(failure) => Failed {
+            denied: failure.exit == Exit::NotPermitted,
+            message: failure.message,
+            causes: failure.causes,
+            hint: failure.hint,
+        },
+        CliError::Told(_) | CliError::OutputClosed => Failed::default(),
+    }
+}
+
+fn failed_io(message: String, error: &std::io::Error) -> Failed {
+    Failed {
+        message,
+        causes: vec![error.to_string()],
+        hint: None,
+        denied: false,
+    }
+}
+
+/// Asks, and returns what there is to be told.
+pub async fn ask(address: Address, patience: Duration, ask: Ask) -> Vec<Told> {
+    let client = match Client::connect(address, patience).await {
+        Ok(client) => client,
+        Err(error) => return vec![Told::Unanswered(failed(error))],
+    };
+    match ask {
+        Ask::Conflicts { limit } => match client
+            .conflicts(ConflictFilter::default(), Some(limit))
+            .await
+        {
+            Ok(found) => vec![Told::Conflicts {
+                list: found.conflicts,
+                found: found.found,
+            }],
+            Err(error) => vec![Told::Unanswered(failed(error))],
+        },
+        Ask::Detail { id } => match client.show(&id).await {
+            Ok((_, detail)) => vec![Told::Detail(Box::new(detail))],
+            Err(error) => vec![Told::Unanswered(failed(error))],
+        },
+        Ask::Texts { id, file } => {
+            let texts = texts(client, &id, &file).await;
+            vec![Told::Texts { id, texts }]
+        }
+        Ask::Preview => {
+            let mut sites = Vec::new();
+            let take = |piece| {
+                if let PreviewPiece::Site(site) = piece {
+                    sites.push(site);
+                }
+                true
+            };
+            let client = client.patient(PREVIEW_MAX);
+            let asked = client.preview(PreviewRequest::default(), take).await;
+            match asked {
+                Ok(()) => vec![Told::Preview(sites)],
+                Err(error) => vec![Told::Unanswered(failed(error))],
+            }
+        }
+    }
+}
+
+/// Both versions as text, or why they cannot be compared.
+async fn texts(client: Client, id: &str, file: &[u8]) -> Result<[String; 2], String> {
+    let path = Path::new(std::ffi::OsStr::from_bytes(file));
+    let shown = printable(&path.display().to_string());
+    let too_long = || {
+        format!(
+            "texts longer than {} are not compared",
+            bytes(TEXT_MAX as u64)
+        )
+    };
+    let mut lost = Vec::new();
+    let take = |piece: &[u8]| {
+        lost.extend_from_slice(piece);
+        if lost.len() > TEXT_MAX {
+            return Err(std::io::Error::other("too long"));
+        }
+        Ok(())
+    };
+    let read = client.patient(LOSER_MAX).loser(id, take).await;
+    match read {
+        Ok(_) => {}
+        Err(ClientError::NotTaken { .. }) => return Err(too_long()),
+        Err(error) => return Err(failed(error).message),
+    }
+    let mut here = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(TEXT_MAX as u64 + 1).read_to_end(&mut here))
+        .map_err(|error| format!("{shown} cannot be read here: {error}"))?;
+    if here.len() > TEXT_MAX {
+        return Err(too_long());
+    }
+    let text = |bytes: Vec<u8>| {
+        String::from_utf8(bytes).map_err(|_| "one of the versions is no text".to_owned())
+    };
+    Ok([text(lost)?, text(here)?])
+}
+
+/// Does it.
+pub async fn act(address: Address, patience: Duration, act: Act) -> Done {
+    let result = match Client::connect(address, patience).await {
+        Ok(client) => perform(client, &act).await,
+        Err(error) => Err(failed(error)),
+    };
+    Done { act, result }
+}
+
+async fn perform(client: Client, act: &Act) -> Result<Outcome, Failed> {
+    let answered = match act {
+        Act::Ack(request) => client.ack(request.clone()).await.map(Outcome::Acked),
+        Act::Restore { id, as_path } => {
+            let client = client.patient(LOSER_MAX);
+            let path = as_path.as_deref().map(str::as_bytes);
+            client.restore(id, path).await.map(Outcome::Restored)
+        }
+        Act::Save { id, file } => return save(client, id, file).await,
+        Act::Pause { site, note } => client.pause(site, note).await.map(Outcome::Paused),
+        Act::Resume { site, confirm } => client.resume(site, *confirm).await.map(Outcome::Resumed),
+        Act::Reconnect { site } => client.reconnect(site).await.map(|()| Outcome::Reconnecting),
+        Act::Reload => client.reload().await.map(Outcome::Reloaded),
+        Act::LogLevel { filter } => client.set_log_level(filter).await.map(Outcome::Logging),
+    };
+    answered.map_err(failed)
+}
+
+/// Writes the loser to a new file. What is not whole goes again.
+async fn save(client: Client, id: &str, path: &str) -> Result<Outcome, Failed> {
+    let told = printable(path);
+    let made = OpenOptions::new().write(true).create_new(true).open(path);
+    let mut file = made.map_err(|error| Failed {
+        hint: Some("name a file that does not exist, in a directory that does".to_owned()),
+        ..failed_io(format!("cannot make {told}"), &error)
+    })?;
+    let client = client.patient(LOSER_MAX);
+    let read = client.loser(id, |bytes| file.write_all(bytes)).await;
+    let saved = match read {
+        Ok(size) => match file.sync_all() {
+            Ok(()) => return Ok(Outcome::Saved(size)),
+            Err(error) => failed_io(format!("cannot write {told}"), &error),
+        },
+        Err(error) => failed(error),
+    };
+    match std::fs::remove_file(path) {
+        Ok(()) => Err(saved),
+        Err(error) => Err(failed_io(
+            format!("{told} is not whole and cannot be removed"),
+            &error,
+        )),
+    }
+}

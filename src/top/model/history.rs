@@ -1,0 +1,242 @@
+//! Pure: what charts show: the greatest value of every moment, and where there was none, nothing.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::admin::view::{Lag, Overview};
+use crate::clock::TimestampUs;
+
+/// Moments of the short and of the long memory, in microseconds, and how many of them are kept: a quarter of an hour by
+/// the second, and six hours by ten seconds, which is what the longest chart needs.
+const FINE: (u64, usize) = (1_000_000, 900);
+const COARSE: (u64, usize) = (10_000_000, 2_160);
+
+/// Values of equal moments.
+#[derive(Debug, Clone)]
+struct Ring {
+    step_us: u64,
+    kept: usize,
+    /// Number of the last moment.
+    last: u64,
+    values: VecDeque<Option<u64>>,
+}
+
+impl Ring {
+    const fn new((step_us, kept): (u64, usize)) -> Self {
+        Self {
+            step_us,
+            kept,
+            last: 0,
+            values: VecDeque::new(),
+        }
+    }
+
+    fn put(&mut self, at_us: TimestampUs, value: Option<u64>) {
+        let moment = at_us / self.step_us;
+        if self.values.is_empty() {
+            self.last = moment;
+            self.values.push_back(value);
+            return;
+        }
+        if moment < self.last {
+            // The clock was set back: what is kept would stand in the future.
+            self.values.clear();
+            self.last = moment;
+            self.values.push_back(value);
+            return;
+        }
+        let gap = usize::try_from(moment - self.last).unwrap_or(usize::MAX);
+        if gap == 0 {
+            if let Some(last) = self.values.back_mut() {
+                *last = (*last).max(value);
+            }
+            return;
+        }
+        for _ in 1..gap.min(self.kept) {
+            self.values.push_back(None);
+        }
+        self.values.push_back(value);
+        while self.values.len() > self.kept {
+            self.values.pop_front();
+        }
+        self.last = moment;
+    }
+
+    /// The value of a moment.
+    fn at(&self, moment: u64) -> Option<u64> {
+        let back = usize::try_from(self.last.checked_sub(moment)?).ok()?;
+        let index = self.values.len().checked_sub(back + 1)?;
+        self.values.get(index).copied().flatten()
+    }
+}
+
+/// One number as it went.
+#[derive(Debug, Clone)]
+pub struct Series {
+    fine: Ring,
+    coarse: Ring,
+}
+
+impl Default for Series {
+    fn default() -> Self {
+        Self {
+            fine: Ring::new(FINE),
+            coarse: Ring::new(COARSE),
+        }
+    }
+}
+
+impl Series {
+    /// Takes a value in; none: it is not known.
+    pub fn put(&mut self, at_us: TimestampUs, value: Option<u64>) {
+        self.fine.put(at_us, value);
+        self.coarse.put(at_us, value);
+    }
+
+    /// The range before `now_us` in so many columns, the oldest first: the greatest value of each, none where nothing is
+    /// known.
+    #[must_use]
+    pub fn columns(&self, now_us: TimestampUs, range_us: u64, width: usize) -> Vec<Option<u64>> {
+        let fine_range = FINE.0 * FINE.1 as u64;
+        let ring = if range_us <= fine_range {
+            &self.fine
+        } else {
+            &self.coarse
+        };
+        let (last, step) = (now_us / ring.step_us, ring.step_us);
+        let moments = (range_us / step).max(1);
+        let first = (last + 1).saturating_sub(moments);
+        let width64 = (width as u64).max(1);
+        (0..width as u64)
+            .map(|column| {
+                let from = first + moments * column / width64;
+                let to = (first + moments * (column + 1) / width64).max(from + 1);
+                (from..to).filter_map(|moment| ring.at(moment)).max()
+            })
+            .collect()
+    }
+}
+
+/// What is kept of one site.
+#[derive(Debug, Clone, Default)]
+pub struct SiteHistory {
+    /// Lag in microseconds; a lower bound counts.
+    pub lag_us: Series,
+    /// Entries behind.
+    pub entries: Series,
+    /// Bytes behind.
+    pub bytes: Series,
+    /// Entries that it applied in a second.
+    pub applied: Series,
+}
+
+/// What is kept of all.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// By name.
+    pub sites: BTreeMap<String, SiteHistory>,
+    /// Entries that were written here in a second.
+    pub written: Series,
+    /// Bytes of the journal.
+    pub journal_bytes: Series,
+    /// Head of the journal, and when it was.
+    head: Option<(TimestampUs, u64)>,
+    /// Entries in a second, as it was last.
+    pub written_per_s: Option<u64>,
+}
+
+impl History {
+    /// Takes a look in.
+    pub fn take_in(&mut self, at_us: TimestampUs, look: &Overview) {
+        for site in &look.lag.sites {
+            let history = self.sites.entry(site.site.clone()).or_default();
+            let lag = match site.lag {
+                Lag::Unknown => None,
+                Lag::Known(us) | Lag::AtLeast(us) => Some(us),
+            };
+            history.lag_us.put(at_us, lag);
+            history.entries.put(at_us, site.behind_entries);
+            history.bytes.put(at_us, site.behind_bytes);
+            history.applied.put(at_us, site.applied_per_s);
+        }
+        let journal = &look.status.journal;
+        self.journal_bytes.put(at_us, Some(journal.bytes));
+        self.rate(at_us, journal.head_entries);
+    }
+
+    /// The daemon tells how many entries were written in all; over a second or more that is a rate.
+    fn rate(&mut self, at_us: TimestampUs, head: u64) {
+        let Some((before_us, before)) = self.head else {
+            self.head = Some((at_us, head));
+            return;
+        };
+        let Some(passed) = at_us.checked_sub(before_us) else {
+            (self.head, self.written_per_s) = (Some((at_us, head)), None);
+            return;
+        };
+        if passed < 1_000_000 {
+            return;
+        }
+        // A smaller number is another journal; and a gap of a minute tells nothing of its moments.
+        let rate = head
+            .checked_sub(before)
+            .filter(|_| passed < 60_000_000)
+            .map(|written| {
+                u64::try_from(u128::from(written) * 1_000_000 / u128::from(passed))
+                    .unwrap_or(u64::MAX)
+            });
+        self.written.put(at_us, rate);
+        self.written_per_s = rate;
+        self.head = Some((at_us, head));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: u64 = 1_000_000;
+
+    #[test]
+    fn a_moment_without_a_value_is_a_gap_and_never_zero() {
+        let mut series = Series::default();
+        series.put(100 * S, Some(5));
+        series.put(100 * S + 1, Some(7));
+        series.put(103 * S, Some(0));
+        series.put(104 * S, None);
+        assert_eq!(
+            series.columns(104 * S, 6 * S, 6),
+            [None, Some(7), None, None, Some(0), None]
+        );
+        assert_eq!(series.columns(104 * S, 6 * S, 2), [Some(7), Some(0)]);
+        assert_eq!(series.columns(200 * S, 6 * S, 3), [None; 3]);
+    }
+
+    #[test]
+    fn memory_has_an_end_and_a_clock_that_is_set_back_starts_it_anew() {
+        let mut series = Series::default();
+        for second in 0..10_000 {
+            series.put(second * S, Some(second));
+        }
+        assert_eq!(series.fine.values.len(), FINE.1);
+        series.put(10_000_000 * S, Some(1));
+        assert_eq!(series.fine.values.len(), FINE.1);
+        series.put(5 * S, Some(1));
+        assert_eq!(series.fine.values.len(), 1);
+    }
+
+    #[test]
+    fn a_rate_is_over_a_second_or_more() {
+        let mut history = History::default();
+        let mut look = Overview::default();
+        for (at, head, rate) in [
+            (10 * S, 100, None),
+            (10 * S + S / 2, 200, None),
+            (12 * S, 300, Some(100)),
+            (13 * S, 50, None),
+        ] {
+            look.status.journal.head_entries = head;
+            history.take_in(at, &look);
+            assert_eq!(history.written_per_s, rate);
+        }
+    }
+}

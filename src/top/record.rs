@@ -1,0 +1,308 @@
+//! Pure: the record of a stream, line by line, so that an incident can be looked at again.
+//!
+//! A line is a JSON object with the time since the beginning, what kind of message it is, and what it says in a few
+//! words, for people and `grep`; the message itself follows as the daemon sent it, in base64. What did not come from
+//! a daemon, such as that it was lost, stands in the line as JSON. Lines of kinds that are not known are skipped.
+
+use data_encoding::BASE64;
+use serde::{Deserialize, Serialize};
+
+use super::message::{Failed, Lost, Told};
+use crate::admin::client::Update;
+use crate::admin::record::Recorded;
+use crate::admin::view::plural;
+use crate::clock::{TimestampUs, rfc3339};
+
+/// Name and version of the format.
+pub const FORMAT: &str = "cfs-repl/top-record/v1";
+
+/// The first line.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// [`FORMAT`].
+    pub format: String,
+    /// When the record begins, for people.
+    pub at: Option<String>,
+    /// The same in microseconds since 1970.
+    pub at_us: TimestampUs,
+    /// Version of the program that wrote it.
+    pub version: String,
+}
+
+/// Every other line.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Line {
+    t_us: u64,
+    kind: String,
+    /// In a few words.
+    #[serde(default)]
+    says: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pb: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<Plain>,
+}
+
+/// What did not come from a daemon.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Plain {
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    id: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    message: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    causes: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    attempt: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    retry_us: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    texts: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// Why a record cannot be played.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The first line is not that of a record.
+    #[error("it is no record of the dashboard")]
+    NoRecord,
+    /// It is one of another version.
+    #[error("it is a record of the format {format}, and this program plays {FORMAT}")]
+    Format {
+        /// As it says.
+        format: String,
+    },
+    /// A line cannot be read.
+    #[error("line {number} cannot be read: {why}")]
+    Line {
+        /// Which, from 1.
+        number: usize,
+        /// Why.
+        why: String,
+    },
+}
+
+/// The first line of a record, with its end.
+#[must_use]
+pub fn head(at_us: TimestampUs) -> String {
+    let head = Head {
+        format: FORMAT.to_owned(),
+        at: rfc3339(at_us),
+        at_us,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    line_of(&head)
+}
+
+/// What was told, as lines with their ends.
+#[must_use]
+pub fn lines(t_us: u64, told: Told) -> String {
+    let says = says(&told);
+    let plain = |kind: &str, says: String, data: Plain| {
+        line_of(&Line {
+            t_us,
+            kind: kind.to_owned(),
+            says,
+            pb: None,
+            data: Some(data),
+        })
+    };
+    let failed = |failed: Failed| Plain {
+        message: failed.message,
+        causes: failed.causes,
+        hint: failed.hint,
+        ..Plain::default()
+    };
+    let recorded = match told {
+        Told::Connecting { address } => {
+            let data = Plain {
+                message: address,
+                ..Plain::default()
+            };
+            return plain("connecting", says, data);
+        }
+        Told::Lost(lost) => {
+            let data = Plain {
+                attempt: lost.attempt,
+                retry_us: lost.retry_us,
+                ..failed(lost.failed)
+            };
+            return plain("lost", says, data);
+        }
+        Told::Unanswered(why) => return plain("unanswered", says, failed(why)),
+        Told::Texts { id, texts } => {
+            let (texts, message) = match texts {
+                Ok(texts) => (Vec::from(texts), String::new()),
+                Err(why) => (Vec::new(), why),
+            };
+            let data = Plain {
+                id,
+                texts,
+                message,
+                ..Plain::default()
+            };
+            return plain("texts", says, data);
+        }
+        Told::Update(at_us, update) => vec![Recorded::Update(at_us, update)],
+        Told::Event(event) => vec![Recorded::Event(event)],
+        Told::Conflicts { list, found } => vec![Recorded::Conflicts(list, found)],
+        Told::Detail(detail) => vec![Recorded::Detail(detail)],
+        Told::Preview(sites) => sites.into_iter().map(Recorded::Preview).collect(),
+    };
+    let line = |recorded: Recorded| {
+        let kind = recorded.kind().to_owned();
+        line_of(&Line {
+            t_us,
+            kind,
+            says: says.clone(),
+            pb: Some(BASE64.encode(&recorded.encode())),
+            data: None,
+        })
+    };
+    recorded.into_iter().map(line).collect()
+}
+
+fn line_of(line: &impl Serialize) -> String {
+    // Strings and numbers always become JSON.
+    let mut text = serde_json::to_string(line).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// In a few words.
+fn says(told: &Told) -> String {
+    match told {
+        Told::Connecting { address } => format!("asking {address}"),
+        Told::Lost(lost) => format!("lost: {}", lost.failed.message),
+        Told::Unanswered(failed) => failed.message.clone(),
+        Told::Texts { id, .. } => format!("both versions of {id}"),
+        Told::Event(event) => format!("{} {}: {}", event.level, event.name, event.text),
+        Told::Conflicts { list, found } => format!("{} of {found} conflicts", list.len()),
+        Told::Detail(detail) => format!("conflict {}", detail.conflict.id),
+        Told::Preview(sites) => format!("preview for {}", plural(sites.len() as u64, "site")),
+        Told::Update(_, Update::Heartbeat { .. }) => "heartbeat".to_owned(),
+        Told::Update(_, Update::Unreadable { text, .. }) => format!("unreadable: {text}"),
+        Told::Update(_, Update::Snapshot(look)) => {
+            let status = &look.status;
+            format!("all: {} {}", status.verdict, status.summary)
+        }
+        Told::Update(_, Update::Delta(delta)) => {
+            let judged = delta.judged.as_ref();
+            let judged = judged.map(|judged| format!("{} {}", judged.verdict, judged.summary));
+            let sites = delta
+                .sites
+                .iter()
+                .map(|site| format!("{} {}", site.site, site.state));
+            let parts: Vec<String> = judged.into_iter().chain(sites).collect();
+            format!("changes: {}", parts.join("; "))
+        }
+    }
+}
+
+/// A record: when it begins, and what was told when, in microseconds since.
+#[derive(Debug, Clone, Default)]
+pub struct Record {
+    /// The first line.
+    pub head: Head,
+    /// What was told, in its order.
+    pub told: Vec<(u64, Told)>,
+}
+
+/// Reads a record. A last line that is not whole is left out: whoever recorded was ended.
+///
+/// # Errors
+/// [`RecordError`].
+pub fn read(text: &str) -> Result<Record, RecordError> {
+    let mut lines = text.lines().enumerate();
+    let first = lines.next().map_or("", |(_, line)| line);
+    let head: Head = serde_json::from_str(first).map_err(|_| RecordError::NoRecord)?;
+    if head.format != FORMAT {
+        return Err(RecordError::Format {
+            format: crate::text::printable(&head.format),
+        });
+    }
+    let mut told = Vec::new();
+    let mut previews = Vec::new();
+    let is_whole = text.ends_with('\n');
+    let count = text.lines().count();
+    for (at, line) in lines {
+        if line.is_empty() {
+            continue;
+        }
+        let failed = |why: String| RecordError::Line {
+            number: at + 1,
+            why,
+        };
+        let parsed: Line = match serde_json::from_str(line) {
+            Ok(parsed) => parsed,
+            Err(_) if at + 1 == count && !is_whole => break,
+            Err(error) => return Err(failed(error.to_string())),
+        };
+        let t_us = parsed.t_us;
+        let one = one(parsed).map_err(failed)?;
+        match one {
+            // The peers of one preview stand on lines of their own, at one time.
+            Some(Told::Preview(sites)) => match previews.last_mut() {
+                Some((at_us, of)) if *at_us == t_us => Vec::extend(of, sites),
+                Some(_) | None => previews.push((t_us, sites)),
+            },
+            Some(one) => told.push((t_us, one)),
+            None => {}
+        }
+    }
+    told.extend(
+        previews
+            .into_iter()
+            .map(|(t_us, sites)| (t_us, Told::Preview(sites))),
+    );
+    told.sort_by_key(|(t_us, _)| *t_us);
+    Ok(Record { head, told })
+}
+
+fn one(line: Line) -> Result<Option<Told>, String> {
+    if let Some(text) = line.pb {
+        let bytes = BASE64
+            .decode(text.as_bytes())
+            .map_err(|error| error.to_string())?;
+        let recorded = Recorded::decode(&line.kind, &bytes).map_err(|error| error.to_string())?;
+        return Ok(recorded.map(|recorded| match recorded {
+            Recorded::Update(at_us, update) => Told::Update(at_us, update),
+            Recorded::Event(event) => Told::Event(event),
+            Recorded::Conflicts(list, found) => Told::Conflicts { list, found },
+            Recorded::Detail(detail) => Told::Detail(detail),
+            Recorded::Preview(site) => Told::Preview(vec![site]),
+        }));
+    }
+    let Some(data) = line.data else {
+        return Ok(None);
+    };
+    let failed = Failed {
+        message: data.message.clone(),
+        causes: data.causes,
+        hint: data.hint,
+        denied: false,
+    };
+    Ok(match line.kind.as_str() {
+        "connecting" => Some(Told::Connecting {
+            address: data.message,
+        }),
+        "lost" => Some(Told::Lost(Lost {
+            failed,
+            attempt: data.attempt,
+            retry_us: data.retry_us,
+        })),
+        "unanswered" => Some(Told::Unanswered(failed)),
+        "texts" => {
+            let texts = <[String; 2]>::try_from(data.texts).map_err(|_| data.message);
+            Some(Told::Texts { id: data.id, texts })
+        }
+        _ => None,
+    })
+}

@@ -1,0 +1,246 @@
+//! Pure: the journal: how full it is, for whom it is kept, and what compaction would leave out.
+
+use ratatui::layout::Rect;
+
+use super::super::message::Target;
+use super::super::model::{Data, SiteSort, rows};
+use super::super::theme::{Tone, of_state};
+use super::Pen;
+use super::table::{Column, Row};
+use super::words::{self, known};
+use crate::admin::view::preview::{OpPreview, Sums};
+use crate::text::{bytes, count, duration};
+
+/// The growth of the journal is measured over this time.
+const GROWTH_US: u64 = 900_000_000;
+const WAITS: &[Column] = &[
+    Column::left("KEPT FOR", 12, 0),
+    Column::left("STATE", 13, 1),
+    Column::right("ENTRIES", 10, 0),
+    Column::right("BYTES", 9, 0),
+    Column::right("OLDEST", 9, 0),
+];
+const SAVINGS: &[Column] = &[
+    Column::left("OP", 10, 0),
+    Column::right("IN", 11, 0),
+    Column::right("OUT", 11, 0),
+    Column::right("LEFT OUT", 11, 0),
+    Column::right("BYTES IN", 9, 2),
+    Column::right("BYTES OUT", 9, 2),
+    Column::rest("WHY", 10),
+];
+
+/// Time until the journal is full at the rate of the last quarter of an hour. None: it does not grow, or nobody knows.
+pub(super) fn full_in(data: &Data) -> Option<u64> {
+    let journal = &data.look.as_deref()?.status.journal;
+    let left = journal.budget_bytes?.checked_sub(journal.bytes)?;
+    let columns = data
+        .history
+        .journal_bytes
+        .columns(data.now.wall_us, GROWTH_US, 90);
+    let mut known = columns
+        .iter()
+        .enumerate()
+        .filter_map(|(at, value)| Some((at, (*value)?)));
+    let (from, first) = known.next()?;
+    let (to, last) = known.next_back()?;
+    let passed = (to.checked_sub(from)? as u64) * (GROWTH_US / 90);
+    // Less than a minute tells nothing.
+    if passed < 60_000_000 {
+        return None;
+    }
+    let grown = last.checked_sub(first).filter(|grown| *grown > 0)?;
+    u64::try_from(u128::from(left) * u128::from(passed) / u128::from(grown)).ok()
+}
+
+/// The site for which most is kept, and how much.
+pub(super) fn pinned_by(data: &Data) -> Option<(String, Option<u64>)> {
+    let status = &data.look.as_deref()?.status;
+    let most = status.sites.iter().max_by_key(|site| site.behind_bytes)?;
+    let size = status.journal.pinned_bytes.or(most.behind_bytes);
+    (size? > 0).then(|| (most.site.clone(), size))
+}
+
+impl Pen<'_> {
+    pub(super) fn journal(&mut self, area: Rect) {
+        let sites = self
+            .data
+            .look
+            .as_deref()
+            .map_or(0, |look| look.status.sites.len());
+        let wanted = u16::try_from(sites).unwrap_or(u16::MAX).saturating_add(7);
+        let top = wanted.clamp(8, (area.height / 2).max(8)).min(area.height);
+        let upper = Rect {
+            height: top,
+            ..area
+        };
+        self.journal_panel(0, upper);
+        let lower = Rect {
+            y: area.y + top,
+            height: area.height - top,
+            ..area
+        };
+        if lower.height > 3 {
+            self.journal_panel(1, lower);
+        }
+    }
+
+    pub(super) fn journal_panel(&mut self, panel: usize, area: Rect) {
+        match panel {
+            0 => self.retention(area),
+            _ => self.savings(area),
+        }
+    }
+
+    fn retention(&mut self, area: Rect) {
+        let title = "How full it is, and for whom it is kept";
+        let inner = self.panel(area, title, "", Some(0));
+        let Some(look) = self.data.look.as_deref() else {
+            return;
+        };
+        let journal = &look.status.journal;
+        let (x, width) = (inner.x + 1, inner.width.saturating_sub(2));
+        let (plain, dim) = (self.style(Tone::Plain), self.style(Tone::Dim));
+        match journal.budget_bytes {
+            Some(budget) => {
+                let part = (journal.bytes, budget);
+                let room = (width / 3).min(40);
+                self.gauge(x, inner.y, room, part, words::fullness(part));
+                let share = words::percent(journal.bytes, budget);
+                let text = format!("{share}%  {} of {}", bytes(journal.bytes), bytes(budget));
+                self.put(
+                    x + room + 2,
+                    inner.y,
+                    width.saturating_sub(room + 2),
+                    &text,
+                    plain,
+                );
+            }
+            None => {
+                let text = format!("{}, no budget is told", bytes(journal.bytes));
+                self.put(x, inner.y, width, &text, plain);
+            }
+        }
+        let full = full_in(self.data).map(duration);
+        let full = full.unwrap_or_else(|| "? (not known yet, or it does not grow)".to_owned());
+        let pinned = known(journal.pinned_bytes, bytes);
+        let written = known(self.data.history.written_per_s, count);
+        let second = format!("full in {full}   kept for a site {pinned}   {written} entries/s");
+        self.put(x, inner.y + 1, width, &second, dim);
+        let list = Rect {
+            y: inner.y + 2,
+            height: inner.height.saturating_sub(2),
+            ..inner
+        };
+        self.waiting(list);
+    }
+
+    /// The sites for which something is kept, the one for which most is first.
+    fn waiting(&mut self, list: Rect) {
+        let data = self.data;
+        let mut rows = rows::sites(data, SiteSort::Name, "");
+        rows.sort_by_key(|row| u64::MAX - row.site.behind_bytes.unwrap_or(0));
+        let chosen = self.model.choice.site.as_ref();
+        let selected = rows.iter().position(|row| Some(&row.site.site) == chosen);
+        let cells: Vec<Vec<(Tone, String)>> = rows
+            .iter()
+            .map(|row| {
+                let tone = of_state(row.site.state);
+                vec![
+                    (Tone::Strong, row.site.site.clone()),
+                    (tone, words::state(row.site.state)),
+                    (Tone::Plain, known(row.site.behind_entries, count)),
+                    (Tone::Plain, known(row.site.behind_bytes, bytes)),
+                    (tone, self.lag(row.site.lag)),
+                ]
+            })
+            .collect();
+        let row = |at: usize| {
+            let target = rows.get(at).map(|row| Target::Site(row.site.site.clone()));
+            Some(Row {
+                cells: cells.get(at)?.clone(),
+                target,
+            })
+        };
+        self.table(list, WAITS, rows.len(), selected, &row);
+    }
+
+    fn savings(&mut self, area: Rect) {
+        let site = self.model.choice.site.as_deref().unwrap_or("");
+        let title = format!("What compaction leaves out before sending to {site}");
+        let age = self.data.preview.as_ref().map(|(at_us, _)| {
+            let age = self.data.now.mono_us.saturating_sub(*at_us);
+            format!("{} ago   cfs-repl compact --dry-run", duration(age))
+        });
+        let inner = self.panel(area, &title, &age.unwrap_or_default(), Some(1));
+        let dim = self.style(Tone::Dim);
+        let Some((_, previews)) = &self.data.preview else {
+            let text = if self.data.preview_asked {
+                "the daemon reads its journal"
+            } else {
+                "not asked yet"
+            };
+            self.put(
+                inner.x + 1,
+                inner.y,
+                inner.width.saturating_sub(1),
+                text,
+                dim,
+            );
+            return;
+        };
+        let preview = previews
+            .iter()
+            .find(|preview| preview.site.as_deref() == Some(site));
+        let Some(preview) = preview.filter(|preview| preview.total.in_entries > 0) else {
+            self.put(
+                inner.x + 1,
+                inner.y,
+                inner.width.saturating_sub(1),
+                "nothing is to be sent to it",
+                dim,
+            );
+            return;
+        };
+        let total = preview.total;
+        let last = preview.ops.len();
+        let row = |at: usize| match preview.ops.get(at) {
+            Some(op) => Some(op_row(op)),
+            None => (at == last).then(|| total_row(total)),
+        };
+        self.table(inner, SAVINGS, last + 1, None, &row);
+    }
+}
+
+fn sums(name: &str, sums: Sums, why: String, tone: Tone) -> Row {
+    let dropped = if sums.dropped_entries > 0 {
+        Tone::Good
+    } else {
+        Tone::Dim
+    };
+    Row {
+        cells: vec![
+            (tone, name.to_owned()),
+            (tone, count(sums.in_entries)),
+            (tone, count(sums.out_entries)),
+            (dropped, count(sums.dropped_entries)),
+            (tone, bytes(sums.in_bytes)),
+            (tone, bytes(sums.out_bytes)),
+            (Tone::Dim, why),
+        ],
+        target: None,
+    }
+}
+
+fn op_row(op: &OpPreview) -> Row {
+    let why = op.why.first().map_or(String::new(), |why| why.why.clone());
+    sums(&op.op, op.sums, why, Tone::Plain)
+}
+
+fn total_row(total: Sums) -> Row {
+    let entries = words::percent(total.dropped_entries, total.in_entries);
+    let saved = total.in_bytes.saturating_sub(total.out_bytes);
+    let saved = words::percent(saved, total.in_bytes);
+    let why = format!("{entries}% of entries and {saved}% of bytes are not sent");
+    sums("total", total, why, Tone::Strong)
+}

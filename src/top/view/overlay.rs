@@ -1,0 +1,308 @@
+//! Pure: what stands over the screen: help, palette, filter, questions, texts.
+
+use ratatui::layout::{Position, Rect};
+use ratatui::style::Modifier;
+use unicode_width::UnicodeWidthStr as _;
+
+use super::super::command;
+use super::super::keys::{self, Group};
+use super::super::model::{Field, Need, Overlay, Question, rows};
+use super::super::theme::Tone;
+use super::super::update;
+use super::Pen;
+use crate::text::printable;
+
+impl Pen<'_> {
+    pub(super) fn overlay(&mut self, area: Rect) {
+        let Some(overlay) = &self.model.choice.overlay else {
+            return;
+        };
+        match overlay {
+            Overlay::Help(field) => self.help(area, field),
+            Overlay::Palette(field, at) => self.palette(area, field, *at),
+            Overlay::Filter(field) => {
+                let line = Rect {
+                    y: area.bottom() - 1,
+                    height: 1,
+                    ..area
+                };
+                self.clear(line);
+                self.input(line, " filter /", field, true);
+            }
+            Overlay::Ask(question) => self.question(area, question),
+            Overlay::Text {
+                title,
+                lines,
+                is_bad,
+                ..
+            } => self.text(area, title, lines, *is_bad),
+        }
+    }
+
+    /// An empty box in the middle. Returns what is inside.
+    fn window(&mut self, area: Rect, (width, height): (u16, u16), title: &str, tone: Tone) -> Rect {
+        let width = width.min(area.width.saturating_sub(2)).max(10);
+        let height = height.min(area.height.saturating_sub(2)).max(3);
+        let window = Rect {
+            x: area.x + (area.width - width) / 2,
+            y: area.y + (area.height - height) / 2,
+            width,
+            height,
+        };
+        self.clear(window);
+        let style = self.style(tone);
+        self.frame(window, ["╔", "╗", "╚", "╝", "═", "║"], style);
+        let strong = style.add_modifier(Modifier::BOLD);
+        self.put(
+            window.x + 2,
+            window.y,
+            width - 4,
+            &format!(" {title} "),
+            strong,
+        );
+        Rect {
+            x: window.x + 2,
+            y: window.y + 1,
+            width: width - 4,
+            height: height - 2,
+        }
+    }
+
+    /// A field with what stands in front of it.
+    fn input(&mut self, line: Rect, label: &str, field: &Field, has_focus: bool) {
+        let strong = self.style(if has_focus { Tone::Strong } else { Tone::Dim });
+        let used = self.put(line.x, line.y, line.width, label, strong);
+        let room = line.width.saturating_sub(used + 1);
+        let scroll = field.input.visual_scroll(usize::from(room.max(1)));
+        let shown: String = skip_columns(&printable(field.text()), scroll);
+        let mut style = self.style(Tone::Plain);
+        if has_focus {
+            style = style.add_modifier(Modifier::UNDERLINED);
+        }
+        self.put(line.x + used, line.y, room, &shown, style);
+        if has_focus {
+            let at = field.input.visual_cursor().saturating_sub(scroll);
+            let at = u16::try_from(at).unwrap_or(0).min(room);
+            self.cursor = Some(Position::new(line.x + used + at, line.y));
+        }
+    }
+
+    fn help(&mut self, area: Rect, field: &Field) {
+        let inner = self.window(
+            area,
+            (112, 34),
+            "Keys  (type to filter)   Esc closes",
+            Tone::Strong,
+        );
+        let typed = field.text();
+        let mut lines: Vec<(Tone, String, &str)> = Vec::new();
+        for group in Group::ALL {
+            let all = keys::BINDINGS.iter().chain(keys::REPLAY_BINDINGS);
+            let of_group = all.filter(|binding| {
+                binding.group == group
+                    && !binding.what.is_empty()
+                    && rows::fits(typed, &[binding.what, binding.shown])
+            });
+            let mut is_first = true;
+            for binding in of_group {
+                if std::mem::take(&mut is_first) {
+                    if !lines.is_empty() {
+                        lines.push((Tone::Plain, String::new(), ""));
+                    }
+                    lines.push((Tone::Strong, group.heading().to_owned(), ""));
+                }
+                let is_off = binding.action.is_act() && self.model.read_only.is_some();
+                let tone = if is_off { Tone::Dim } else { Tone::Plain };
+                lines.push((tone, binding.shown.to_owned(), binding.what));
+            }
+        }
+        let foot = 3;
+        let rows = usize::from(inner.height.saturating_sub(foot));
+        let columns = if inner.width >= 90 { 2 } else { 1 };
+        let width = inner.width / columns;
+        let per_column = if columns == 2 {
+            lines.len().div_ceil(2).min(rows)
+        } else {
+            rows
+        };
+        for (nth, (tone, key, what)) in lines.iter().enumerate() {
+            let column = u16::try_from(nth / per_column.max(1)).unwrap_or(u16::MAX);
+            if column >= columns {
+                break;
+            }
+            let x = inner.x + column * width;
+            let y = inner.y + u16::try_from(nth % per_column.max(1)).unwrap_or(0);
+            let style = self.style(*tone);
+            let strong = style.add_modifier(Modifier::BOLD);
+            let room = if what.is_empty() { width } else { 10 };
+            self.put(x, y, room, key, strong);
+            self.put(x + 11, y, width.saturating_sub(12), what, style);
+        }
+        let last = inner.bottom().saturating_sub(1);
+        let dim = self.style(Tone::Dim);
+        let told = "● good  ▲ attention  ✖ bad  ‖ paused  ◌ not known; unknown is ?, never zero   --ascii --theme NO_COLOR --no-mouse (Shift selects text)";
+        self.put(inner.x, last.saturating_sub(1), inner.width, told, dim);
+        let reason = match &self.model.read_only {
+            Some(reason) => format!("grey: not possible: {reason}"),
+            None => String::new(),
+        };
+        self.put(inner.x, last.saturating_sub(2), inner.width, &reason, dim);
+        let line = Rect {
+            y: last,
+            height: 1,
+            ..inner
+        };
+        self.input(line, "filter: ", field, true);
+    }
+
+    fn palette(&mut self, area: Rect, field: &Field, at: usize) {
+        let found = update::candidates(field.text());
+        let inner = self.window(area, (60, 16), "Command", Tone::Strong);
+        let line = Rect { height: 1, ..inner };
+        self.input(line, ":", field, true);
+        let room = usize::from(inner.height.saturating_sub(2));
+        let first = super::table::offset(at, found.len(), room);
+        for (nth, (name, action)) in found.iter().skip(first).take(room).enumerate() {
+            let y = inner.y + 2 + u16::try_from(nth).unwrap_or(0);
+            let is_off = action.is_act() && self.model.read_only.is_some();
+            let mut style = self.style(if is_off { Tone::Dim } else { Tone::Plain });
+            if first + nth == at {
+                style = style.add_modifier(Modifier::REVERSED);
+            }
+            self.put(inner.x, y, 14, &format!("{name:<14}"), style);
+            let key = keys::BINDINGS
+                .iter()
+                .find(|binding| binding.action == *action);
+            let what = key.map_or("", |binding| binding.what);
+            let dim = self.style(Tone::Dim);
+            self.put(inner.x + 16, y, inner.width.saturating_sub(16), what, dim);
+        }
+    }
+
+    fn question(&mut self, area: Rect, question: &Question) {
+        let act = update::with_text(question);
+        let same = command::of_act(&self.model.program, &act);
+        let lines = wrapped(&question.lines, 72);
+        let same = wrapped(&[same], 72);
+        let fields = u16::from(question.text.is_some()) + u16::from(question.need != Need::Enter);
+        let height = u16::try_from(lines.len() + same.len())
+            .unwrap_or(u16::MAX)
+            .saturating_add(fields + 7);
+        let inner = self.window(area, (78, height), &question.title, Tone::Attention);
+        let mut y = inner.y;
+        let plain = self.style(Tone::Plain);
+        for text in &lines {
+            self.put(inner.x, y, inner.width, text, plain);
+            y += 1;
+        }
+        y += 1;
+        let at = |y: u16| Rect {
+            y,
+            height: 1,
+            ..inner
+        };
+        if let Some((label, field)) = &question.text {
+            self.input(at(y), &format!("{label:<9}"), field, question.in_text);
+            y += 1;
+        }
+        if let Need::Word(_) = &question.need {
+            self.input(at(y), "confirm  ", &question.word, !question.in_text);
+            y += 1;
+        }
+        y += 1;
+        let dim = self.style(Tone::Dim);
+        self.put(inner.x, y, inner.width, "the same:", dim);
+        y += 1;
+        for text in &same {
+            self.put(inner.x, y, inner.width, text, plain);
+            y += 1;
+        }
+        let keys = if fields > 1 {
+            "Enter does it   Tab other field   Esc cancels"
+        } else {
+            "Enter does it   Esc cancels"
+        };
+        let strong = self.style(Tone::Strong);
+        self.put(
+            inner.x,
+            inner.bottom().saturating_sub(1).max(y),
+            inner.width,
+            keys,
+            strong,
+        );
+    }
+
+    fn text(&mut self, area: Rect, title: &str, lines: &[String], is_bad: bool) {
+        let width = area.width.saturating_sub(8).min(100);
+        let lines = wrapped(lines, usize::from(width.saturating_sub(4)));
+        let height = u16::try_from(lines.len())
+            .unwrap_or(u16::MAX)
+            .saturating_add(4);
+        let tone = if is_bad { Tone::Bad } else { Tone::Strong };
+        let inner = self.window(area, (width, height), title, tone);
+        let plain = self.style(Tone::Plain);
+        for (nth, text) in lines.iter().enumerate() {
+            let y = inner.y + u16::try_from(nth).unwrap_or(u16::MAX - inner.y);
+            if y + 1 >= inner.bottom() {
+                break;
+            }
+            self.put(inner.x, y, inner.width, text, plain);
+        }
+        let dim = self.style(Tone::Dim);
+        self.put(
+            inner.x,
+            inner.bottom() - 1,
+            inner.width,
+            "y copies   Esc closes",
+            dim,
+        );
+    }
+}
+
+/// The text from a column on.
+fn skip_columns(text: &str, columns: usize) -> String {
+    let mut skipped = 0;
+    text.chars()
+        .skip_while(|c| {
+            let is_before = skipped < columns;
+            skipped += c.to_string().width();
+            is_before
+        })
+        .collect()
+}
+
+/// Lines that are not longer than `width`, broken between words where they can be.
+fn wrapped(lines: &[String], width: usize) -> Vec<String> {
+    let mut all = Vec::new();
+    for line in lines {
+        let mut current = String::new();
+        for word in line.split(' ') {
+            let mut word = word.to_owned();
+            if !current.is_empty() && current.width() + 1 + word.width() > width {
+                all.push(std::mem::take(&mut current));
+            }
+            while word.width() > width && width > 0 {
+                let head: String = word.chars().take(width).collect();
+                word = word.chars().skip(width).collect();
+                all.push(head);
+            }
+            if !current.is_empty() {
+                current.push(' ');
+            }
+            current.push_str(&word);
+        }
+        all.push(current);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_broken_between_words_and_long_words_anywhere() {
+        let lines = ["a bc d".to_owned(), "abcdefgh".to_owned(), String::new()];
+        assert_eq!(wrapped(&lines, 4), ["a bc", "d", "abcd", "efgh", ""]);
+    }
+}

@@ -1,0 +1,556 @@
+//! Pure: the incident screen: which site, since when, why, and what happened.
+
+use ratatui::layout::Rect;
+
+use super::super::message::Target;
+use super::super::model::{Screen, SiteSort, Units, rows};
+use super::super::theme::{Tone, glyph, of_level, of_state};
+use super::Pen;
+use super::chart::Line;
+use super::table::{Column, Row};
+use super::words::{self, known};
+use crate::admin::view::{EventView, SiteState, StatusView, path_text, plural};
+use crate::cli::human::milliseconds;
+use crate::text::{bytes, count, duration};
+
+/// Columns of sites: the first ones stay, and what tells least goes first.
+const SITES: &[Column] = &[
+    Column::left("", 1, 0),
+    Column::left("SITE", 12, 0),
+    Column::left("STATE", 15, 0),
+    Column::right("LAG", 9, 0),
+    Column::right("ENTRIES", 10, 1),
+    Column::right("BYTES", 9, 2),
+    Column::right("APPLIED/s", 9, 5),
+    Column::right("CATCH-UP", 8, 4),
+    Column::right("WAIT IN", 8, 6),
+    Column::right("RTT", 8, 8),
+    Column::right("SKEW", 8, 7),
+    Column::right("CONFL", 6, 3),
+    Column::left("LAST 5 MIN", 14, 9),
+];
+/// The place of the sparkline in it, and how far it goes back.
+const SPARK: u16 = 14;
+const SPARK_US: u64 = 300_000_000;
+/// Lines of a chart.
+const LINES_MAX: usize = 4;
+/// Rows that the charts want.
+const MIDDLE_ROWS: u16 = 10;
+
+impl Pen<'_> {
+    pub(super) fn overview(&mut self, area: Rect) {
+        let sites = self
+            .data
+            .look
+            .as_deref()
+            .map_or(0, |look| look.status.sites.len());
+        let wanted = u16::try_from(sites.max(1))
+            .unwrap_or(u16::MAX)
+            .saturating_add(3);
+        let has_middle = area.height >= 24;
+        let middle = if has_middle {
+            MIDDLE_ROWS.max(area.height / 3).min(18)
+        } else {
+            0
+        };
+        let events_min = 5;
+        let top = wanted
+            .min(area.height.saturating_sub(middle + events_min))
+            .max(4);
+        let part = |y: u16, height: u16| Rect {
+            y: area.y + y,
+            height,
+            ..area
+        };
+        self.overview_panel(0, part(0, top));
+        if has_middle {
+            let row = part(top, middle);
+            let left = Rect {
+                width: area.width / 2,
+                ..row
+            };
+            let right = Rect {
+                x: left.right(),
+                width: area.width - left.width,
+                ..row
+            };
+            self.overview_panel(1, left);
+            self.overview_panel(2, right);
+        }
+        let used = top + middle;
+        self.overview_panel(3, part(used, area.height.saturating_sub(used)));
+    }
+
+    pub(super) fn overview_panel(&mut self, panel: usize, area: Rect) {
+        match panel {
+            0 => self.sites(area),
+            1 => self.lag_chart(area, 1),
+            2 => self.this_site(area),
+            _ => self.what_happened(area, Some(3), "What happened  (newest first)"),
+        }
+    }
+
+    fn sites(&mut self, area: Rect) {
+        let filter = self.model.choice.filters.first().map_or("", String::as_str);
+        let sort = self.model.choice.site_sort;
+        let data = self.data;
+        let rows = rows::sites(data, sort, filter);
+        let all = data
+            .look
+            .as_deref()
+            .map_or(0, |look| look.status.sites.len());
+        let right = if rows.len() == all {
+            plural(all as u64, "site")
+        } else {
+            format!("{} of {all} sites", rows.len())
+        };
+        let old = if data.is_stale() { "as it was   " } else { "" };
+        let title = match sort {
+            SiteSort::Worst => "Sites  (worst first)".to_owned(),
+            SiteSort::Name | SiteSort::Lag | SiteSort::Entries => {
+                format!("Sites  (by {})", sort.title())
+            }
+        };
+        let inner = self.panel(area, &title, &format!("{old}s sorts   {right}"), Some(0));
+        if rows.is_empty() {
+            let style = self.style(Tone::Dim);
+            let text = match (all, &data.look) {
+                (_, None) => "nothing was told yet",
+                (0, Some(_)) => "no other site is known to this one",
+                (_, Some(_)) => "the filter lets none through",
+            };
+            self.put(
+                inner.x + 1,
+                inner.y,
+                inner.width.saturating_sub(1),
+                text,
+                style,
+            );
+            return;
+        }
+        let selected = rows
+            .iter()
+            .position(|row| Some(&row.site.site) == self.model.choice.site.as_ref());
+        let conflicts = conflicts_by_site(data);
+        let cells = |at: usize| -> Option<Row> {
+            let row = rows.get(at)?;
+            Some(Row {
+                cells: self.site_cells(row, &conflicts),
+                target: Some(Target::Site(row.site.site.clone())),
+            })
+        };
+        let made: Vec<Option<Row>> = (0..rows.len()).map(cells).collect();
+        let taken = std::cell::RefCell::new(made);
+        let row = |at: usize| taken.borrow_mut().get_mut(at).and_then(Option::take);
+        self.table(inner, SITES, rows.len(), selected, &row);
+        self.site_sparks(inner, &rows, selected);
+    }
+
+    /// The last column is drawn, not written.
+    fn site_sparks(&mut self, inner: Rect, rows: &[rows::SiteRow<'_>], selected: Option<usize>) {
+        let needed: u16 = SITES.iter().map(|column| column.width + 2).sum();
+        if inner.width < needed {
+            return;
+        }
+        let x = inner.x + needed - SPARK;
+        let room = usize::from(inner.height.saturating_sub(1));
+        let first = super::table::offset(selected.unwrap_or(0), rows.len(), room);
+        for (line, row) in rows.iter().skip(first).take(room).enumerate() {
+            let Some(history) = self.data.history.sites.get(&row.site.site) else {
+                continue;
+            };
+            let values =
+                history
+                    .lag_us
+                    .columns(self.data.now.wall_us, SPARK_US, usize::from(SPARK));
+            let y = inner.y + 1 + u16::try_from(line).unwrap_or(0);
+            self.spark(x, y, &values, of_state(row.site.state));
+        }
+    }
+
+    fn site_cells(
+        &self,
+        row: &rows::SiteRow<'_>,
+        conflicts: &[(String, u64)],
+    ) -> Vec<(Tone, String)> {
+        let (site, is_stale) = (row.site, self.data.is_stale());
+        let mut tone = of_state(site.state);
+        if row.is_critical() {
+            tone = Tone::Bad;
+        } else if row.cause.is_some() && tone == Tone::Good {
+            tone = Tone::Attention;
+        }
+        let plus = if is_stale { "+" } else { "" };
+        let mark = if site.state == SiteState::Paused {
+            "‖"
+        } else {
+            glyph(tone)
+        };
+        let state = words::state(site.state);
+        let state = if is_stale {
+            format!("was {state}")
+        } else {
+            state
+        };
+        let plain = |text: String| {
+            let tone = if text == words::UNKNOWN {
+                Tone::Dim
+            } else {
+                Tone::Plain
+            };
+            (tone, text)
+        };
+        let live = |text: String| plain(if is_stale { "—".to_owned() } else { text });
+        let lag = row.lag;
+        let eta = lag.and_then(|lag| lag.catch_up_eta_us).map(duration);
+        let nothing_behind = site.behind_entries == Some(0);
+        let conflicts = conflicts.iter().find(|(name, _)| *name == site.site);
+        vec![
+            (tone, mark.to_owned()),
+            (Tone::Strong, site.site.clone()),
+            (tone, state),
+            (tone, self.lag(site.lag)),
+            plain(known(site.behind_entries, count) + plus),
+            plain(known(site.behind_bytes, bytes) + plus),
+            live(known(lag.and_then(|lag| lag.applied_per_s), count)),
+            live(match eta {
+                Some(eta) => eta,
+                None if nothing_behind => "—".to_owned(),
+                None => words::UNKNOWN.to_owned(),
+            }),
+            plain(known(site.waiting_entries, count)),
+            live(known(site.round_trip_us, milliseconds)),
+            live(known(site.clock_skew_us, words::skew)),
+            match (&self.data.inbox.list, conflicts) {
+                (None, _) => plain(words::UNKNOWN.to_owned()),
+                (Some(_), Some((_, number))) => (Tone::Attention, count(*number)),
+                (Some(_), None) => plain("0".to_owned()),
+            },
+        ]
+    }
+
+    /// Lag of the worst sites over time.
+    pub(super) fn lag_chart(&mut self, area: Rect, nth: usize) {
+        let units = self.model.choice.units;
+        let range = self.model.range_us();
+        let title = match units {
+            Units::Time => "Lag",
+            Units::Entries => "Entries behind",
+            Units::Bytes => "Bytes behind",
+        };
+        let title = format!("{title}, last {}", duration(range));
+        let inner = self.panel(area, &title, "u units  + - range", Some(nth));
+        let data = self.data;
+        let rows = rows::sites(data, SiteSort::Worst, "");
+        let width = usize::from(inner.width.saturating_sub(7));
+        let now_us = data.now.wall_us;
+        let lines: Vec<Line<'_>> = rows
+            .iter()
+            .take(LINES_MAX)
+            .filter_map(|row| {
+                let history = data.history.sites.get(&row.site.site)?;
+                let series = match units {
+                    Units::Time => &history.lag_us,
+                    Units::Entries => &history.entries,
+                    Units::Bytes => &history.bytes,
+                };
+                Some(Line {
+                    name: &row.site.site,
+                    values: series.columns(now_us, range, width),
+                })
+            })
+            .collect();
+        let greatest = lines.iter().flat_map(|line| &line.values).flatten().max();
+        let scale = scale(units, greatest.copied().unwrap_or(0));
+        if lines
+            .iter()
+            .all(|line| line.values.iter().all(Option::is_none))
+        {
+            let style = self.style(Tone::Dim);
+            self.put(
+                inner.x + 1,
+                inner.y,
+                inner.width.saturating_sub(1),
+                "no data in this range",
+                style,
+            );
+            return;
+        }
+        self.chart(inner, &scale, &lines, &duration(range));
+    }
+
+    /// What there is to know of the site that answers.
+    fn this_site(&mut self, area: Rect) {
+        let inner = self.panel(area, "This site", "", Some(2));
+        let Some(look) = self.data.look.as_deref() else {
+            return;
+        };
+        let status = &look.status;
+        let (x, width) = (inner.x + 1, inner.width.saturating_sub(2));
+        let mut lines = self.journal_lines(status);
+        lines.extend(tree_lines(status));
+        for (line, (head, tone, text)) in lines.iter().take(usize::from(inner.height)).enumerate() {
+            let y = inner.y + u16::try_from(line).unwrap_or(0);
+            let dim = self.style(Tone::Dim);
+            self.put(x, y, 9, head, dim);
+            let style = self.style(*tone);
+            let used = self.put(x + 10, y, width.saturating_sub(10), text, style);
+            let (x, room) = (x + 11 + used, width.saturating_sub(used + 11));
+            match (*head, status.journal.budget_bytes) {
+                ("journal", Some(budget)) if room >= 8 => {
+                    let part = (status.journal.bytes, budget);
+                    self.gauge(x, y, room.min(20), part, words::fullness(part));
+                }
+                ("written", _) if room >= SPARK => {
+                    let written = &self.data.history.written;
+                    let now_us = self.data.now.wall_us;
+                    let values = written.columns(now_us, SPARK_US, usize::from(SPARK));
+                    self.spark(x, y, &values, Tone::Good);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn journal_lines(&self, status: &StatusView) -> Vec<Said> {
+        let journal = &status.journal;
+        let size = match journal.budget_bytes {
+            Some(budget) => {
+                let share = words::percent(journal.bytes, budget);
+                format!("{share}%  {} of {}", bytes(journal.bytes), bytes(budget))
+            }
+            None => bytes(journal.bytes),
+        };
+        let mut lines = vec![("journal", Tone::Plain, size)];
+        if let Some(full) = super::journal::full_in(self.data) {
+            let text = format!("full in {} at this rate", duration(full));
+            lines.push(("", Tone::Dim, text));
+        }
+        let written = known(self.data.history.written_per_s, count);
+        lines.push(("written", Tone::Plain, format!("{written} entries/s")));
+        lines
+    }
+
+    /// Events in short, the newest first.
+    pub(super) fn what_happened(&mut self, area: Rect, nth: Option<usize>, title: &str) {
+        let seen = self.data.events.len();
+        let inner = self.panel(area, title, &format!("{} kept", count(seen as u64)), nth);
+        let has_focus = nth == Some(self.model.choice.panel);
+        let numbers = &self.model.rows.events;
+        let site =
+            (self.model.choice.screen == Screen::Site).then_some(self.model.choice.site.as_deref());
+        let events: Vec<&EventView> = match site {
+            Some(site) => self
+                .data
+                .events
+                .iter()
+                .rev()
+                .filter(|event| event.site.as_deref() == site)
+                .collect(),
+            None => numbers
+                .iter()
+                .filter_map(|number| rows::event(&self.data.events, *number))
+                .collect(),
+        };
+        if events.is_empty() {
+            let style = self.style(Tone::Dim);
+            self.put(
+                inner.x + 1,
+                inner.y,
+                inner.width.saturating_sub(1),
+                "nothing that is kept",
+                style,
+            );
+            return;
+        }
+        let room = usize::from(inner.height);
+        let chosen = self.model.selected_event().map(|event| event.number);
+        let selected = events
+            .iter()
+            .position(|event| Some(event.number) == chosen)
+            .filter(|_| has_focus);
+        let first = super::table::offset(selected.unwrap_or(0), events.len(), room);
+        for (line, event) in events.iter().skip(first).take(room).enumerate() {
+            let y = inner.y + u16::try_from(line).unwrap_or(0);
+            let row = Rect {
+                y,
+                height: 1,
+                ..inner
+            };
+            self.event_line(row, event, selected == Some(first + line));
+        }
+    }
+
+    /// One event in one line.
+    pub(super) fn event_line(&mut self, row: Rect, event: &EventView, is_selected: bool) {
+        let now_us = self.data.now.wall_us;
+        let at = words::moment(event.at_us, now_us, self.zone());
+        let tone = of_level(event.level);
+        let mark = glyph(tone);
+        let site = event.site.as_deref().unwrap_or("—");
+        let (x, width) = (row.x + 1, row.width.saturating_sub(1));
+        let name_width = if width > 90 { 24 } else { 0 };
+        let dim = self.style(Tone::Dim);
+        let style = self.style(tone);
+        self.put(x, row.y, 12, &at, dim);
+        self.put(x + 12, row.y, 1, mark, style);
+        let strong = self.style(Tone::Strong);
+        self.put(x + 14, row.y, 11, site, strong);
+        if name_width > 0 {
+            self.put(x + 26, row.y, name_width - 1, &event.name, dim);
+        }
+        let from = 26 + name_width;
+        self.put(
+            x + from,
+            row.y,
+            width.saturating_sub(from),
+            &event.text,
+            style,
+        );
+        if is_selected {
+            let reversed =
+                ratatui::style::Style::new().add_modifier(ratatui::style::Modifier::REVERSED);
+            self.buffer.set_style(row, reversed);
+        }
+        self.hits.push((row, Target::Event(event.number)));
+    }
+}
+
+/// A line of a panel: a word in front, what it means, and what it says.
+type Said = (&'static str, Tone, String);
+
+/// The tree, what waits for it, and the clocks.
+fn tree_lines(status: &StatusView) -> Vec<Said> {
+    let tree = &status.tree;
+    let noticed = known(tree.unnoticed_us, |us| format!("{} ago", duration(us)));
+    let waits = [
+        (tree.fetching, "on their way"),
+        (tree.busy, "busy"),
+        (tree.blocked, "blocked"),
+        (tree.parked, "parked"),
+        (tree.diverged, "diverged"),
+    ];
+    let waits: Vec<String> = waits
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| format!("{} {what}", count(*number)))
+        .collect();
+    let (tone, waits) = if waits.is_empty() {
+        (Tone::Good, "nothing waits".to_owned())
+    } else {
+        (Tone::Attention, waits.join(", "))
+    };
+    let mut lines = vec![
+        ("tree", Tone::Plain, path_text(&tree.root)),
+        (
+            "watched",
+            Tone::Plain,
+            format!("by {}, complete {noticed}", tree.watch),
+        ),
+        ("apply", tone, waits),
+    ];
+    if let Some(brake) = &tree.brake {
+        lines.push(("brake", Tone::Bad, brake.clone()));
+    }
+    if let Some(reason) = &tree.blocked_reason {
+        lines.push(("blocked", Tone::Attention, reason.clone()));
+    }
+    let skew = status.sites.iter().filter_map(|site| site.clock_skew_us);
+    let skew = skew.max_by_key(|us| us.unsigned_abs());
+    lines.push((
+        "clocks",
+        Tone::Plain,
+        format!("furthest peer {}", known(skew, words::skew)),
+    ));
+    let engine = duration(status.engine_age_us);
+    lines.push(("engine", Tone::Plain, format!("told {engine} before that")));
+    lines
+}
+
+/// Open conflicts by site.
+fn conflicts_by_site(data: &super::Data) -> Vec<(String, u64)> {
+    let mut counted: Vec<(String, u64)> = Vec::new();
+    let list = data.inbox.list.as_deref().map_or(&[][..], Vec::as_slice);
+    for conflict in list.iter().filter(|one| one.is_open()) {
+        let winner = conflict
+            .winner
+            .as_ref()
+            .and_then(|winner| winner.site.as_deref());
+        for name in [winner, conflict.loser.site.as_deref()]
+            .into_iter()
+            .flatten()
+        {
+            match counted.iter_mut().find(|(known, _)| known == name) {
+                Some((_, number)) => *number += 1,
+                None => counted.push((name.to_owned(), 1)),
+            }
+        }
+    }
+    counted
+}
+
+/// Marks of a scale that reaches beyond the greatest value: each is about ten times the one before.
+pub(super) fn scale(units: Units, greatest: u64) -> Vec<(u64, String)> {
+    const S: u64 = 1_000_000;
+    let (steps, show): (&[u64], fn(u64) -> String) = match units {
+        Units::Time => (
+            &[
+                0,
+                S / 10,
+                S,
+                10 * S,
+                60 * S,
+                600 * S,
+                3_600 * S,
+                86_400 * S,
+                30 * 86_400 * S,
+            ],
+            duration,
+        ),
+        Units::Entries => (
+            &[
+                0,
+                10,
+                100,
+                1_000,
+                10_000,
+                100_000,
+                1_000_000,
+                10_000_000,
+                1_000_000_000,
+            ],
+            |number| match number {
+                0..1_000 => number.to_string(),
+                1_000..1_000_000 => format!("{}k", number / 1_000),
+                1_000_000.. => format!("{}M", number / 1_000_000),
+            },
+        ),
+        Units::Bytes => (
+            &[
+                0,
+                1 << 10,
+                16 << 10,
+                256 << 10,
+                4 << 20,
+                64 << 20,
+                1 << 30,
+                16 << 30,
+                1 << 40,
+            ],
+            |size| {
+                let text = bytes(size);
+                text.replace(" ", "").replace("iB", "")
+            },
+        ),
+    };
+    let needed = steps
+        .iter()
+        .position(|step| *step > greatest)
+        .unwrap_or(steps.len());
+    let shown = needed.max(2) + 1;
+    steps
+        .iter()
+        .take(shown)
+        .map(|step| (*step, show(*step)))
+        .collect()
+}

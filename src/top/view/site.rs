@@ -1,0 +1,306 @@
+//! Pure: one site: how it is reached, both directions step by step, its worst shards, and its events.
+
+use ratatui::layout::Rect;
+
+use super::super::theme::{Tone, of_state};
+use super::Pen;
+use super::chart::Line;
+use super::table::{Column, Row};
+use super::words::{self, known};
+use crate::admin::view::{Lag, ShardLag, SiteView, StageLag, path_text};
+use crate::cli::human::milliseconds;
+use crate::text::{bytes, count, duration};
+
+const STAGES: &[Column] = &[
+    Column::left("STEP", 10, 0),
+    Column::right("ENTRIES NOT AS FAR", 18, 0),
+    Column::right("OLDEST", 10, 0),
+];
+const SHARDS: &[Column] = &[
+    Column::right("SHARD", 5, 0),
+    Column::right("APPLIED", 10, 2),
+    Column::right("HEAD", 10, 1),
+    Column::right("BEHIND", 8, 0),
+    Column::right("OLDEST", 8, 0),
+];
+
+impl Pen<'_> {
+    pub(super) fn site_screen(&mut self, area: Rect) {
+        let half = area.width / 2;
+        let part = |x: u16, y: u16, width: u16, height: u16| Rect {
+            x: area.x + x,
+            y: area.y + y,
+            width,
+            height,
+        };
+        if area.height < 24 {
+            let top = 9.min(area.height.saturating_sub(4));
+            self.site_panel(0, part(0, 0, half, top));
+            self.site_panel(1, part(half, 0, area.width - half, top));
+            self.site_panel(4, part(0, top, area.width, area.height - top));
+            return;
+        }
+        let top = 11;
+        let middle = 9.max((area.height - top) / 2).min(14);
+        self.site_panel(0, part(0, 0, half, top));
+        self.site_panel(1, part(half, 0, area.width - half, top));
+        self.site_panel(2, part(0, top, half, middle));
+        self.site_panel(3, part(half, top, area.width - half, middle));
+        let used = top + middle;
+        self.site_panel(4, part(0, used, area.width, area.height - used));
+    }
+
+    pub(super) fn site_panel(&mut self, panel: usize, area: Rect) {
+        match panel {
+            0 => self.reach(area),
+            1 => self.directions(area),
+            2 => self.applied_chart(area),
+            3 => self.worst_shards(area),
+            _ => {
+                let site = self.model.choice.site.as_deref().unwrap_or("");
+                let title = format!("What happened to {site}");
+                self.what_happened(area, Some(4), &title);
+            }
+        }
+    }
+
+    /// One line of a panel: a word in front, and what it is.
+    fn pair(&mut self, inner: Rect, line: u16, head: &str, (tone, text): (Tone, &str)) {
+        const HEAD: u16 = 12;
+        if line >= inner.height {
+            return;
+        }
+        let (y, dim) = (inner.y + line, self.style(Tone::Dim));
+        self.put(inner.x + 1, y, HEAD, head, dim);
+        let style = self.style(tone);
+        self.put(
+            inner.x + 1 + HEAD,
+            y,
+            inner.width.saturating_sub(HEAD + 2),
+            text,
+            style,
+        );
+    }
+
+    fn reach(&mut self, area: Rect) {
+        let inner = self.panel(area, "How it is reached", "r reconnect  p pause", Some(0));
+        let Some(site) = self.model.selected_site() else {
+            return;
+        };
+        let endpoint = site
+            .endpoint
+            .clone()
+            .unwrap_or_else(|| "it dials this site".to_owned());
+        let since = words::down_since(self.data, &site.site);
+        let mut lines = vec![
+            ("state", of_state(site.state), words::state(site.state)),
+            ("endpoint", Tone::Plain, endpoint),
+            (
+                "round trip",
+                Tone::Plain,
+                known(site.round_trip_us, milliseconds),
+            ),
+            (
+                "its clock",
+                Tone::Plain,
+                known(site.clock_skew_us, words::skew),
+            ),
+        ];
+        if let Some(us) = since {
+            let age = duration(self.data.now.wall_us.saturating_sub(us));
+            let at = words::moment(us, self.data.now.wall_us, self.zone());
+            lines.insert(1, ("since", Tone::Plain, format!("{at} ({age})")));
+        }
+        if let Some(error) = &site.last_error {
+            let tone = if of_state(site.state) == Tone::Good {
+                Tone::Dim
+            } else {
+                Tone::Bad
+            };
+            lines.push(("last error", tone, error.clone()));
+        }
+        if let Some(held) = &site.held_there {
+            lines.push(("held there", Tone::Bad, held.clone()));
+        }
+        if let Some(first) = site.parked.first() {
+            let path = first
+                .path
+                .as_deref()
+                .map_or_else(|| format!("inode {}", first.inode), path_text);
+            let text = format!("{}: {path}: {}", site.parked.len(), first.reason);
+            lines.push(("parked", Tone::Attention, text));
+        }
+        for (line, (head, tone, text)) in lines.iter().enumerate() {
+            self.pair(inner, u16::try_from(line).unwrap_or(0), head, (*tone, text));
+        }
+    }
+
+    fn directions(&mut self, area: Rect) {
+        let inner = self.panel(area, "Both directions", "", Some(1));
+        let Some(site) = self.model.selected_site() else {
+            return;
+        };
+        let lag = self
+            .data
+            .look
+            .as_deref()
+            .and_then(|look| look.lag.sites.iter().find(|lag| lag.site == site.site));
+        let stages: &[StageLag] = lag.map_or(&[], |lag| &lag.stages);
+        let row = |at: usize| {
+            let stage = stages.get(at)?;
+            let tone = if stage.entries == 0 {
+                Tone::Good
+            } else {
+                Tone::Attention
+            };
+            let oldest = match (stage.entries, stage.lag) {
+                (0, _) => "—".to_owned(),
+                (_, lag) => words::lag(lag, false, 0),
+            };
+            Some(Row {
+                cells: vec![
+                    (Tone::Plain, stage.stage.to_string()),
+                    (tone, count(stage.entries)),
+                    (tone, oldest),
+                ],
+                target: None,
+            })
+        };
+        let heading = self.style(Tone::Strong);
+        self.put(
+            inner.x + 1,
+            inner.y,
+            inner.width.saturating_sub(1),
+            "us → them, step by step",
+            heading,
+        );
+        let steps = Rect {
+            y: inner.y + 1,
+            height: inner.height.saturating_sub(1).min(6),
+            ..inner
+        };
+        if stages.is_empty() {
+            let dim = self.style(Tone::Dim);
+            self.put(
+                inner.x + 1,
+                inner.y + 1,
+                inner.width.saturating_sub(1),
+                "it was not heard since the daemon started",
+                dim,
+            );
+        } else {
+            self.table(steps, STAGES, stages.len(), None, &row);
+        }
+        self.inbound(inner, site, lag.map(|lag| lag.inbound.lag));
+    }
+
+    fn inbound(&mut self, inner: Rect, site: &SiteView, lag: Option<Lag>) {
+        let line = inner.height.saturating_sub(2).max(2);
+        let waiting = known(site.waiting_entries, count);
+        let lag = known(lag, |lag| self.lag(lag));
+        let text = format!("{lag} behind, {waiting} entries wait here");
+        self.pair(inner, line, "them → us", (Tone::Plain, &text));
+        let noticed = known(site.unnoticed_us, |us| {
+            format!("complete {} ago", duration(us))
+        });
+        let looking = site.looking_us.map_or_else(String::new, |us| {
+            format!(", looks at all of it for {}", duration(us))
+        });
+        self.pair(
+            inner,
+            line + 1,
+            "its tree",
+            (Tone::Plain, &format!("{noticed}{looking}")),
+        );
+    }
+
+    fn applied_chart(&mut self, area: Rect) {
+        let range = self.model.range_us();
+        let title = format!(
+            "Entries that it applied in a second, last {}",
+            duration(range)
+        );
+        let inner = self.panel(area, &title, "", Some(2));
+        let Some(name) = self.model.choice.site.as_deref() else {
+            return;
+        };
+        let Some(history) = self.data.history.sites.get(name) else {
+            return;
+        };
+        let width = usize::from(inner.width.saturating_sub(7));
+        let values = history.applied.columns(self.data.now.wall_us, range, width);
+        let greatest = values.iter().flatten().copied().max();
+        let Some(greatest) = greatest else {
+            let style = self.style(Tone::Dim);
+            self.put(
+                inner.x + 1,
+                inner.y,
+                inner.width.saturating_sub(1),
+                "no data in this range",
+                style,
+            );
+            return;
+        };
+        let scale = super::overview::scale(super::super::model::Units::Entries, greatest);
+        let lines = [Line { name, values }];
+        self.chart(inner, &scale, &lines, &duration(range));
+    }
+
+    fn worst_shards(&mut self, area: Rect) {
+        let site = self.model.selected_site();
+        let lag = self
+            .data
+            .look
+            .as_deref()
+            .zip(site)
+            .and_then(|(look, site)| look.lag.sites.iter().find(|lag| lag.site == site.site));
+        let mut behind: Vec<&ShardLag> = lag
+            .map_or(&[][..], |lag| &lag.shards)
+            .iter()
+            .filter(|shard| shard.behind_entries > 0)
+            .collect();
+        behind.sort_by_key(|shard| {
+            (
+                u64::MAX - shard.lag.us().unwrap_or(u64::MAX),
+                u64::MAX - shard.behind_entries,
+            )
+        });
+        let size = known(site.and_then(|site| site.behind_bytes), bytes);
+        let right = format!("{} behind, {size}", behind.len());
+        let inner = self.panel(area, "Worst shards", &right, Some(3));
+        if behind.is_empty() {
+            let style = self.style(Tone::Dim);
+            let text = if lag.is_some_and(|lag| !lag.shards.is_empty()) {
+                "none is behind"
+            } else {
+                "not known"
+            };
+            self.put(
+                inner.x + 1,
+                inner.y,
+                inner.width.saturating_sub(1),
+                text,
+                style,
+            );
+            return;
+        }
+        let row = |at: usize| {
+            let shard = behind.get(at)?;
+            let name = match shard.shard {
+                256 => "ctrl".to_owned(),
+                shard => shard.to_string(),
+            };
+            Some(Row {
+                cells: vec![
+                    (Tone::Plain, name),
+                    (Tone::Plain, count(shard.applied)),
+                    (Tone::Plain, count(shard.head)),
+                    (Tone::Attention, count(shard.behind_entries)),
+                    (Tone::Attention, words::lag(shard.lag, false, 0)),
+                ],
+                target: None,
+            })
+        };
+        self.table(inner, SHARDS, behind.len(), None, &row);
+    }
+}

@@ -1,0 +1,457 @@
+//! Pure: what the box on top says, and quantities as the dashboard tells them.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::super::message::Player;
+use super::super::model::{Data, Model, Screen};
+use super::super::theme::{Tone, of_severity, of_state, of_verdict};
+use crate::admin::view::{Cause, Lag, SiteState, StatusView, Verdict};
+use crate::clock::TimestampUs;
+use crate::text::{bytes, count, duration};
+
+/// What stands where something is not known.
+pub(super) const UNKNOWN: &str = "?";
+
+/// The box on top.
+pub(super) struct Told {
+    pub(super) tone: Tone,
+    /// The whole in one word.
+    pub(super) word: String,
+    /// The whole in one line.
+    pub(super) what: String,
+    /// What stands at the right, where there is room.
+    pub(super) right: String,
+    pub(super) cause: String,
+    pub(super) next: String,
+}
+
+/// A value, or a question mark.
+pub(super) fn known<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> String {
+    value.map_or_else(|| UNKNOWN.to_owned(), show)
+}
+
+/// A lag; of what is old, that it is at least so much, and grows.
+pub(super) fn lag(lag: Lag, is_stale: bool, age_us: u64) -> String {
+    match (lag, is_stale) {
+        (Lag::Unknown, _) => UNKNOWN.to_owned(),
+        (Lag::Known(us), false) => duration(us),
+        (Lag::AtLeast(us), false) => format!("≥{}", duration(us)),
+        // What was outstanding may have arrived since; but nobody can say so.
+        (Lag::Known(0), true) => "≥0.0s".to_owned(),
+        (Lag::Known(us) | Lag::AtLeast(us), true) => {
+            format!("≥{}", duration(us.saturating_add(age_us)))
+        }
+    }
+}
+
+/// `17:57:03Z`, or the same in a zone.
+pub(super) fn time_of_day(us: TimestampUs, zone: Option<&TimeZone>) -> String {
+    let at = i64::try_from(us)
+        .ok()
+        .and_then(|us| Timestamp::from_microsecond(us).ok());
+    let Some(at) = at else {
+        return UNKNOWN.to_owned();
+    };
+    match zone {
+        Some(zone) => at.to_zoned(zone.clone()).strftime("%H:%M:%S").to_string(),
+        None => at.to_zoned(TimeZone::UTC).strftime("%H:%M:%SZ").to_string(),
+    }
+}
+
+/// The same with the day, where it is another one.
+pub(super) fn moment(us: TimestampUs, now_us: TimestampUs, zone: Option<&TimeZone>) -> String {
+    if now_us.abs_diff(us) < 86_400_000_000 {
+        return time_of_day(us, zone);
+    }
+    let at = i64::try_from(us)
+        .ok()
+        .and_then(|us| Timestamp::from_microsecond(us).ok());
+    let Some(at) = at else {
+        return UNKNOWN.to_owned();
+    };
+    let zone = zone.cloned().unwrap_or(TimeZone::UTC);
+    at.to_zoned(zone).strftime("%m-%d %H:%M").to_string()
+}
+
+/// A state in capitals: `CATCHING UP`.
+pub(super) fn state(state: SiteState) -> String {
+    state.word().replace('_', " ").to_uppercase()
+}
+
+/// Many gaps are far below a second.
+pub(super) fn gap(us: u64) -> String {
+    match us {
+        0..1_000 => format!("{us}us"),
+        1_000..1_000_000 => format!("{}ms", us / 1_000),
+        1_000_000.. => duration(us),
+    }
+}
+
+/// A difference of clocks: `+14ms`.
+pub(super) fn skew(us: i64) -> String {
+    let size = us.unsigned_abs();
+    let sign = if us < 0 && size >= 1_000 { '-' } else { '+' };
+    if size < 1_000_000 {
+        format!("{sign}{}ms", size / 1_000)
+    } else {
+        format!("{sign}{}", duration(size))
+    }
+}
+
+/// Where a replay is.
+pub(super) fn player(player: &Player) -> String {
+    let at = |us: u64| {
+        let seconds = us / 1_000_000;
+        format!("{:02}:{:02}", seconds / 60, seconds % 60)
+    };
+    let mark = if player.paused { "‖" } else { "▶" };
+    let speed = if player.speed_percent.is_multiple_of(100) {
+        format!("{}×", player.speed_percent / 100)
+    } else {
+        format!(
+            "{}.{:02}×",
+            player.speed_percent / 100,
+            player.speed_percent % 100
+        )
+    };
+    format!(
+        "REPLAY {mark} {} of {} {speed}",
+        at(player.at_us),
+        at(player.length_us)
+    )
+}
+
+/// What the box on top says.
+pub(super) fn verdict(model: &Model, data: &Data) -> Told {
+    if let Some(told) = no_data(data) {
+        return told;
+    }
+    let Some(look) = data.look.as_deref() else {
+        return Told {
+            tone: Tone::Dim,
+            word: "CONNECTING".to_owned(),
+            what: format!("asking the daemon at {}", data.address),
+            right: String::new(),
+            cause: String::new(),
+            next: String::new(),
+        };
+    };
+    let status = &look.status;
+    match model.choice.screen {
+        Screen::Overview | Screen::Events => whole(data, status),
+        Screen::Site => of_site(model, data).unwrap_or_else(|| whole(data, status)),
+        Screen::Shards => shards(model, data).unwrap_or_else(|| whole(data, status)),
+        Screen::Conflicts => conflicts(data, status),
+        Screen::Journal => journal(data, status),
+    }
+}
+
+fn no_data(data: &Data) -> Option<Told> {
+    let now_us = data.now.mono_us;
+    if let Some((lost, since_us, told_us)) = data.loss() {
+        let passed = now_us.saturating_sub(told_us);
+        let retry = duration(lost.retry_us.saturating_sub(passed));
+        let failed = &lost.failed;
+        let why = failed
+            .causes
+            .last()
+            .map_or(String::new(), |cause| format!(": {cause}"));
+        let hint = failed.hint.clone().unwrap_or_default();
+        let age = duration(now_us.saturating_sub(since_us));
+        let what = if data.look.is_some() {
+            format!(
+                "the daemon was lost {age} ago; nothing below is current; replication may go on"
+            )
+        } else {
+            "there is no daemon to ask".to_owned()
+        };
+        return Some(Told {
+            tone: Tone::Bad,
+            word: "NO DATA".to_owned(),
+            what,
+            right: String::new(),
+            cause: format!("{}{why}", failed.message),
+            next: format!("{hint}   · try {} in {retry}, r: now", lost.attempt + 1),
+        });
+    }
+    if let Some((text, next)) = &data.unreadable {
+        return Some(Told {
+            tone: Tone::Bad,
+            word: "NO DATA".to_owned(),
+            what: "the daemon answers, but cannot tell how it is".to_owned(),
+            right: String::new(),
+            cause: text.clone(),
+            next: next.clone(),
+        });
+    }
+    if data.is_stale() {
+        let age = duration(data.age_us().unwrap_or(0));
+        return Some(Told {
+            tone: Tone::Bad,
+            word: "STALE".to_owned(),
+            what: format!("the daemon has said nothing for {age}; nothing below is current"),
+            right: String::new(),
+            cause: "it is busy, stopped by a debugger or a signal, or its machine hangs".to_owned(),
+            next: "systemctl status cfs-repl".to_owned(),
+        });
+    }
+    None
+}
+
+/// The worst cause of all, or of one site, and how many more there are.
+fn worst<'a>(status: &'a StatusView, site: Option<&str>) -> (Option<&'a Cause>, usize) {
+    let mut causes = status
+        .causes
+        .iter()
+        .filter(|cause| site.is_none() || cause.site.as_deref() == site);
+    (causes.next(), causes.count())
+}
+
+fn cause_line(cause: Option<&Cause>, more: usize) -> String {
+    let Some(cause) = cause else {
+        return String::new();
+    };
+    let site = cause.site.as_deref().unwrap_or("here");
+    let more = match more {
+        0 => String::new(),
+        more => format!("   (+{more} more: 5, or cfs-repl status)"),
+    };
+    format!("{site}: {}{more}", cause.text)
+}
+
+/// When a site went away, as far as the events tell.
+pub(super) fn down_since(data: &Data, site: &str) -> Option<TimestampUs> {
+    let of_site = |name: &str| name.starts_with("site.");
+    let mut events = data.events.iter().rev();
+    let last = events.find(|event| event.site.as_deref() == Some(site) && of_site(&event.name))?;
+    (last.name != "site.up" && last.name != "site.resumed").then_some(last.at_us)
+}
+
+fn whole(data: &Data, status: &StatusView) -> Told {
+    let (cause, more) = worst(status, None);
+    let risk = &status.at_risk;
+    let risk = match (risk.entries, risk.lag) {
+        (0, _) => "nothing at risk".to_owned(),
+        (entries, lag) => format!(
+            "at risk {} · {} entries · {}",
+            self::lag(lag, false, 0),
+            count(entries),
+            known(risk.journal_bytes, bytes)
+        ),
+    };
+    let open = status.conflicts.open;
+    let right = format!("{risk}   open conflicts {}", count(open));
+    let since = cause
+        .and_then(|cause| cause.site.as_deref())
+        .and_then(|site| down_since(data, site));
+    let since = since.map_or_else(String::new, |us| {
+        let age = duration(data.now.wall_us.saturating_sub(us));
+        format!("   since {} ({age})", time_of_day(us, None))
+    });
+    let mut tone = of_verdict(status.verdict);
+    if let Some(cause) = cause
+        && of_severity(cause.severity) == Tone::Bad
+    {
+        tone = Tone::Bad;
+    }
+    let next = match (cause, status.sites.is_empty(), status.verdict) {
+        (Some(cause), _, _) => cause.next.clone(),
+        (None, true, _) => {
+            "cfs-repl peer invite   makes an invitation for a second machine".to_owned()
+        }
+        (None, false, Verdict::Ok) => "nothing to do".to_owned(),
+        (
+            None,
+            false,
+            Verdict::Unknown
+            | Verdict::CatchingUp
+            | Verdict::Degraded
+            | Verdict::Stalled
+            | Verdict::Down,
+        ) => String::new(),
+    };
+    let cause = match (cause, status.sites.is_empty()) {
+        (None, true) => "no other site is known: nothing is replicated yet".to_owned(),
+        (cause, _) => format!("{}{since}", cause_line(cause, more)),
+    };
+    Told {
+        tone,
+        word: status.verdict.word().replace('_', " ").to_uppercase(),
+        what: status.summary.clone(),
+        right,
+        cause,
+        next,
+    }
+}
+
+fn of_site(model: &Model, data: &Data) -> Option<Told> {
+    let site = model.selected_site()?;
+    let look = data.look.as_deref()?;
+    let (cause, more) = worst(&look.status, Some(&site.site));
+    let since = down_since(data, &site.site).map_or_else(String::new, |us| {
+        format!("   for {}", duration(data.now.wall_us.saturating_sub(us)))
+    });
+    let behind = format!(
+        "behind {} / {} / {}",
+        known(site.behind_entries, count),
+        known(site.behind_bytes, bytes),
+        lag(site.lag, false, 0)
+    );
+    Some(Told {
+        tone: match cause {
+            Some(cause) => of_severity(cause.severity),
+            None => of_state(site.state),
+        },
+        word: site.site.clone(),
+        what: format!("{}{since}", state(site.state)),
+        right: behind,
+        cause: match (cause, &site.last_error) {
+            (Some(_), _) => cause_line(cause, more),
+            (None, Some(error)) => format!("last error: {error}"),
+            (None, None) => String::new(),
+        },
+        next: cause.map_or_else(String::new, |cause| cause.next.clone()),
+    })
+}
+
+fn shards(model: &Model, data: &Data) -> Option<Told> {
+    let look = data.look.as_deref()?;
+    let behind: Vec<String> = look
+        .lag
+        .sites
+        .iter()
+        .filter(|site| !site.shards.is_empty())
+        .map(|site| {
+            let many = site
+                .shards
+                .iter()
+                .filter(|shard| shard.behind_entries > 0)
+                .count();
+            format!("{} {many}", site.site)
+        })
+        .collect();
+    let is_behind = look
+        .lag
+        .sites
+        .iter()
+        .any(|site| site.shards.iter().any(|one| one.behind_entries > 0));
+    Some(Told {
+        tone: if is_behind {
+            Tone::Attention
+        } else {
+            Tone::Good
+        },
+        word: format!("256 shards × {} peers", look.lag.sites.len()),
+        what: format!("shards behind: {}", behind.join(", ")),
+        right: String::new(),
+        cause: format!(
+            "one cell is one shard (row: high digit, column: low digit); it shows: {}",
+            model.choice.metric.title()
+        ),
+        next: super::shards::legend(model.choice.metric),
+    })
+}
+
+fn conflicts(data: &Data, status: &StatusView) -> Told {
+    let list = data.inbox.list.as_deref().map_or(&[][..], Vec::as_slice);
+    let open = || list.iter().filter(|one| one.is_open());
+    let lossy = open()
+        .filter(|one| one.lost_bytes.is_some_and(|lost| lost > 0))
+        .count();
+    let counts = status.conflicts;
+    let what = if counts.open == 0 {
+        format!("{} on record, none open", count(counts.total))
+    } else if data.inbox.list.is_some() {
+        format!(
+            "open   {} lost content, {} attributes or names   of {} on record",
+            count(lossy as u64),
+            count(open().count().saturating_sub(lossy) as u64),
+            count(counts.total)
+        )
+    } else {
+        "open   the list is on its way".to_owned()
+    };
+    Told {
+        tone: if counts.open == 0 {
+            Tone::Good
+        } else {
+            Tone::Attention
+        },
+        word: count(counts.open),
+        what,
+        right: String::new(),
+        cause: "the later stamp wins, equal ones by site; what lost is kept and can come back"
+            .to_owned(),
+        next: if counts.open == 0 {
+            "nothing to do".to_owned()
+        } else {
+            "open each ✱ row; R puts the loser back if it was the wanted one; then a acknowledges"
+                .to_owned()
+        },
+    }
+}
+
+fn journal(data: &Data, status: &StatusView) -> Told {
+    let journal = &status.journal;
+    let share = journal
+        .budget_bytes
+        .map(|budget| percent(journal.bytes, budget));
+    let tone = match (share, &journal.last_failure) {
+        (_, Some(_)) => Tone::Bad,
+        (Some(share), None) if share >= 90 => Tone::Bad,
+        (Some(share), None) if share >= 70 => Tone::Attention,
+        (Some(_) | None, None) => Tone::Good,
+    };
+    let of = journal
+        .budget_bytes
+        .map_or_else(String::new, |budget| format!(" of {}", bytes(budget)));
+    let full = super::journal::full_in(data).map_or_else(String::new, |us| {
+        format!("   full in {} at this rate", duration(us))
+    });
+    let pins = super::journal::pinned_by(data);
+    let cause = match (&journal.last_failure, pins) {
+        (Some(failure), _) => failure.clone(),
+        (None, Some((site, size))) => format!("kept for {site}: {}", known(size, bytes)),
+        (None, None) => "nothing is kept for a site that lacks it".to_owned(),
+    };
+    Told {
+        tone,
+        word: "JOURNAL".to_owned(),
+        what: format!("{}{of}{full}", bytes(journal.bytes)),
+        right: format!("{} entries written", count(journal.head_entries)),
+        cause,
+        next: match share {
+            Some(share) if share >= 70 => {
+                "when it is full, the site for which most is kept is fenced: bring it back, or raise state.journal_budget".to_owned()
+            }
+            Some(_) | None => String::new(),
+        },
+    }
+}
+
+/// What it means that so much of a budget is used.
+pub(super) fn fullness((part, whole): (u64, u64)) -> Tone {
+    match percent(part, whole) {
+        0..70 => Tone::Good,
+        70..90 => Tone::Attention,
+        90.. => Tone::Bad,
+    }
+}
+
+/// A part of a whole, in percent.
+pub(super) fn percent(part: u64, whole: u64) -> u64 {
+    u64::try_from(u128::from(part) * 100 / u128::from(whole.max(1))).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_old_is_a_lower_bound_that_grows_and_what_is_unknown_stays_so() {
+        assert_eq!(lag(Lag::Known(2_000_000), false, 9), "2.0s");
+        assert_eq!(lag(Lag::Known(2_000_000), true, 14_000_000), "≥16.0s");
+        assert_eq!(lag(Lag::Unknown, true, 14_000_000), "?");
+    }
+}
