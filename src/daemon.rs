@@ -32,6 +32,7 @@ mod roster;
 mod status;
 pub mod tasks;
 mod timeline;
+pub mod versions;
 mod witness;
 mod worker;
 
