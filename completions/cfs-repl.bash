@@ -369,7 +369,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__completions)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help bash elvish fish powershell zsh"
+            opts="-s -o -q -v -h --dynamic --server --output --json --color --timeout --utc --local --quiet --verbose --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2563,12 +2563,16 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__version)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --server)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -65,7 +65,7 @@ complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "run" -d 'Run the 
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "demo" -d 'Start two sites on this machine and watch them keep in step'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "pair" -d 'Keep two directories on this machine in step until Ctrl-C'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "compare" -d 'Compare two directory trees'
-complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "version" -d 'Print the version of this program and of what it was built with'
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "version" -d 'Print the version of this program, of what it was built with, and of the daemon, if it answers at once'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "schema" -d 'Print the JSON Schema of what a command prints, or list the schemas'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "man" -d 'Print a manual page, or write all of them'
@@ -1100,6 +1100,7 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -l local -d '
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
@@ -1148,6 +1149,7 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -l color 
 always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -l dynamic -d 'A script that asks the daemon while a line is typed'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -l json -d 'The same as --output json'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -l utc -d 'Show people times in UTC, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -l local -d 'Show people times in the zone of this machine, and never as ages'

@@ -165,6 +165,9 @@ enum Command {
 /// Runs one command line, the program's name first, and returns its exit code.
 #[must_use]
 pub fn main(args: Vec<OsString>) -> std::process::ExitCode {
+    if let Some(exit) = completions::answer(&args) {
+        return exit.into();
+    }
     let exit = match Cli::try_parse_from(&args) {
         Ok(cli) => {
             let mut ui = Ui::new(&cli.global);
@@ -206,7 +209,7 @@ fn run(ui: &mut Ui, global: &Global, command: Command) -> CliResult {
         Command::Demo(args) => demo::run(ui, &args),
         Command::Pair(args) => pair::run(ui, &args),
         Command::Compare(args) => compare::run(ui, &args),
-        Command::Version(args) => version::run(ui, &args),
+        Command::Version(args) => version::run(ui, global, &args),
         Command::Schema(args) => schema::run(ui, &args),
         Command::Completions(args) => completions::run(ui, &args),
         Command::Man(args) => man::run(ui, &args),

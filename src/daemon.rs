@@ -33,6 +33,7 @@ mod status;
 mod tail;
 pub mod tasks;
 mod timeline;
+pub mod versions;
 mod witness;
 mod worker;
 

@@ -67,6 +67,9 @@ impl Fresh {
     }
 }
 
+/// The version of what a store holds.
+pub const FORMAT: u8 = codec::VERSION;
+
 /// New conflicts that are remembered by id for whoever tells of them.
 pub const FRESH_MAX: usize = 1_024;
 

@@ -45,6 +45,9 @@ mod logs;
 #[cfg(feature = "cli")]
 mod manners;
 #[cfg(test)]
+#[cfg(feature = "cli")]
+mod many;
+#[cfg(test)]
 mod merge;
 #[cfg(test)]
 #[cfg(feature = "cli")]

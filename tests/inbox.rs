@@ -78,42 +78,8 @@ fn a_conflict_is_listed_shown_acknowledged_taken_back_and_restored_at_any_site()
         assert_alert(&hook.alert(), site, &id);
     }
     assert_change(&watch.line(), "new", &id);
-    assert_filters_find_it(&lab.a, &id);
-    for site in [&lab.a, &lab.b] {
-        assert_shown(site, &id);
-        let file = lab.folder().join(format!("loser-{}", site.name));
-        done(
-            site,
-            &[
-                "conflicts",
-                "show",
-                &id,
-                "--save-loser",
-                file.to_str().unwrap(),
-            ],
-        );
-        assert_eq!(fs::read(&file).unwrap(), FROM_A, "{}", site.name);
-        assert_differs(site, &id);
-    }
-    let all = |expect: &'static str| {
-        [
-            "conflicts",
-            "ack",
-            "--all",
-            "--expect",
-            expect,
-            "--note",
-            "b is right",
-        ]
-    };
-    let raced = ask(&lab.b, &all("2"));
-    assert_eq!(raced.status.code(), Some(8), "{raced:?}");
-    assert_eq!(
-        unacked(&lab.b),
-        std::slice::from_ref(&id),
-        "nothing was acknowledged"
-    );
-    assert!(done(&lab.b, &all("1")).starts_with(&format!("acknowledged {id} as ")));
+    assert_both_look(&lab, &id);
+    acknowledge_at_b(&lab, &id);
     let known = comes(PATIENCE, || unacked(&lab.a).is_empty());
     assert!(known, "site-a does not know: {}", lab.a.tail());
     let seen = watch.line();
@@ -142,6 +108,50 @@ fn a_conflict_is_listed_shown_acknowledged_taken_back_and_restored_at_any_site()
     assert_change(&watch.line(), "superseded", &id);
     watch.interrupt();
     assert_resumes(&lab.a, seen["number"].as_u64().unwrap());
+    assert_settled(&lab);
+    assert_a_lost_daemon_is_told(&mut lab);
+}
+
+fn assert_both_look(lab: &Lab, id: &str) {
+    assert_filters_find_it(&lab.a, id);
+    for site in [&lab.a, &lab.b] {
+        assert_shown(site, id);
+        let file = lab.folder().join(format!("loser-{}", site.name));
+        done(
+            site,
+            &[
+                "conflicts",
+                "show",
+                id,
+                "--save-loser",
+                file.to_str().unwrap(),
+            ],
+        );
+        assert_eq!(fs::read(&file).unwrap(), FROM_A, "{}", site.name);
+        assert_differs(site, id);
+    }
+}
+
+/// All that are open, which are one: another number is refused.
+fn acknowledge_at_b(lab: &Lab, id: &str) {
+    let all = |expect: &'static str| {
+        [
+            "conflicts",
+            "ack",
+            "--all",
+            "--expect",
+            expect,
+            "--note",
+            "b is right",
+        ]
+    };
+    let raced = ask(&lab.b, &all("2"));
+    assert_eq!(raced.status.code(), Some(8), "{raced:?}");
+    assert_eq!(unacked(&lab.b), [id.to_owned()], "nothing was acknowledged");
+    assert!(done(&lab.b, &all("1")).starts_with(&format!("acknowledged {id} as ")));
+}
+
+fn assert_settled(lab: &Lab) {
     for site in [&lab.a, &lab.b] {
         assert!(unacked(site).is_empty(), "what had seen both settled it");
         let check = ask(site, &["check", "--format", "nagios"]);
@@ -151,6 +161,10 @@ fn a_conflict_is_listed_shown_acknowledged_taken_back_and_restored_at_any_site()
             "{check:?}"
         );
     }
+}
+
+/// Whoever follows hears of it, and how to go on.
+fn assert_a_lost_daemon_is_told(lab: &mut Lab) {
     let words = ["conflicts", "watch", "--since", "1h"];
     let mut watch = Watch::start(&lab.a, &words);
     assert!(watch.text().starts_with("TIME"));
@@ -196,8 +210,7 @@ fn assert_change(line: &Value, word: &str, id: &str) {
     assert_eq!(line["conflict"]["path"], "d/file");
 }
 
-/// What came behind a line is told again to whoever saw that line last; a daemon that goes away ends it with exit code 3
-/// and what to type.
+/// What came behind a line is told again to whoever saw that line last.
 fn assert_resumes(site: &Site, after: u64) {
     let after = after.to_string();
     let words = [

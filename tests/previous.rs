@@ -79,11 +79,13 @@ fn message_breaks(old: &MessageDescriptor, new: &MessageDescriptor) -> Vec<Strin
 }
 
 fn kind_name(kind: &Kind) -> String {
-    match kind {
-        Kind::Message(message) => message.full_name().to_owned(),
-        Kind::Enum(kind) => kind.full_name().to_owned(),
-        scalar => format!("{scalar:?}"),
+    if let Kind::Message(message) = kind {
+        return message.full_name().to_owned();
     }
+    if let Kind::Enum(kind) = kind {
+        return kind.full_name().to_owned();
+    }
+    format!("{kind:?}")
 }
 
 fn enum_breaks(old: &EnumDescriptor, new: &EnumDescriptor) -> Vec<String> {
@@ -132,11 +134,12 @@ fn sample(message: &MessageDescriptor, pick: usize, depth: usize) -> DynamicMess
                 panic!("a map without entries");
             };
             let value = one(&entry.map_entry_value_field(), pick, depth);
-            let key = match one(&entry.map_entry_key_field(), pick, depth) {
-                Value::String(text) => MapKey::String(text),
-                Value::U32(number) => MapKey::U32(number),
-                Value::U64(number) => MapKey::U64(number),
-                other => panic!("a key like {other:?}"),
+            let key = one(&entry.map_entry_key_field(), pick, depth);
+            let key = match (key.as_str(), key.as_u32(), key.as_u64()) {
+                (Some(text), ..) => MapKey::String(text.to_owned()),
+                (_, Some(number), _) => MapKey::U32(number),
+                (_, _, Some(number)) => MapKey::U64(number),
+                (None, None, None) => panic!("a key like {key:?}"),
             };
             Value::Map([(key, value)].into_iter().collect())
         } else if field.is_list() {

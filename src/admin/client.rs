@@ -150,28 +150,49 @@ impl Client {
         filter: ConflictFilter,
         limit: Option<u64>,
     ) -> Result<FoundConflicts> {
-        let mut inner = self.inner.clone();
-        let pages = self
-            .wait(async move {
-                let filter = Some(wire::filter_to(filter));
-                let request = pb::ConflictsRequest { filter, limit };
-                let mut stream = inner.conflicts(request).await?.into_inner();
-                let mut pages = Vec::new();
-                while let Some(page) = stream.message().await? {
-                    pages.push(page);
-                }
-                Ok(pages)
-            })
+        let mut all: Option<FoundConflicts> = None;
+        let take = |page: FoundConflicts| {
+            match &mut all {
+                Some(all) => all.conflicts.extend(page.conflicts),
+                None => all = Some(page),
+            }
+            true
+        };
+        self.wait_all(self.conflict_pages(filter, limit, take))
             .await?;
-        let first = pages.first().map(|page| (page.site.clone(), page.found));
-        let (site, found) = first.ok_or(ClientError::Malformed { missing: "site" })?;
-        let conflicts = pages.into_iter().flat_map(|page| page.conflicts);
-        let views = conflicts.map(|conflict| wire::conflict_from(conflict).map_err(malformed));
-        Ok(FoundConflicts {
-            site,
-            found,
-            conflicts: views.collect::<Result<_>>()?,
-        })
+        all.ok_or(ClientError::Malformed { missing: "site" })
+    }
+
+    /// The same page by page, oldest first; never more than one is in memory. There is at least one, each is waited for
+    /// by itself, and `take` says whether it wants another one.
+    pub async fn conflict_pages(
+        &self,
+        filter: ConflictFilter,
+        limit: Option<u64>,
+        mut take: impl FnMut(FoundConflicts) -> bool,
+    ) -> Result<()> {
+        let mut inner = self.inner.clone();
+        let filter = Some(wire::filter_to(filter));
+        let request = pb::ConflictsRequest { filter, limit };
+        let stream = self.wait(inner.conflicts(request)).await?;
+        let mut stream = stream.into_inner();
+        while let Some(page) = self.wait(stream.message()).await? {
+            let pb::ConflictsPage {
+                site,
+                conflicts,
+                found,
+            } = page;
+            let views = conflicts.into_iter().map(wire::conflict_from);
+            let page = FoundConflicts {
+                site,
+                found,
+                conflicts: views.collect::<Result<_, _>>().map_err(malformed)?,
+            };
+            if !take(page) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Name of the site that answers, and one conflict with both versions.
@@ -371,6 +392,17 @@ impl Client {
         let request = wire::tail::request_to(request);
         let reply = self.wait(inner.journal_tail(request)).await?;
         Ok(EntryStream(reply.into_inner()))
+    }
+
+    /// Gives several requests together the time of one.
+    async fn wait_all<T>(&self, requests: impl Future<Output = Result<T>>) -> Result<T> {
+        let waited = tokio::time::timeout(self.patience, requests).await;
+        waited.unwrap_or_else(|_| {
+            Err(ClientError::TimedOut {
+                address: self.address.clone(),
+                after: self.patience,
+            })
+        })
     }
 
     async fn wait<T>(&self, request: impl Future<Output = Result<T, Status>>) -> Result<T> {

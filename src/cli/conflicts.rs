@@ -6,7 +6,7 @@ use std::io::BufRead;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use super::columns::{Column, Kind, Listing};
+use super::columns::{Chosen, Column, Kind, Listing};
 use super::exit::{CliError, CliResult, Exit, Failure};
 use super::look::Look;
 use super::reach::{self, Reach};
@@ -15,7 +15,7 @@ use super::status::item;
 use super::ui::Ui;
 use super::watch::{self as again, WatchArgs};
 use super::{Global, human, parse_duration};
-use crate::admin::client::Client;
+use crate::admin::client::{Client, FoundConflicts};
 use crate::admin::filter::{AckRequest, ConflictFilter};
 use crate::admin::view::{AckedView, ConflictView, VersionView, path_text};
 use crate::clock::{Clock as _, SystemClock, micros, rfc3339};
@@ -321,13 +321,12 @@ fn told(acked: &AckedView, dry_run: bool, look: &Look) -> String {
 
 fn list(ui: &mut Ui, global: &Global, args: &ListArgs) -> CliResult {
     let chosen = args.listing.chosen(COLUMNS, global.format())?;
+    if chosen.is_stream(global.format()) && !args.watch.is_given() {
+        return list_by_page(ui, global, args, &chosen);
+    }
     let ask = |client: Client| {
         // Made anew each time: what was noticed within a time is counted from now.
-        let filter = ConflictFilter {
-            open: args.unacked,
-            acked: args.acked,
-            ..args.filter.filter()
-        };
+        let filter = args.filter();
         let limit = chosen.limit_of_source();
         async move { client.conflicts(filter, limit).await }
     };
@@ -336,6 +335,41 @@ fn list(ui: &mut Ui, global: &Global, args: &ListArgs) -> CliResult {
         let view = view(found.site, &found.conflicts)?;
         ui.list(view, &chosen, Some(found.found))
     })
+}
+
+impl ListArgs {
+    fn filter(&self) -> ConflictFilter {
+        ConflictFilter {
+            open: self.unacked,
+            acked: self.acked,
+            ..self.filter.filter()
+        }
+    }
+}
+
+/// The same where rows stand by themselves: memory holds one page, however many there are.
+fn list_by_page(ui: &mut Ui, global: &Global, args: &ListArgs, chosen: &Chosen) -> CliResult {
+    let (mut shown, mut found) = (0, 0);
+    let mut printed = Ok(());
+    let mut print = |page: FoundConflicts| {
+        shown += page.conflicts.len() as u64;
+        found = page.found;
+        let rows = view(page.site, &page.conflicts);
+        printed = rows.and_then(|rows| ui.list(rows, chosen, None));
+        printed.is_ok()
+    };
+    let print = &mut print;
+    let ask = |client: Client| async move {
+        let limit = chosen.limit_of_source();
+        client.conflict_pages(args.filter(), limit, print).await
+    };
+    reach::ask(global, &args.reach, ask)?;
+    printed?;
+    if shown < found {
+        let told = format!("{} of {}", human::count(shown), human::count(found));
+        ui.detail(&told);
+    }
+    Ok(())
 }
 
 fn restore(ui: &mut Ui, global: &Global, args: &RestoreArgs) -> CliResult {

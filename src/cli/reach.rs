@@ -1,6 +1,7 @@
 //! Finds the daemon and asks it: the flags for it, and the one place where a command waits for an answer.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::Global;
 use super::exit::{CliError, Exit, Failure};
@@ -8,7 +9,7 @@ use crate::admin::client::{Address, Client, ClientError, Network, TlsFiles};
 use crate::config::{Config, DEFAULT_FILE};
 
 /// Where the daemon is found when --server does not say it.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(super) struct Reach {
     /// Configuration of the daemon: its socket is in the state folder. Not read with --server
     #[arg(long, value_name = "FILE", env = "CFS_REPL_CONFIG", default_value = DEFAULT_FILE)]
@@ -16,6 +17,11 @@ pub(super) struct Reach {
 }
 
 impl Reach {
+    /// That of a daemon with this configuration.
+    pub(super) const fn of(config: PathBuf) -> Self {
+        Self { config }
+    }
+
     /// The configuration of the daemon.
     pub(super) fn config(&self) -> &Path {
         &self.config
@@ -37,6 +43,26 @@ where
         request(client).await
     });
     Ok(answered?)
+}
+
+/// Asks the daemon for something that would be good to know. None: it does not answer within `patience`, for whatever
+/// reason.
+pub(super) fn ask_quickly<T, F>(
+    global: &Global,
+    reach: &Reach,
+    patience: Duration,
+    request: impl FnOnce(Client) -> F,
+) -> Option<T>
+where
+    F: Future<Output = Result<T, ClientError>>,
+{
+    let address = address(global, reach).ok()?;
+    let asking = async {
+        let client = Client::connect(address, patience).await.ok()?;
+        request(client).await.ok()
+    };
+    let within = async { tokio::time::timeout(patience, asking).await };
+    runtime().ok()?.block_on(within).ok().flatten()
 }
 
 /// What a command waits on for an answer.

@@ -347,7 +347,7 @@ pub(super) mod tests {
     #[test]
     fn a_schema_that_knows_less_than_is_printed_is_noticed() {
         let (mut ui, data, _) = captured(Format::Json);
-        crate::cli::version::run(&mut ui, &crate::cli::version::VersionArgs {}).unwrap();
+        ui.show(&crate::cli::version::view().unwrap()).unwrap();
         let mut printed: Value = serde_json::from_str(&data.text()).unwrap();
         assert_valid(&printed);
         printed["items"][0]["novel"] = json!(1);

@@ -122,8 +122,10 @@ watch.cancel()
 
 events, expected = list(call("Events")), program("events")
 same("events", [one.number for one in events], [one["number"] for one in expected][: len(events)])
-recorded = [one for one in events if one.name == "conflict.lossy"]
-same("recorded", recorded[0].fields["conflict"], CONFLICT)
+# It is told within a second of its recording.
+follow = call("Events", follow=True, names=["conflict.lossy"])
+same("recorded", next(follow).fields["conflict"], CONFLICT)
+follow.cancel()
 
 previews, expected = [piece.site for piece in call("CompactPreview") if piece.HasField("site")], program("compact", "--dry-run")
 same("preview", [one.site for one in previews], [one["site"] for one in expected])
