@@ -34,6 +34,9 @@ _cfs__repl() {
             cfs__repl,conflicts)
                 cmd="cfs__repl__subcmd__conflicts"
                 ;;
+            cfs__repl,dashboard)
+                cmd="cfs__repl__subcmd__top"
+                ;;
             cfs__repl,demo)
                 cmd="cfs__repl__subcmd__demo"
                 ;;
@@ -90,6 +93,9 @@ _cfs__repl() {
                 ;;
             cfs__repl,support-bundle)
                 cmd="cfs__repl__subcmd__support__subcmd__bundle"
+                ;;
+            cfs__repl,top)
+                cmd="cfs__repl__subcmd__top"
                 ;;
             cfs__repl,version)
                 cmd="cfs__repl__subcmd__version"
@@ -173,7 +179,7 @@ _cfs__repl() {
 
     case "${cmd}" in
         cfs__repl)
-            opts="-s -o -q -v -h -V --server --output --json --color --timeout --utc --local --quiet --verbose --help --version status lag conflicts sites events journal compact wait check config doctor support-bundle init peer join reload log-level pki run demo pair compare version schema completions man help"
+            opts="-s -o -q -v -h -V --server --output --json --color --timeout --utc --local --quiet --verbose --help --version status top dashboard lag conflicts sites events journal compact wait check config doctor support-bundle init peer join reload log-level pki run demo pair compare version schema completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2524,6 +2530,68 @@ _cfs__repl() {
                     return 0
                     ;;
                 --log)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cfs__subcmd__repl__subcmd__top)
+            opts="-s -o -q -v -h --screen --read-only --ascii --theme --no-mouse --record --replay --speed --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --screen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --theme)
+                    COMPREPLY=($(compgen -W "dark light high-contrast mono" -- "${cur}"))
+                    return 0
+                    ;;
+                --record)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --replay)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --speed)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

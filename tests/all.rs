@@ -77,4 +77,7 @@ mod soak;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]
+#[cfg(feature = "tui")]
+mod top;
+#[cfg(test)]
 mod trees;

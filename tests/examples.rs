@@ -15,7 +15,15 @@ use crate::lab::{Lab, LabOptions, cfs_repl, has_program, run};
 use found::{Found, of_page, of_readme, of_topic};
 
 /// Examples that are not run here, and why.
-const NOT_RUN: [(&str, &str); 3] = [
+const NOT_RUN: [(&str, &str); 5] = [
+    (
+        "cfs-repl top",
+        "it needs a terminal; tests/top.rs gives it one",
+    ),
+    (
+        "cfs-repl top --replay docs/incident.jsonl",
+        "it needs a terminal; tests/top.rs plays it in one",
+    ),
     (
         "cargo build --release",
         "the program under test is built already",
@@ -31,9 +39,11 @@ const NOT_RUN: [(&str, &str); 3] = [
 ];
 
 /// The same for manual pages and help: two machines join in the tour of the README and in tests/invite.rs.
-const NOT_RUN_OF_PAGES: [&str; 6] = [
+const NOT_RUN_OF_PAGES: [&str; 7] = [
     // It runs until Ctrl-C; tests/inbox.rs starts it and presses that.
     "cfs-repl conflicts watch -o jsonl",
+    // It needs a terminal; tests/top.rs gives it one.
+    "cfs-repl top --screen 4",
     "cfs-repl peer invite --name iad-2 --valid 30m",
     "cfs-repl peer invite",
     "cfs-repl join cfsjoin1.CgRwcm9k --root /srv/media && cfs-repl run",

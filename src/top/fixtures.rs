@@ -27,8 +27,11 @@ const S: u64 = 1_000_000;
 /// What was told, and when since the beginning.
 pub(super) type Script = Vec<(u64, Told)>;
 
+/// Makes a record.
+type Make = fn() -> Script;
+
 /// Every situation.
-pub(super) const ALL: [(&str, fn() -> Script); 8] = [
+pub(super) const ALL: [(&str, Make); 8] = [
     ("all-well", all_well),
     ("expired-certificate", expired_certificate),
     ("catching-up", catching_up),
@@ -227,21 +230,9 @@ fn event(
     }
 }
 
-/// A record with a look at its beginning, lags that come to what the look says, and the look again at its end.
-fn script(look: Overview, events: Vec<EventView>, conflicts: Vec<ConflictView>) -> Script {
-    let address = "unix:/run/cfs-repl/admin.sock".to_owned();
-    let mut told = vec![(0, Told::Connecting { address })];
-    for event in events {
-        told.push((0, Told::Event(event)));
-    }
-    let mut first = look.clone();
-    first.status.journal.bytes -= 3 << 30;
-    for site in &mut first.lag.sites {
-        site.lag = Lag::Known(300_000);
-        site.shards.clear();
-    }
-    let snapshot = |look: &Overview| Update::Snapshot(Box::new(look.clone()));
-    told.push((0, Told::Update(END_US - LENGTH_US, snapshot(&first))));
+/// Lags that come to what the look says, with a gap of two minutes in which nothing was told.
+fn steps(look: &Overview, journal_bytes: u64) -> Script {
+    let mut told = Script::new();
     for step in 1..60 {
         let lags = look.lag.sites.iter().map(|site| {
             let us = site.lag.us().unwrap_or(0);
@@ -267,7 +258,7 @@ fn script(look: Overview, events: Vec<EventView>, conflicts: Vec<ConflictView>) 
         let delta = Delta {
             lags: lags.collect(),
             journal: Some(JournalView {
-                bytes: first.status.journal.bytes + step * (50 << 20),
+                bytes: journal_bytes + step * (50 << 20),
                 head_entries: look.status.journal.head_entries - (60 - step) * 4_600,
                 ..look.status.journal.clone()
             }),
@@ -284,6 +275,25 @@ fn script(look: Overview, events: Vec<EventView>, conflicts: Vec<ConflictView>) 
             ));
         }
     }
+    told
+}
+
+/// A record with a look at its beginning, lags that come to what the look says, and the look again at its end.
+fn script(look: Overview, events: Vec<EventView>, conflicts: Vec<ConflictView>) -> Script {
+    let address = "unix:/run/cfs-repl/admin.sock".to_owned();
+    let mut told = vec![(0, Told::Connecting { address })];
+    for event in events {
+        told.push((0, Told::Event(event)));
+    }
+    let mut first = look.clone();
+    first.status.journal.bytes -= 3 << 30;
+    for site in &mut first.lag.sites {
+        site.lag = Lag::Known(300_000);
+        site.shards.clear();
+    }
+    let snapshot = |look: &Overview| Update::Snapshot(Box::new(look.clone()));
+    told.push((0, Told::Update(END_US - LENGTH_US, snapshot(&first))));
+    told.extend(steps(&look, first.status.journal.bytes));
     told.push((LENGTH_US - 1, Told::Update(END_US, snapshot(&look))));
     let found = conflicts.len() as u64;
     told.push((
@@ -339,7 +349,7 @@ fn preview(site: &str, entries: u64) -> SitePreview {
     ops.iter().for_each(|op| total.add(&op.sums));
     SitePreview {
         site: Some(site.to_owned()),
-        site_id: None,
+        site_id: Some(2),
         batches: entries / 500,
         total,
         ops: ops
@@ -459,6 +469,51 @@ fn all_well() -> Script {
     )
 }
 
+fn events_of_expiry() -> Vec<EventView> {
+    let mut down = event(
+        6,
+        134 * S,
+        Level::Error,
+        "site.down",
+        Some("iad-2"),
+        "iad-2 is not connected: peer refused our certificate",
+    );
+    down.fields = [("from", "streaming"), ("to", "backoff")]
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .into();
+    vec![
+        started(),
+        up(2, "gru-1"),
+        up(3, "iad-2"),
+        up(4, "sin-1"),
+        event(
+            5,
+            1_011 * S,
+            Level::Warn,
+            "certificate.expiring",
+            None,
+            "the certificate of fra-1 ends at 2026-11-22T17:54:49Z",
+        ),
+        down,
+        event(
+            7,
+            32 * S,
+            Level::Warn,
+            "conflict.lossy",
+            Some("sin-1"),
+            "media/\u{1b}[2J\u{1b}]0;owned\u{7}.txt: sin-1 won, 2 MiB lost",
+        ),
+        event(
+            8,
+            15 * S,
+            Level::Warn,
+            "conflict.lossy",
+            Some("sin-1"),
+            "media/plan.xlsx: sin-1 won over fra-1, 17.7 KiB lost",
+        ),
+    ]
+}
+
 fn expired_certificate() -> Script {
     let peers = [
         IAD,
@@ -490,48 +545,7 @@ fn expired_certificate() -> Script {
     );
     let list = conflicts();
     look.status.conflicts = ConflictCounts { open: 7, total: 7 };
-    let mut down = event(
-        6,
-        134 * S,
-        Level::Error,
-        "site.down",
-        Some("iad-2"),
-        "iad-2 is not connected: peer refused our certificate",
-    );
-    down.fields = [("from", "streaming"), ("to", "backoff")]
-        .map(|(a, b)| (a.to_owned(), b.to_owned()))
-        .into();
-    let events = vec![
-        started(),
-        up(2, "gru-1"),
-        up(3, "iad-2"),
-        up(4, "sin-1"),
-        event(
-            5,
-            1_011 * S,
-            Level::Warn,
-            "certificate.expiring",
-            None,
-            "the certificate of fra-1 ends at 2026-11-22T17:54:49Z",
-        ),
-        down,
-        event(
-            7,
-            32 * S,
-            Level::Warn,
-            "conflict.lossy",
-            Some("sin-1"),
-            "media/\u{1b}[2J\u{1b}]0;owned\u{7}.txt: sin-1 won, 2 MiB lost",
-        ),
-        event(
-            8,
-            15 * S,
-            Level::Warn,
-            "conflict.lossy",
-            Some("sin-1"),
-            "media/plan.xlsx: sin-1 won over fra-1, 17.7 KiB lost",
-        ),
-    ];
+    let events = events_of_expiry();
     let last = list.last().unwrap().clone();
     let mut script = script(look, events, list);
     script.push((LENGTH_US - 1, Told::Detail(Box::new(detail(&last)))));
@@ -824,4 +838,85 @@ fn a_record_that_was_cut_off_is_played_and_one_that_is_none_is_told() {
     // What a later version adds is skipped.
     let more = text + "{\"t_us\":1,\"kind\":\"forecast\",\"says\":\"rain\",\"x\":1}\n";
     assert_eq!(record::read(&more).unwrap().told.len(), whole);
+}
+
+/// Writes two records for measurements into the folder that `CFS_REPL_HEAVY` names: 16 sites with 256 shards each and
+/// 10 000 conflicts, once with a heartbeat a second and once with 1 000 events a second and shards that all move.
+#[test]
+#[ignore = "it makes what is measured by hand"]
+fn heavy_records_are_made() {
+    let folder = PathBuf::from(std::env::var_os("CFS_REPL_HEAVY").unwrap());
+    let list = (1..=10_000).rev().map(|nth| {
+        let path = format!("projects/p{}/render-{nth:05}.exr", nth % 23);
+        conflict(nth % 1_000 + nth * 1_000, path.as_bytes(), Some(nth * 977))
+    });
+    let told = Told::Conflicts {
+        list: list.collect(),
+        found: 10_000,
+    };
+    let calm = sixteen_sites()
+        .into_iter()
+        .rev()
+        .find_map(|(_, told)| match told {
+            Told::Update(_, Update::Snapshot(look)) => Some(look),
+            _ => None,
+        });
+    let mut look = *calm.unwrap();
+    let mut quiet = record::head(END_US);
+    let snapshot = Told::Update(END_US, Update::Snapshot(Box::new(look.clone())));
+    quiet.push_str(&record::lines(0, snapshot));
+    quiet.push_str(&record::lines(0, told));
+    let mut loud = quiet.clone();
+    for second in 1..=120 {
+        let beat = Update::Heartbeat {
+            uptime_us: second * S,
+            engine_age_us: 1_000,
+        };
+        quiet.push_str(&record::lines(
+            second * S,
+            Told::Update(END_US + second * S, beat),
+        ));
+    }
+    for half in 1..=60_u64 {
+        let at_us = half * S / 2;
+        let mut shards = BTreeMap::new();
+        for site in &mut look.lag.sites {
+            site.lag = Lag::Known(half * 100_000);
+            for shard in &mut site.shards {
+                (shard.head, shard.behind_entries) = (shard.head + 7, half);
+            }
+            shards.insert(site.site.clone(), site.shards.clone());
+        }
+        let delta = Delta {
+            lags: look
+                .lag
+                .sites
+                .iter()
+                .map(|site| SiteLag {
+                    shards: Vec::new(),
+                    ..site.clone()
+                })
+                .collect(),
+            shards,
+            ..Delta::default()
+        };
+        loud.push_str(&record::lines(
+            at_us,
+            Told::Update(END_US + at_us, Update::Delta(Box::new(delta))),
+        ));
+        for nth in 0..500 {
+            let number = half * 500 + nth;
+            let event = event(
+                number,
+                0,
+                Level::Info,
+                "conflict.recorded",
+                Some("iad-2"),
+                "a conflict was recorded",
+            );
+            loud.push_str(&record::lines(at_us + nth * 1_000, Told::Event(event)));
+        }
+    }
+    std::fs::write(folder.join("quiet.jsonl"), quiet).unwrap();
+    std::fs::write(folder.join("loud.jsonl"), loud).unwrap();
 }

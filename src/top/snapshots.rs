@@ -59,7 +59,7 @@ fn styles(buffer: &Buffer) -> String {
             let style = style(cell.fg, cell.bg, cell.modifier);
             match runs.last_mut() {
                 Some((from, length, last)) if *last == style && *from + *length == x => {
-                    *length += 1
+                    *length += 1;
                 }
                 _ if !style.is_empty() => runs.push((x, 1, style)),
                 _ => {}
@@ -77,10 +77,10 @@ fn styles(buffer: &Buffer) -> String {
 }
 
 fn style(fg: Color, bg: Color, modifier: Modifier) -> String {
-    let mut style = match fg {
-        Color::Reset => String::new(),
-        Color::Indexed(number) => number.to_string(),
-        other => other.to_string(),
+    let mut style = if fg == Color::Reset {
+        String::new()
+    } else {
+        fg.to_string()
     };
     if bg != Color::Reset {
         write!(style, " on {bg}").unwrap();

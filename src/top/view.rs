@@ -359,21 +359,19 @@ impl Pen<'_> {
         let head = format!("{} {}", glyph(told.tone), told.word);
         let strong = style.add_modifier(Modifier::BOLD);
         let used = self.put(x, y, width, &head, strong);
-        let right = u16::try_from(told.right.width()).unwrap_or(u16::MAX);
         let room = width.saturating_sub(used + 3);
-        let fits = u16::try_from(told.what.width())
-            .unwrap_or(u16::MAX)
-            .saturating_add(right + 3)
-            <= room;
         let plain = self.style(Tone::Plain);
-        self.put(x + used + 3, y, room, &told.what, plain);
-        if fits {
-            self.put_right(x, y, width, &told.right, plain);
-        }
-        for (line, (head, text)) in [("cause", &told.cause), ("next", &told.next)]
+        let taken = self.put(x + used + 3, y, room, &told.what, plain);
+        let rest = usize::from(room.saturating_sub(taken + 3));
+        let right = [&told.right, &told.short]
             .into_iter()
-            .enumerate()
-        {
+            .find(|right| right.width() <= rest);
+        if let Some(right) = right {
+            self.put_right(x, y, width, right, plain);
+        }
+        let [second, third] = told.heads;
+        let lines = [(second, &told.cause), (third, &told.next)];
+        for (line, (head, text)) in lines.into_iter().enumerate() {
             let y = y + 1 + u16::try_from(line).unwrap_or(0);
             if text.is_empty() || y + 1 >= area.bottom() {
                 continue;

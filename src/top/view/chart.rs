@@ -35,6 +35,18 @@ fn row_of(value: u64, scale: Scale<'_>, rows: u16) -> u16 {
     u16::try_from(height.min(rows)).unwrap_or(0)
 }
 
+/// One line of bars, as high as the greatest of them. A zero is the lowest bar, and what is not known nothing.
+pub(super) fn bars(values: &[Option<u64>]) -> String {
+    let greatest = values.iter().flatten().copied().max().unwrap_or(0).max(1);
+    let bar = |value: &Option<u64>| {
+        let Some(value) = value else { return " " };
+        let height = u128::from(*value) * 7 / u128::from(greatest);
+        let height = usize::try_from(height).unwrap_or(0);
+        SPARKS.get(height).copied().unwrap_or("█")
+    };
+    values.iter().map(bar).collect()
+}
+
 impl Pen<'_> {
     /// Draws lines over a scale, with marks of time below.
     pub(super) fn chart(&mut self, area: Rect, scale: Scale<'_>, lines: &[Line<'_>], range: &str) {
@@ -93,21 +105,6 @@ impl Pen<'_> {
         }
     }
 
-    /// One line of bars, as high as the greatest of them. A zero is the lowest bar, and what is not known nothing.
-    pub(super) fn spark(&mut self, x: u16, y: u16, values: &[Option<u64>], tone: Tone) {
-        let greatest = values.iter().flatten().copied().max().unwrap_or(0).max(1);
-        let style = self.style(tone);
-        for (column, value) in values.iter().enumerate() {
-            let Some(value) = value else { continue };
-            let height = u128::from(*value) * 7 / u128::from(greatest);
-            let bar = SPARKS
-                .get(usize::try_from(height).unwrap_or(0))
-                .copied()
-                .unwrap_or("█");
-            self.cell(x + u16::try_from(column).unwrap_or(0), y, bar, style);
-        }
-    }
-
     /// A bar that is filled as far as `part` of `whole`.
     pub(super) fn gauge(
         &mut self,
@@ -134,6 +131,12 @@ impl Pen<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bars_are_as_high_as_the_greatest_and_a_gap_is_no_bar() {
+        assert_eq!(bars(&[Some(0), None, Some(7), Some(14)]), "▁ ▄█");
+        assert_eq!(bars(&[Some(0), Some(0)]), "▁▁");
+    }
 
     #[test]
     fn a_value_stands_between_the_marks_of_its_scale() {

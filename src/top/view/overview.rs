@@ -16,21 +16,21 @@ use crate::text::{bytes, count, duration};
 /// Columns of sites: the first ones stay, and what tells least goes first.
 const SITES: &[Column] = &[
     Column::left("", 1, 0),
-    Column::left("SITE", 12, 0),
+    Column::rest("SITE", 10),
     Column::left("STATE", 15, 0),
-    Column::right("LAG", 9, 0),
-    Column::right("ENTRIES", 10, 1),
-    Column::right("BYTES", 9, 2),
-    Column::right("APPLIED/s", 9, 5),
+    Column::right("LAG", 8, 0),
+    Column::right("ENTRIES", 8, 1),
+    Column::right("BYTES", 8, 2),
+    Column::right("APPL/s", 7, 6),
     Column::right("CATCH-UP", 8, 4),
-    Column::right("WAIT IN", 8, 6),
-    Column::right("RTT", 8, 8),
-    Column::right("SKEW", 8, 7),
-    Column::right("CONFL", 6, 3),
-    Column::left("LAST 5 MIN", 14, 9),
+    Column::right("WAIT IN", 7, 9),
+    Column::right("RTT", 7, 8),
+    Column::right("SKEW", 7, 7),
+    Column::right("CONFL", 5, 3),
+    Column::left("LAG 5 MIN", 10, 5),
 ];
-/// The place of the sparkline in it, and how far it goes back.
-const SPARK: u16 = 14;
+/// Columns of a sparkline, and how far it goes back.
+const SPARK: u16 = 10;
 const SPARK_US: u64 = 300_000_000;
 /// Lines of a chart.
 const LINES_MAX: usize = 4;
@@ -143,29 +143,6 @@ impl Pen<'_> {
         let taken = std::cell::RefCell::new(made);
         let row = |at: usize| taken.borrow_mut().get_mut(at).and_then(Option::take);
         self.table(inner, SITES, rows.len(), selected, &row);
-        self.site_sparks(inner, &rows, selected);
-    }
-
-    /// The last column is drawn, not written.
-    fn site_sparks(&mut self, inner: Rect, rows: &[rows::SiteRow<'_>], selected: Option<usize>) {
-        let needed: u16 = SITES.iter().map(|column| column.width + 2).sum();
-        if inner.width < needed {
-            return;
-        }
-        let x = inner.x + needed - SPARK;
-        let room = usize::from(inner.height.saturating_sub(1));
-        let first = super::table::offset(selected.unwrap_or(0), rows.len(), room);
-        for (line, row) in rows.iter().skip(first).take(room).enumerate() {
-            let Some(history) = self.data.history.sites.get(&row.site.site) else {
-                continue;
-            };
-            let values =
-                history
-                    .lag_us
-                    .columns(self.data.now.wall_us, SPARK_US, usize::from(SPARK));
-            let y = inner.y + 1 + u16::try_from(line).unwrap_or(0);
-            self.spark(x, y, &values, of_state(row.site.state));
-        }
     }
 
     fn site_cells(
@@ -226,7 +203,18 @@ impl Pen<'_> {
                 (Some(_), Some((_, number))) => (Tone::Attention, count(*number)),
                 (Some(_), None) => plain("0".to_owned()),
             },
+            (tone, self.lag_spark(&site.site)),
         ]
+    }
+
+    /// The lag of the last minutes as bars.
+    fn lag_spark(&self, site: &str) -> String {
+        let history = self.data.history.sites.get(site);
+        let columns = history.map(|history| {
+            let now_us = self.data.now.wall_us;
+            history.lag_us.columns(now_us, SPARK_US, usize::from(SPARK))
+        });
+        super::chart::bars(&columns.unwrap_or_default())
     }
 
     /// Lag of the worst sites over time.
@@ -305,7 +293,8 @@ impl Pen<'_> {
                     let written = &self.data.history.written;
                     let now_us = self.data.now.wall_us;
                     let values = written.columns(now_us, SPARK_US, usize::from(SPARK));
-                    self.spark(x, y, &values, Tone::Good);
+                    let style = self.style(Tone::Good);
+                    self.put(x, y, SPARK, &super::chart::bars(&values), style);
                 }
                 _ => {}
             }

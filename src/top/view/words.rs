@@ -22,8 +22,27 @@ pub(super) struct Told {
     pub(super) what: String,
     /// What stands at the right, where there is room.
     pub(super) right: String,
+    /// The same in short.
+    pub(super) short: String,
     pub(super) cause: String,
     pub(super) next: String,
+    /// What stands in front of the second and the third line.
+    pub(super) heads: [&'static str; 2],
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self {
+            tone: Tone::Dim,
+            word: String::new(),
+            what: String::new(),
+            right: String::new(),
+            short: String::new(),
+            cause: String::new(),
+            next: String::new(),
+            heads: ["cause", "next"],
+        }
+    }
 }
 
 /// A value, or a question mark.
@@ -132,9 +151,7 @@ pub(super) fn verdict(model: &Model, data: &Data) -> Told {
             tone: Tone::Dim,
             word: "CONNECTING".to_owned(),
             what: format!("asking the daemon at {}", data.address),
-            right: String::new(),
-            cause: String::new(),
-            next: String::new(),
+            ..Told::default()
         };
     };
     let status = &look.status;
@@ -170,9 +187,9 @@ fn no_data(data: &Data) -> Option<Told> {
             tone: Tone::Bad,
             word: "NO DATA".to_owned(),
             what,
-            right: String::new(),
             cause: format!("{}{why}", failed.message),
             next: format!("{hint}   · try {} in {retry}, r: now", lost.attempt + 1),
+            ..Told::default()
         });
     }
     if let Some((text, next)) = &data.unreadable {
@@ -180,9 +197,9 @@ fn no_data(data: &Data) -> Option<Told> {
             tone: Tone::Bad,
             word: "NO DATA".to_owned(),
             what: "the daemon answers, but cannot tell how it is".to_owned(),
-            right: String::new(),
             cause: text.clone(),
             next: next.clone(),
+            ..Told::default()
         });
     }
     if data.is_stale() {
@@ -191,9 +208,9 @@ fn no_data(data: &Data) -> Option<Told> {
             tone: Tone::Bad,
             word: "STALE".to_owned(),
             what: format!("the daemon has said nothing for {age}; nothing below is current"),
-            right: String::new(),
             cause: "it is busy, stopped by a debugger or a signal, or its machine hangs".to_owned(),
             next: "systemctl status cfs-repl".to_owned(),
+            ..Told::default()
         });
     }
     None
@@ -242,6 +259,14 @@ fn whole(data: &Data, status: &StatusView) -> Told {
     };
     let open = status.conflicts.open;
     let right = format!("{risk}   open conflicts {}", count(open));
+    let short = match status.at_risk.entries {
+        0 => format!("conflicts {}", count(open)),
+        _ => format!(
+            "at risk {}   conflicts {}",
+            lag(status.at_risk.lag, false, 0),
+            count(open)
+        ),
+    };
     let since = cause
         .and_then(|cause| cause.site.as_deref())
         .and_then(|site| down_since(data, site));
@@ -280,8 +305,10 @@ fn whole(data: &Data, status: &StatusView) -> Told {
         word: status.verdict.word().replace('_', " ").to_uppercase(),
         what: status.summary.clone(),
         right,
+        short,
         cause,
         next,
+        ..Told::default()
     }
 }
 
@@ -312,6 +339,8 @@ fn of_site(model: &Model, data: &Data) -> Option<Told> {
             (None, None) => String::new(),
         },
         next: cause.map_or_else(String::new, |cause| cause.next.clone()),
+        short: format!("behind {}", lag(site.lag, false, 0)),
+        ..Told::default()
     })
 }
 
@@ -344,12 +373,13 @@ fn shards(model: &Model, data: &Data) -> Option<Told> {
         },
         word: format!("256 shards × {} peers", look.lag.sites.len()),
         what: format!("shards behind: {}", behind.join(", ")),
-        right: String::new(),
         cause: format!(
             "one cell is one shard (row: high digit, column: low digit); it shows: {}",
             model.choice.metric.title()
         ),
         next: super::shards::legend(model.choice.metric),
+        heads: ["read", "legend"],
+        ..Told::default()
     })
 }
 
@@ -380,7 +410,6 @@ fn conflicts(data: &Data, status: &StatusView) -> Told {
         },
         word: count(counts.open),
         what,
-        right: String::new(),
         cause: "the later stamp wins, equal ones by site; what lost is kept and can come back"
             .to_owned(),
         next: if counts.open == 0 {
@@ -389,6 +418,8 @@ fn conflicts(data: &Data, status: &StatusView) -> Told {
             "open each ✱ row; R puts the loser back if it was the wanted one; then a acknowledges"
                 .to_owned()
         },
+        heads: ["rule", "next"],
+        ..Told::default()
     }
 }
 
@@ -412,8 +443,8 @@ fn journal(data: &Data, status: &StatusView) -> Told {
     let pins = super::journal::pinned_by(data);
     let cause = match (&journal.last_failure, pins) {
         (Some(failure), _) => failure.clone(),
-        (None, Some((site, size))) => format!("kept for {site}: {}", known(size, bytes)),
-        (None, None) => "nothing is kept for a site that lacks it".to_owned(),
+        (None, Some((site, size))) => format!("for {site}: {}", known(size, bytes)),
+        (None, None) => "nothing for a site that lacks it".to_owned(),
     };
     Told {
         tone,
@@ -427,6 +458,8 @@ fn journal(data: &Data, status: &StatusView) -> Told {
             }
             Some(_) | None => String::new(),
         },
+        heads: ["kept", "next"],
+        ..Told::default()
     }
 }
 

@@ -1,0 +1,342 @@
+//! The dashboard as the real program in a terminal of its own, against real daemons: what a person sees, what a key
+//! does at the other site, and that the terminal is given back however it ends.
+
+use std::fs;
+use std::io::{Read as _, Write};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use serde_json::Value;
+
+use crate::lab::{Lab, LabOptions, comes};
+
+/// Longest wait for a change of the picture, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A terminal with a program in it.
+struct Term {
+    child: Box<dyn Child + Send + Sync>,
+    master: Box<dyn MasterPty + Send>,
+    keys: Box<dyn Write + Send>,
+    output: Receiver<Vec<u8>>,
+    parser: vt100::Parser,
+    /// How the terminal was before.
+    before: String,
+}
+
+impl Term {
+    fn new(program: &str, words: &[&str], (columns, rows): (u16, u16)) -> Self {
+        let size = PtySize {
+            rows,
+            cols: columns,
+            pixel_width: 0,
+            pixel_height: 0,
+        };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let before = modes(&*pair.master);
+        let mut command = CommandBuilder::new(program);
+        command.args(words);
+        command.env_clear();
+        command.env("TERM", "xterm-256color");
+        let child = pair.slave.spawn_command(command).unwrap();
+        drop(pair.slave);
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let (told, output) = channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = reader.read(&mut buffer) {
+                if told.send(buffer[..length].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self {
+            child,
+            keys: pair.master.take_writer().unwrap(),
+            master: pair.master,
+            output,
+            parser: vt100::Parser::new(rows, columns, 0),
+            before,
+        }
+    }
+
+    fn top(server: &str, more: &[&str]) -> Self {
+        let words = [&["top", "-s", server][..], more].concat();
+        Self::new(env!("CARGO_BIN_EXE_cfs-repl"), &words, (120, 36))
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
+    }
+
+    fn picture(&mut self) -> String {
+        while let Ok(bytes) = self.output.try_recv() {
+            self.parser.process(&bytes);
+        }
+        self.parser.screen().contents()
+    }
+
+    fn shows(&mut self, text: &str) -> bool {
+        comes(PATIENCE, || self.picture().contains(text))
+    }
+
+    fn assert_shows(&mut self, text: &str) {
+        assert!(self.shows(text), "no \"{text}\" in\n{}", self.picture());
+    }
+
+    /// Waits for the end, and returns the exit code.
+    fn ends(&mut self) -> u32 {
+        let mut code = None;
+        comes(PATIENCE, || {
+            self.picture();
+            code = self.child.try_wait().unwrap();
+            code.is_some()
+        });
+        code.expect("it does not end").exit_code()
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let id = i32::try_from(self.child.process_id().unwrap()).unwrap();
+        let id = rustix::process::Pid::from_raw(id).unwrap();
+        rustix::process::kill_process(id, signal).unwrap();
+    }
+
+    /// Everything that was taken from the terminal was given back.
+    fn assert_restored(&mut self) {
+        let is_back = comes(PATIENCE, || {
+            self.picture();
+            !self.parser.screen().alternate_screen()
+        });
+        assert!(is_back, "{}", self.picture());
+        let screen = self.parser.screen();
+        assert!(!screen.hide_cursor(), "the cursor is hidden");
+        assert!(!screen.bracketed_paste(), "pasting is bracketed");
+        assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None);
+        assert_eq!(modes(&*self.master), self.before);
+    }
+}
+
+impl Drop for Term {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// How a terminal treats what is typed.
+fn modes(master: &dyn MasterPty) -> String {
+    let modes = master.get_termios().unwrap();
+    format!(
+        "{:?} {:?} {:?}",
+        modes.local_flags, modes.input_flags, modes.output_flags
+    )
+}
+
+/// Two sites in step, with one conflict on record.
+fn with_conflict() -> (Lab, String) {
+    let options = LabOptions {
+        is_cuttable: true,
+        ..LabOptions::default()
+    };
+    let mut lab = Lab::started(&options);
+    fs::write(lab.a.tree.join("plan"), "before\n").unwrap();
+    lab.assert_settles("top");
+    lab.cut();
+    fs::write(lab.a.tree.join("plan"), "first\nfrom a\n").unwrap();
+    lab.a.assert_journals("top");
+    fs::write(lab.b.tree.join("plan"), "first\nfrom b\n").unwrap();
+    lab.b.assert_journals("top");
+    lab.join();
+    lab.assert_settles("top");
+    let server = format!("unix:{}", lab.a.state.join("admin.sock").display());
+    (lab, server)
+}
+
+/// The note of the only conflict, as a site lists it.
+fn note(document: &Value) -> Option<&str> {
+    document["items"][0]["ack"]["note"].as_str()
+}
+
+#[test]
+fn a_peer_goes_and_comes_and_a_conflict_is_acknowledged_for_the_other_site_too() {
+    let (mut lab, server) = with_conflict();
+    let mut term = Term::top(&server, &[]);
+    term.assert_shows("LIVE");
+    term.assert_shows("IDLE");
+    lab.b.kill();
+    term.assert_shows("BACKOFF");
+    term.assert_shows("site.down");
+    lab.b.start(&[]);
+    term.assert_shows("IDLE");
+    // The conflict: both versions, what differs, and an acknowledgement with a note.
+    term.press("4");
+    term.assert_shows("WINNER  site-");
+    term.press("d");
+    term.assert_shows("from b");
+    term.assert_shows("from a");
+    term.press("a");
+    term.assert_shows("Acknowledge a conflict");
+    term.press("seen in the dashboard");
+    term.assert_shows("conflicts ack c-");
+    term.press("\r");
+    term.assert_shows("acknowledged c-");
+    term.assert_shows("none is open");
+    let is_told = comes(PATIENCE, || {
+        let document = lab.b.ask(&["conflicts", "list"]);
+        note(&document) == Some("seen in the dashboard")
+    });
+    assert!(is_told, "{}", lab.b.ask(&["conflicts", "list"]));
+    term.press("q");
+    assert_eq!(term.ends(), 0);
+    term.assert_restored();
+}
+
+#[test]
+fn what_is_typed_while_the_daemon_is_away_and_a_new_size_are_heeded() {
+    let (mut lab, server) = with_conflict();
+    let mut term = Term::top(&server, &["--no-mouse", "--read-only"]);
+    term.assert_shows("LIVE");
+    term.assert_shows("read-only");
+    // Pictures are drawn while the size changes again and again.
+    for step in 0..40 {
+        let (columns, rows) = (60 + step * 3, 15 + step);
+        let size = PtySize {
+            rows,
+            cols: columns,
+            pixel_width: 0,
+            pixel_height: 0,
+        };
+        term.master.resize(size).unwrap();
+        term.parser.screen_mut().set_size(rows, columns);
+        term.press("j");
+    }
+    term.assert_shows("What happened");
+    term.press("p");
+    term.assert_shows("--read-only was given");
+    lab.a.kill();
+    term.assert_shows("NO DATA");
+    term.assert_shows("STALE");
+    term.press("5");
+    term.assert_shows("[5 Events]");
+    lab.a.start(&[]);
+    term.assert_shows("LIVE");
+    term.assert_shows("[5 Events]");
+    // Stopped and gone on: the terminal is given back meanwhile.
+    term.press("\u{1a}");
+    term.assert_restored();
+    term.signal(rustix::process::Signal::CONT);
+    term.assert_shows("[5 Events]");
+    term.signal(rustix::process::Signal::TERM);
+    assert_eq!(term.ends(), 130);
+    term.assert_restored();
+}
+
+#[test]
+fn a_record_of_a_real_stream_is_played_without_a_daemon() {
+    let (mut lab, server) = with_conflict();
+    let file = lab.folder().join("incident.jsonl").display().to_string();
+    let mut term = Term::top(&server, &["--record", &file]);
+    term.assert_shows("LIVE");
+    lab.b.kill();
+    term.assert_shows("BACKOFF");
+    term.press("\u{3}");
+    assert_eq!(term.ends(), 0);
+    term.assert_restored();
+    lab.a.kill();
+    let program = env!("CARGO_BIN_EXE_cfs-repl");
+    let words = [
+        "top", "--replay", &file, "--speed", "64", "--ascii", "--theme", "mono",
+    ];
+    let mut replay = Term::new(program, &words, (80, 24));
+    replay.assert_shows("REPLAY");
+    replay.assert_shows("BACKOFF");
+    replay.press("4");
+    replay.assert_shows("plan");
+    replay.press("q");
+    assert_eq!(replay.ends(), 0);
+    replay.assert_restored();
+}
+
+#[test]
+fn a_panic_gives_the_terminal_back() {
+    let own = std::env::current_exe().unwrap().display().to_string();
+    let words = [
+        "--ignored",
+        "--exact",
+        "--nocapture",
+        "top::panics_in_a_terminal",
+    ];
+    let mut term = Term::new(&own, &words, (120, 36));
+    term.assert_shows("panicked on purpose");
+    assert_ne!(term.ends(), 0);
+    term.assert_restored();
+}
+
+#[test]
+#[ignore = "it is run by the test above, in a terminal of its own"]
+fn panics_in_a_terminal() {
+    use claudefs_repl::top::terminal;
+    let _guard = terminal::Guard::new(true).unwrap();
+    let mut screen = terminal::screen().unwrap();
+    screen.draw(|_| panic!("panicked on purpose")).unwrap();
+}
+
+#[test]
+fn the_incident_of_the_documents_can_be_played() {
+    let program = env!("CARGO_BIN_EXE_cfs-repl");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/incident.jsonl");
+    let mut term = Term::new(
+        program,
+        &["top", "--replay", file, "--speed", "64"],
+        (120, 36),
+    );
+    term.assert_shows("REPLAY");
+    term.assert_shows("BACKOFF");
+    term.press("q");
+    assert_eq!(term.ends(), 0);
+    term.assert_restored();
+}
+
+/// Time from a key to its picture while `CFS_REPL_HEAVY/loud.jsonl` is played: 1 000 events a second.
+#[test]
+#[ignore = "it measures, by hand"]
+fn keys_are_answered_while_a_thousand_events_a_second_arrive() {
+    use claudefs_repl::clock::{Clock as _, SystemClock};
+    let program = env!("CARGO_BIN_EXE_cfs-repl");
+    let folder = std::env::var("CFS_REPL_HEAVY").unwrap();
+    let file = format!("{folder}/loud.jsonl");
+    let mut term = Term::new(program, &["top", "--replay", &file], (120, 36));
+    term.assert_shows("REPLAY");
+    let mut times = Vec::new();
+    for nth in 0..50 {
+        let (key, shows) = if nth % 2 == 0 {
+            ("5", "[5 Events]")
+        } else {
+            ("1", "[1 Overview]")
+        };
+        let before = SystemClock.monotonic();
+        term.press(key);
+        while !term.picture().contains(shows) {
+            std::thread::yield_now();
+        }
+        times.push(SystemClock.monotonic() - before);
+    }
+    times.sort();
+    println!(
+        "key to picture: median {:?}, longest {:?}",
+        times[25], times[49]
+    );
+}
+
+#[test]
+fn without_a_terminal_it_says_what_to_use_instead() {
+    let output = crate::lab::cfs_repl().args(["top"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("needs a terminal") && said.contains("status --watch -o jsonl"),
+        "{said}"
+    );
+}
