@@ -177,6 +177,7 @@ fn look(verdict: Verdict, summary: &str, peers: &[Peer], causes: Vec<Cause>) -> 
         journal_bytes: Some(entries * 8_093),
     };
     let status = StatusView {
+        certificate_expires_us: None,
         verdict,
         summary: summary.to_owned(),
         causes,
@@ -423,6 +424,8 @@ fn detail(conflict: &ConflictView) -> ConflictDetail {
         why: "the winner is stamped later".to_owned(),
         skew_bound_us: Some(62_000),
         order_certain: Some(false),
+        diff: None,
+        no_diff: None,
     }
 }
 

@@ -133,7 +133,7 @@ impl Watch {
             self.start()?;
         }
         let root_seen = self.cover(root, policy, Vec::new(), &mut |_| ());
-        root_seen.map_err(|e| ReplError::io("watch", root.path(), e.into()))
+        root_seen.map_err(|e| ReplError::io("watch", root.path(), io::Error::from(e)))
     }
 
     /// Watches a directory and all below it, and tells of each. Every one is watched before it is listed: what appears

@@ -110,7 +110,7 @@ const PROTO_USERS: &[&str] = &[
 ];
 
 /// Crates that only the faces may use.
-const FACE_CRATES: [&str; 9] = [
+const FACE_CRATES: [&str; 10] = [
     "ratatui",
     "tui_input",
     "crossterm",
