@@ -11,7 +11,7 @@ use claudefs_repl::store::Store;
 use claudefs_repl::sync::conflict::{ConflictId, ConflictKind, ConflictRecord, LostValue};
 use claudefs_repl::sync::state::State as _;
 
-use crate::lab::{Lab, LabOptions, Site, cfs_repl};
+use crate::lab::{Site, cfs_repl};
 
 /// How many there are.
 const MANY: u64 = 100_000;
@@ -109,6 +109,9 @@ fn list(site: &Site, words: &[&str]) -> (u64, u64) {
 
 #[test]
 fn a_list_of_a_hundred_thousand_conflicts_needs_no_more_memory_than_a_short_one() {
+    // Measurements use what stands above, and not this.
+    use crate::lab::{Lab, LabOptions};
+
     let mut lab = Lab::started(&LabOptions::default());
     lab.assert_settles("empty");
     lab.a.kill();
