@@ -6,6 +6,7 @@ Messages and methods come from reflection alone. Answers are held against what `
 """
 
 import json
+import os
 import subprocess
 import sys
 
@@ -129,6 +130,10 @@ follow.cancel()
 
 previews, expected = [piece.site for piece in call("CompactPreview") if piece.HasField("site")], program("compact", "--dry-run")
 same("preview", [one.site for one in previews], [one["site"] for one in expected])
+
+tail = [one for some in call("JournalTail", last=3) for one in some.entries]
+expected = program("journal", "tail", "--lines", "3", "--state", os.path.dirname(SOCKET))
+same("journal", [(one.stream, one.seq, one.op) for one in tail], [(one["stream"], int(one["seq"]), one["op"]) for one in expected])
 
 # What a method is called that reads says so: a new one has to be called here, too.
 writes = ("Restore", "Ack", "Resume", "Pause", "Reconnect", "Remove", "Reload", "SetLogLevel", "Invite")

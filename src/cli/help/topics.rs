@@ -126,8 +126,12 @@ pub(super) fn security() -> String {
      are in no flag and no variable. A token works once, and for an hour unless told otherwise; who has it\n\
      may join. Nothing secret is in status, events, logs or the support-bundle.\n\n\
      The daemon\n\n\
-     answers commands on a socket in its state folder. The kernel tells it who asks; the user is on record\n\
-     with everything that is changed. Files of the state folder are for their owner alone.\n\n\
+     answers commands on a unix socket: its own user and root, members of admin.read_group, who may look,\n\
+     and of admin.write_group, who may act. The kernel tells it who asks; the user is on record with\n\
+     everything that is changed. Bytes of losers need the right to act: they may be of files that their\n\
+     reader cannot open. With admin.listen it answers over the network, TLS 1.3 with certificates of both\n\
+     sides, those whose certificate has a name in admin.allow; they may act. Files of the state folder\n\
+     are for their owner alone.\n\n\
      Files are opened below tree.root only, without following symbolic links out of it. Numbers over HTTP\n\
      (metrics.listen) have no access control and name no files; the address is the control, and the default\n\
      is none. What [alerts] exec names runs as the user of the daemon.\n\n\
