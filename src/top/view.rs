@@ -30,8 +30,10 @@ use crate::text::{count, duration, printable};
 /// Smallest terminal that is drawn on.
 const COLUMNS_MIN: u16 = 60;
 const ROWS_MIN: u16 = 15;
-/// Lines of the box with verdict, cause and next step, its frame included.
-const VERDICT_ROWS: u16 = 5;
+/// Columns of the words in front of cause and next step.
+const HEAD: u16 = 7;
+/// Rows below the tabs from which on long causes take two lines.
+const ROWS_FOR_LONG: u16 = 20;
 
 /// What the mouse can point at, and where.
 pub type Hits = Vec<(Rect, Target)>;
@@ -186,7 +188,7 @@ impl Pen<'_> {
         if self.data.is_stale() {
             let style = self.style(Tone::Dim);
             let is_told = Rect {
-                height: VERDICT_ROWS.min(body.height),
+                height: self.verdict_rows(body),
                 ..body
             };
             let below = Rect {
@@ -198,6 +200,16 @@ impl Pen<'_> {
         }
         self.foot(line(area.bottom() - 1));
         self.overlay(area);
+    }
+
+    /// Marks what is selected: as a whole, so that colours do not make patches of it.
+    fn select(&mut self, area: Rect) {
+        for position in area.intersection(self.buffer.area).positions() {
+            if let Some(cell) = self.buffer.cell_mut(position) {
+                cell.set_fg(ratatui::style::Color::Reset);
+                cell.modifier.insert(Modifier::REVERSED);
+            }
+        }
     }
 
     /// Takes the colours away, and what makes them loud.
@@ -213,7 +225,7 @@ impl Pen<'_> {
 
     fn body(&mut self, area: Rect) {
         let verdict = Rect {
-            height: VERDICT_ROWS.min(area.height),
+            height: self.verdict_rows(area),
             ..area
         };
         let rest = Rect {
@@ -369,17 +381,24 @@ impl Pen<'_> {
         if let Some(right) = right {
             self.put_right(x, y, width, right, plain);
         }
-        let [second, third] = told.heads;
-        let lines = [(second, &told.cause), (third, &told.next)];
-        for (line, (head, text)) in lines.into_iter().enumerate() {
-            let y = y + 1 + u16::try_from(line).unwrap_or(0);
-            if text.is_empty() || y + 1 >= area.bottom() {
-                continue;
-            }
+        let mut y = y + 1;
+        for (head, lines) in told_lines(&told, area) {
             let dim = self.style(Tone::Dim);
-            self.put(x, y, 6, head, dim);
-            self.put(x + 7, y, width.saturating_sub(7), text, plain);
+            self.put(x, y, HEAD, head, dim);
+            for text in lines {
+                self.put(x + HEAD, y, width.saturating_sub(HEAD), &text, plain);
+                y += 1;
+            }
         }
+    }
+
+    /// Rows of the box on top: cause and next step take two lines each, where they need them and there is room.
+    fn verdict_rows(&self, area: Rect) -> u16 {
+        let told = words::verdict(self.model, self.data);
+        let lines = told_lines(&told, area);
+        let lines: usize = lines.iter().map(|(_, lines)| lines.len()).sum();
+        let rows = u16::try_from(lines).unwrap_or(2).saturating_add(3);
+        rows.min(area.height)
     }
 
     /// The keys that matter here, or what just happened.
@@ -421,6 +440,26 @@ impl Pen<'_> {
     fn lag(&self, lag: crate::admin::view::Lag) -> String {
         words::lag(lag, self.data.is_stale(), self.data.age_us().unwrap_or(0))
     }
+}
+
+/// The second and the third line of the box, broken in two where they are long and the terminal is high.
+fn told_lines(told: &words::Told, area: Rect) -> [(&'static str, Vec<String>); 2] {
+    let width = usize::from(area.width.saturating_sub(4 + HEAD));
+    let [second, third] = told.heads;
+    [(second, &told.cause), (third, &told.next)].map(|(head, text)| {
+        if text.is_empty() {
+            return ("", vec![String::new()]);
+        }
+        let text = printable(text);
+        let mut lines = overlay::wrapped(std::slice::from_ref(&text), width);
+        if lines.len() > 1 && area.height < ROWS_FOR_LONG {
+            lines = vec![text];
+        } else if lines.len() > 2 {
+            let rest: Vec<String> = lines.drain(1..).collect();
+            lines.push(rest.join(" "));
+        }
+        (head, lines)
+    })
 }
 
 impl Data {

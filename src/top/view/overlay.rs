@@ -140,7 +140,7 @@ impl Pen<'_> {
         }
         let last = inner.bottom().saturating_sub(1);
         let dim = self.style(Tone::Dim);
-        let told = "● good  ▲ attention  ✖ bad  ‖ paused  ◌ not known; unknown is ?, never zero   --ascii --theme NO_COLOR --no-mouse (Shift selects text)";
+        let told = "● good  ▲ attention  ✖ bad  ‖ paused  ◌ not known; unknown is ?, never zero; Shift selects text";
         self.put(inner.x, last.saturating_sub(1), inner.width, told, dim);
         let reason = match &self.model.read_only {
             Some(reason) => format!("grey: not possible: {reason}"),
@@ -272,7 +272,7 @@ fn skip_columns(text: &str, columns: usize) -> String {
 }
 
 /// Lines that are not longer than `width`, broken between words where they can be.
-fn wrapped(lines: &[String], width: usize) -> Vec<String> {
+pub(super) fn wrapped(lines: &[String], width: usize) -> Vec<String> {
     let mut all = Vec::new();
     for line in lines {
         let mut current = String::new();

@@ -392,14 +392,12 @@ impl Pen<'_> {
         self.put(
             x + from,
             row.y,
-            width.saturating_sub(from),
+            width.saturating_sub(from + 1),
             &event.text,
             style,
         );
         if is_selected {
-            let reversed =
-                ratatui::style::Style::new().add_modifier(ratatui::style::Modifier::REVERSED);
-            self.buffer.set_style(row, reversed);
+            self.select(row);
         }
         self.hits.push((row, Target::Event(event.number)));
     }

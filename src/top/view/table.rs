@@ -157,8 +157,7 @@ impl Pen<'_> {
             if is_selected {
                 let style = self.style(Tone::Strong);
                 self.put(area.x, y, 1, "▶", style);
-                let reversed = ratatui::style::Style::new().add_modifier(Modifier::REVERSED);
-                self.buffer.set_style(whole, reversed);
+                self.select(whole);
             }
             if let Some(target) = row.target {
                 self.hits.push((whole, target));

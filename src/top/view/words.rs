@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use super::super::message::Player;
 use super::super::model::{Data, Model, Screen};
 use super::super::theme::{Tone, of_severity, of_state, of_verdict};
-use crate::admin::view::{Cause, Lag, SiteState, StatusView, Verdict};
+use crate::admin::view::{Cause, Lag, SiteLag, SiteState, StatusView, Verdict};
 use crate::clock::TimestampUs;
 use crate::text::{bytes, count, duration};
 
@@ -298,12 +298,12 @@ fn whole(data: &Data, status: &StatusView) -> Told {
     };
     let cause = match (cause, status.sites.is_empty()) {
         (None, true) => "no other site is known: nothing is replicated yet".to_owned(),
-        (cause, _) => format!("{}{since}", cause_line(cause, more)),
+        (cause, _) => cause_line(cause, more),
     };
     Told {
         tone,
         word: status.verdict.word().replace('_', " ").to_uppercase(),
-        what: status.summary.clone(),
+        what: format!("{}{since}", status.summary),
         right,
         short,
         cause,
@@ -346,33 +346,30 @@ fn of_site(model: &Model, data: &Data) -> Option<Told> {
 
 fn shards(model: &Model, data: &Data) -> Option<Told> {
     let look = data.look.as_deref()?;
-    let behind: Vec<String> = look
-        .lag
-        .sites
-        .iter()
-        .filter(|site| !site.shards.is_empty())
-        .map(|site| {
-            let many = site
-                .shards
-                .iter()
-                .filter(|shard| shard.behind_entries > 0)
-                .count();
-            format!("{} {many}", site.site)
-        })
+    let many = |site: &SiteLag| {
+        let behind = site.shards.iter().filter(|one| one.behind_entries > 0);
+        behind.count()
+    };
+    let mut behind: Vec<(usize, &str)> = (look.lag.sites.iter())
+        .map(|site| (many(site), site.site.as_str()))
+        .filter(|(many, _)| *many > 0)
         .collect();
-    let is_behind = look
-        .lag
-        .sites
-        .iter()
-        .any(|site| site.shards.iter().any(|one| one.behind_entries > 0));
+    behind.sort_unstable_by(|a, b| b.cmp(a));
+    let behind: Vec<String> = (behind.iter())
+        .map(|(many, site)| format!("{site} {many}"))
+        .collect();
     Some(Told {
-        tone: if is_behind {
-            Tone::Attention
-        } else {
+        tone: if behind.is_empty() {
             Tone::Good
+        } else {
+            Tone::Attention
         },
         word: format!("256 shards × {} peers", look.lag.sites.len()),
-        what: format!("shards behind: {}", behind.join(", ")),
+        what: if behind.is_empty() {
+            "none is behind".to_owned()
+        } else {
+            format!("shards behind: {}", behind.join(", "))
+        },
         cause: format!(
             "one cell is one shard (row: high digit, column: low digit); it shows: {}",
             model.choice.metric.title()
@@ -394,13 +391,13 @@ fn conflicts(data: &Data, status: &StatusView) -> Told {
         format!("{} on record, none open", count(counts.total))
     } else if data.inbox.list.is_some() {
         format!(
-            "open   {} lost content, {} attributes or names   of {} on record",
+            "{} lost content, {} attributes or names   of {} on record",
             count(lossy as u64),
             count(open().count().saturating_sub(lossy) as u64),
             count(counts.total)
         )
     } else {
-        "open   the list is on its way".to_owned()
+        "the list is on its way".to_owned()
     };
     Told {
         tone: if counts.open == 0 {
@@ -408,7 +405,7 @@ fn conflicts(data: &Data, status: &StatusView) -> Told {
         } else {
             Tone::Attention
         },
-        word: count(counts.open),
+        word: format!("{} open", count(counts.open)),
         what,
         cause: "the later stamp wins, equal ones by site; what lost is kept and can come back"
             .to_owned(),
