@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_cfs_repl_global_optspecs
-    string join \n s/server= o/output= json color= timeout= utc local q/quiet v/verbose h/help V/version
+    string join \n s/server= identity= o/output= json color= timeout= utc local q/quiet v/verbose h/help V/version
 end
 
 function __fish_cfs_repl_needs_command
@@ -24,7 +24,8 @@ function __fish_cfs_repl_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -44,6 +45,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -s v -l verbose -d 'Say 
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -s V -l version -d 'Print version'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "status" -d 'Show whether all is well, why not, and what to do'
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "top" -d 'Show the dashboard: what is wrong, where, since when and why; and act on it'
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "dashboard" -d 'Show the dashboard: what is wrong, where, since when and why; and act on it'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "lag" -d 'Show how far each peer is behind, and how far this site is behind it'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "conflicts" -d 'See what lost where two sites changed the same thing, and bring it back'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "sites" -d 'Look at the other sites, and act on them'
@@ -72,7 +75,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "man" -d 'Print a 
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "help" -d 'Print help on a command or a topic: exit-codes, environment, config, output, conflicts, security, metrics, join, events'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -l watch -d 'Ask again every 2 s, or as often as given, until Ctrl-C' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -91,6 +95,68 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -l local -d 'S
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l screen -d 'Begin with this screen: 1 overview, 2 site, 3 shards, 4 conflicts, 5 events, 6 journal' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l theme -d 'Colours; without it those for dark terminals, or none as NO_COLOR and --color say' -r -f -a "dark\t''
+light\t''
+high-contrast\t''
+mono\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l record -d 'Keep what the daemon tells in this new file, to be played by --replay' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l replay -d 'Play what --record kept; no daemon is asked' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l speed -d 'Play so many times faster, 0.25 to 64' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l read-only -d 'Change nothing: keys that act are greyed'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l ascii -d 'Draw with ASCII alone'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l no-mouse -d 'Leave the mouse to the terminal'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l local -d 'Show people times in the zone of this machine, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l screen -d 'Begin with this screen: 1 overview, 2 site, 3 shards, 4 conflicts, 5 events, 6 journal' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l theme -d 'Colours; without it those for dark terminals, or none as NO_COLOR and --color say' -r -f -a "dark\t''
+light\t''
+high-contrast\t''
+mono\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l record -d 'Keep what the daemon tells in this new file, to be played by --replay' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l replay -d 'Play what --record kept; no daemon is asked' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l speed -d 'Play so many times faster, 0.25 to 64' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l read-only -d 'Change nothing: keys that act are greyed'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l ascii -d 'Draw with ASCII alone'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l no-mouse -d 'Leave the mouse to the terminal'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l local -d 'Show people times in the zone of this machine, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l shard -d 'Show this shard alone, 0 to 255, or 256 for what is about no inode' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l max-age -d 'Tell which lags are over this, or not known' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l columns -d 'Only these columns, in this order' -r
@@ -98,7 +164,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l sort -d 'In th
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l limit -d 'At most so many' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l watch -d 'Ask again every 2 s, or as often as given, until Ctrl-C' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -119,7 +186,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l local -d 'Show
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -152,7 +220,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l limit -d 'At most so many' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l watch -d 'Ask again every 2 s, or as often as given, until Ctrl-C' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -176,7 +245,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -l save-loser -d 'Write the bytes that lost to this file, which must not exist' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -202,7 +272,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -l expect -d 'How many --all has to mean, or nothing is done' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -l note -d 'Why, for whoever looks next' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -225,7 +296,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from unack" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from unack" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from unack" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from unack" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from unack" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -246,7 +318,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from unack" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -l as -d 'Where to put it, as a path below the root; where it was, if not given' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -270,7 +343,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l since -d 'Begin with what happened within this time' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l after -d 'Begin behind the line of this number' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -289,7 +363,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -318,7 +393,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -l limit -d 'At most so many' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -l watch -d 'Ask again every 2 s, or as often as given, until Ctrl-C' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -338,7 +414,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -357,7 +434,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -378,7 +456,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -l note -d 'Why, for whoever looks next' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -397,7 +476,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -417,7 +497,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -l confirm -d 'The name once more: what it has not received is lost to it' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -441,7 +522,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l site -d 'On
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l name -d 'Only events of this name; may be repeated' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l limit -d 'At most so many of the past, the latest ones' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -460,7 +542,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l local -d 'S
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -506,7 +589,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_se
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l config -d 'Configuration of the site: it names the state folder and the sites' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l state -d 'State folder, in place of the one in the configuration; a copy of one will do' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l of -d 'The log of what this site sent, by its name or number, in place of the own journal' -r
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -528,7 +612,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_se
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -l config -d 'Configuration of the site: it names the state folder and the sites' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -l state -d 'State folder, in place of the one in the configuration; a copy of one will do' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -l of -d 'The log of what this site sent, by its name or number, in place of the own journal' -r
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -549,7 +634,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_se
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -l config -d 'Configuration of the site: it names the state folder and the sites' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -l state -d 'State folder, in place of the one in the configuration; a copy of one will do' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -l of -d 'The log of what this site sent, by its name or number, in place of the own journal' -r
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -570,7 +656,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_se
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -l config -d 'Configuration of the site: it names the state folder and the sites' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -l state -d 'State folder, in place of the one in the configuration; a copy of one will do' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -l of -d 'The log of what this site sent, by its name or number, in place of the own journal' -r
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -610,7 +697,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_se
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l config -d 'Configuration of the site: it names the state folder and the sites' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l state -d 'State folder, in place of the one in the configuration; a copy of one will do' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l of -d 'The log of what this site sent, by its name or number, in place of the own journal' -r
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -634,7 +722,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -l show -d 'L
 dropped\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -l state -d 'Read this state folder and ask no daemon; a copy of one will do' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -656,7 +745,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -s h -l help 
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -l for -d 'What to wait for: connected, and not held, paused or fenced; synced; \'lag<5s\': peers are less than that behind' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -l site -d 'This peer alone; all, if not given' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -681,7 +771,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -l format -d 'I
 nagios\t'Output of a Nagios plugin: a line with performance data, then the causes'
 prometheus\t'Metrics, for a textfile collector'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -699,7 +790,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -l local -d 'Sh
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -721,7 +813,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -f -a "show" -d 'Show every key of the configuration and what holds for it'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -f -a "schema" -d 'Print the JSON Schema of the configuration, for editors'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -l config -d 'Configuration file' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -742,7 +835,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_see
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -l config -d 'Configuration file' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -761,7 +855,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_see
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -780,7 +875,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_see
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -l config -d 'Configuration of the site' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -802,7 +898,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -s h -l help -
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -l output-file -d 'File to write; must not exist. cfs-repl-SITE-TIME.tar in this directory, if not given' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -l log -d 'Log of the daemon, where systemd has it not: its end is put in' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -834,7 +931,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l listen -d 'Ad
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l peer -d 'Another site, and where it listens; without endpoints it dials this one. May be repeated' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l tls -d 'Folder of ca.pem, NAME.pem and NAME.key; by default "tls" beside the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l config -d 'File to write' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -853,7 +951,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l local -d 'Sho
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -876,7 +975,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -l valid -d 'How long the token works; at most 30 days' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -l endpoint -d 'Where the new site reaches this one; by default what conduit.listen says, with the name of this machine where that is all addresses. May be repeated' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -902,7 +1002,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l listen -d 'Ad
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l endpoint -d 'Where other sites reach this one; by default what --listen says. May be repeated' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l tls -d 'Folder for key and certificates; by default "tls" beside the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l config -d 'File to write' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -922,7 +1023,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -s q -l quiet -d
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -941,7 +1043,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -s q -l quiet 
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -959,7 +1062,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -l local -d
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -981,7 +1085,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_se
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -f -a "issue" -d 'Issue a certificate: SITE.pem and SITE.key, to be taken to that site with ca.pem'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -l cluster -d 'Name of the cluster' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -l dir -d 'Folder of the authority; created when it is missing' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -1003,7 +1108,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_s
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -l cluster -d 'Name of the cluster, as when the authority was made' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -l days -d 'How long it is valid' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -l dir -d 'Folder of the authority' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -1022,7 +1128,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_s
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -l config -d 'Configuration file' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -1044,7 +1151,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -s v -l verbose -
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -l from -d 'Fill site A\'s tree with a copy of this directory; by default with the checkout this is run in' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -l dir -d 'Folder for everything, which must be empty or missing; by default one below the folder for temporary files' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -1063,7 +1171,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -l local -d 'Sho
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pair" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pair" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pair" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pair" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -1082,7 +1191,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pair" -s q -l quiet -d
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pair" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pair" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -l show -d 'How many differences to list; all are counted' -r
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -1101,7 +1211,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -s q -l quiet
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -1119,7 +1230,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -l local -d '
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand schema" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand schema" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand schema" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand schema" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -1137,7 +1249,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand schema" -l local -d 'S
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand schema" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand schema" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand schema" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -1157,7 +1270,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -s q -l q
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -l dir -d 'Write all pages into this directory, and over older ones' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -1175,7 +1289,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -l local -d 'Show
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand help" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand help" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand help" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand help" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
