@@ -15,7 +15,11 @@ use crate::lab::{Lab, LabOptions, cfs_repl, has_program, run};
 use found::{Found, of_page, of_readme, of_topic};
 
 /// Examples that are not run here, and why.
-const NOT_RUN: [(&str, &str); 5] = [
+const NOT_RUN: [(&str, &str); 6] = [
+    (
+        "cfs-repl status --server tls:HOST:7444/SITE.CLUSTER.cfs-repl --identity ops.pem",
+        "it asks another machine; src/admin/service/tests/network.rs does so",
+    ),
     (
         "cfs-repl top",
         "it needs a terminal; tests/top.rs gives it one",

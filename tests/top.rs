@@ -190,7 +190,7 @@ fn a_peer_goes_and_comes_and_a_conflict_is_acknowledged_for_the_other_site_too()
     term.press("a");
     term.assert_shows("Acknowledge a conflict");
     term.press("seen in the dashboard");
-    term.assert_shows("conflicts ack c-");
+    term.assert_shows("the same:");
     term.press("\r");
     term.assert_shows("acknowledged c-");
     term.assert_shows("none is open");

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ratatui::Terminal;
 use ratatui::backend::{Backend, TestBackend};
-use ratatui::layout::Position;
+use ratatui::layout::{Position, Rect};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -401,13 +401,9 @@ impl App {
             Effect::Quit => return Ok(false),
             Effect::Suspend => {
                 terminal::suspend()?;
-                screen.clear().map_err(io::Error::other)?;
-                self.model.dirty = true;
+                self.draw_anew(screen)?;
             }
-            Effect::Redraw => {
-                screen.clear().map_err(io::Error::other)?;
-                self.model.dirty = true;
-            }
+            Effect::Redraw => self.draw_anew(screen)?,
             Effect::Copy(text) => terminal::copy(&text)?,
             Effect::Dump(name) => self.dump(&name),
             Effect::Retry => {
@@ -452,6 +448,20 @@ impl App {
             }
         }
         Ok(true)
+    }
+
+    /// Clears the screen and draws all of it. A `clear` of the terminal would ask it where its cursor is, and one that
+    /// is slow, or busy, does not answer in time; nobody needs the answer.
+    fn draw_anew<B>(&mut self, screen: &mut Terminal<B>) -> io::Result<()>
+    where
+        B: Backend,
+        B::Error: Send + Sync + 'static,
+    {
+        let size = screen.size().map_err(io::Error::other)?;
+        let whole = Rect::new(0, 0, size.width, size.height);
+        screen.resize(whole).map_err(io::Error::other)?;
+        self.model.dirty = true;
+        Ok(())
     }
 
     fn dump(&mut self, name: &str) {

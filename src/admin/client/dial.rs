@@ -52,8 +52,8 @@ async fn over_tls(network: &Network) -> io::Result<Channel> {
     let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
     let files = network.identity.clone();
     let files = files.ok_or_else(|| invalid("no certificate to show was named".to_owned()))?;
-    let material = files.read().map_err(|error| invalid(told(&error)))?;
-    let config = tls::client(&material, &files).map_err(|error| invalid(told(&error)))?;
+    let material = files.read().map_err(|error| invalid(error.to_string()))?;
+    let config = tls::client(&material, &files).map_err(|error| invalid(error.to_string()))?;
     let name = ServerName::try_from(network.name.clone());
     let name = name.map_err(|error| invalid(error.to_string()))?;
     let to = network.endpoint.clone();
@@ -70,15 +70,4 @@ async fn over_tls(network: &Network) -> io::Result<Channel> {
     });
     let connected = endpoint().connect_with_connector(connector).await;
     connected.map_err(|error| io_cause(&error).unwrap_or_else(|| io::Error::other(error)))
-}
-
-/// An error with what is below it, in one line.
-fn told(error: &crate::error::ReplError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
