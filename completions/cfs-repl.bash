@@ -127,6 +127,9 @@ _cfs__repl() {
             cfs__repl__subcmd__conflicts,unack)
                 cmd="cfs__repl__subcmd__conflicts__subcmd__unack"
                 ;;
+            cfs__repl__subcmd__conflicts,watch)
+                cmd="cfs__repl__subcmd__conflicts__subcmd__watch"
+                ;;
             cfs__repl__subcmd__journal,export)
                 cmd="cfs__repl__subcmd__journal__subcmd__export"
                 ;;
@@ -176,7 +179,7 @@ _cfs__repl() {
 
     case "${cmd}" in
         cfs__repl)
-            opts="-s -o -q -v -h -V --server --output --json --color --timeout --utc --local --quiet --verbose --help --version status top dashboard lag conflicts sites events journal compact wait check config doctor support-bundle init peer join reload log-level pki run demo pair compare version schema completions man help"
+            opts="-s -o -q -v -h -V --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help --version status top dashboard lag conflicts sites events journal compact wait check config doctor support-bundle init peer join reload log-level pki run demo pair compare version schema completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -187,6 +190,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -214,7 +221,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__check)
-            opts="-s -o -q -v -h --site --warn --crit --format --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --site --warn --crit --format --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -248,6 +255,10 @@ _cfs__repl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
@@ -272,7 +283,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__compact)
-            opts="-s -o -q -v -h --dry-run --site --shard --show --state --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --dry-run --site --shard --show --state --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -306,6 +317,10 @@ _cfs__repl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
@@ -330,7 +345,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__compare)
-            opts="-s -o -q -v -h --show --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --show --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -345,6 +360,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -372,7 +391,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__completions)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help bash elvish fish powershell zsh"
+            opts="-s -o -q -v -h --dynamic --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -383,6 +402,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -410,7 +433,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__config)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help check show schema"
+            opts="-s -o -q -v -h --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help check show schema"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -421,6 +444,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -448,7 +475,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__config__subcmd__check)
-            opts="-s -o -q -v -h --tls --connect --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --tls --connect --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -463,6 +490,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -490,7 +521,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__config__subcmd__schema)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -501,6 +532,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -528,7 +563,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__config__subcmd__show)
-            opts="-s -o -q -v -h --origin --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --origin --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -543,6 +578,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -570,7 +609,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__conflicts)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help list show ack unack restore"
+            opts="-s -o -q -v -h --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help list show ack unack restore watch"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -581,6 +620,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -608,7 +651,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__conflicts__subcmd__ack)
-            opts="-s -o -q -v -h --all --lossy --site --path --inode --since --expect --yes --note --dry-run --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --all --lossy --site --path --inode --since --expect --yes --note --dry-run --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -650,6 +693,10 @@ _cfs__repl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
@@ -674,7 +721,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__conflicts__subcmd__list)
-            opts="-s -o -q -v -h --unacked --acked --lossy --site --path --inode --since --columns --sort --no-headers --limit --watch --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --unacked --acked --lossy --site --path --inode --since --columns --sort --no-headers --limit --watch --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -724,6 +771,10 @@ _cfs__repl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
@@ -748,7 +799,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__conflicts__subcmd__restore)
-            opts="-s -o -q -v -h --as --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --as --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -767,6 +818,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -794,7 +849,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__conflicts__subcmd__show)
-            opts="-s -o -q -v -h --save-loser --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --save-loser --diff --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -813,6 +868,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -840,7 +899,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__conflicts__subcmd__unack)
-            opts="-s -o -q -v -h --dry-run --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --dry-run --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -855,6 +914,76 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cfs__subcmd__repl__subcmd__conflicts__subcmd__watch)
+            opts="-s -o -q -v -h --lossy --site --path --inode --since --after --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --site)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inode)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -882,7 +1011,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__demo)
-            opts="-s -o -q -v -h --from --keep --dir --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --from --keep --dir --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -901,6 +1030,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -928,7 +1061,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__doctor)
-            opts="-s -o -q -v -h --config --exit-code --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --config --exit-code --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -943,6 +1076,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -970,7 +1107,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__events)
-            opts="-f -s -o -q -v -h --follow --since --level --site --name --limit --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-f -s -o -q -v -h --follow --since --level --site --name --limit --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1008,6 +1145,10 @@ _cfs__repl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
@@ -1032,7 +1173,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__help)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1043,6 +1184,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1070,7 +1215,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__init)
-            opts="-s -o -q -v -h --site-id --name --cluster --role --primary-site-id --root --state --listen --peer --tls --new-authority --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --site-id --name --cluster --role --primary-site-id --root --state --listen --peer --tls --new-authority --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1128,6 +1273,10 @@ _cfs__repl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
@@ -1152,7 +1301,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__join)
-            opts="-s -o -q -v -h --root --name --state --listen --endpoint --tls --config --dry-run --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --root --name --state --listen --endpoint --tls --config --dry-run --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1194,6 +1343,10 @@ _cfs__repl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
@@ -1218,7 +1371,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__journal)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help tail show stat verify export"
+            opts="-s -o -q -v -h --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help tail show stat verify export"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1229,6 +1382,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1256,7 +1413,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__journal__subcmd__export)
-            opts="-s -o -q -v -h --shard --op --inode --path --since --config --state --of --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --shard --op --inode --path --since --config --state --of --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1302,6 +1459,10 @@ _cfs__repl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
@@ -1326,7 +1487,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__journal__subcmd__show)
-            opts="-s -o -q -v -h --config --state --of --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --config --state --of --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1349,6 +1510,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1376,7 +1541,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__journal__subcmd__stat)
-            opts="-s -o -q -v -h --config --state --of --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --config --state --of --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1399,6 +1564,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1426,7 +1595,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__journal__subcmd__tail)
-            opts="-n -f -s -o -q -v -h --lines --follow --shard --op --inode --path --since --config --state --of --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-n -f -s -o -q -v -h --lines --follow --shard --op --inode --path --since --config --state --of --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1480,6 +1649,10 @@ _cfs__repl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
@@ -1504,7 +1677,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__journal__subcmd__verify)
-            opts="-s -o -q -v -h --config --state --of --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --config --state --of --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1527,6 +1700,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1554,12 +1731,20 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__lag)
-            opts="-s -o -q -v -h --columns --sort --no-headers --limit --watch --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --per-shard --shard --max-age --exit-code --columns --sort --no-headers --limit --watch --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --shard)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-age)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --columns)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1588,6 +1773,10 @@ _cfs__repl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
@@ -1612,7 +1801,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__log__subcmd__level)
-            opts="-s -o -q -v -h --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1627,6 +1816,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1654,7 +1847,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__man)
-            opts="-s -o -q -v -h --dir --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --dir --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1669,6 +1862,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1696,7 +1893,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__pair)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1707,6 +1904,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1734,7 +1935,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__peer)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help invite"
+            opts="-s -o -q -v -h --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help invite"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1745,6 +1946,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1772,7 +1977,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__peer__subcmd__invite)
-            opts="-s -o -q -v -h --name --valid --endpoint --dry-run --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --name --valid --endpoint --dry-run --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1802,6 +2007,10 @@ _cfs__repl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
@@ -1826,7 +2035,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__pki)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help init issue"
+            opts="-s -o -q -v -h --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help init issue"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1837,6 +2046,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1864,7 +2077,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__pki__subcmd__init)
-            opts="-s -o -q -v -h --cluster --dir --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --cluster --dir --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1883,6 +2096,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1910,7 +2127,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__pki__subcmd__issue)
-            opts="-s -o -q -v -h --site --cluster --days --dir --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --site --cluster --days --dir --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1940,6 +2157,10 @@ _cfs__repl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
@@ -1964,7 +2185,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__reload)
-            opts="-s -o -q -v -h --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1979,6 +2200,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2006,7 +2231,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__run)
-            opts="-s -o -q -v -h --config --adopt-copy --accept-clock --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --config --adopt-copy --accept-clock --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2021,6 +2246,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2048,7 +2277,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__schema)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2059,6 +2288,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2086,7 +2319,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__sites)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help list show resume pause reconnect remove"
+            opts="-s -o -q -v -h --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help list show resume pause reconnect remove"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2097,6 +2330,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2124,7 +2361,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__sites__subcmd__list)
-            opts="-s -o -q -v -h --columns --sort --no-headers --limit --watch --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --columns --sort --no-headers --limit --watch --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2158,6 +2395,10 @@ _cfs__repl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
@@ -2182,7 +2423,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__sites__subcmd__pause)
-            opts="-s -o -q -v -h --note --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --note --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2201,6 +2442,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2228,7 +2473,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__sites__subcmd__reconnect)
-            opts="-s -o -q -v -h --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2243,6 +2488,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2270,7 +2519,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__sites__subcmd__remove)
-            opts="-s -o -q -v -h --confirm --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --confirm --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2289,6 +2538,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2316,7 +2569,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__sites__subcmd__resume)
-            opts="-s -o -q -v -h --confirm --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --confirm --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2331,6 +2584,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2358,7 +2615,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__sites__subcmd__show)
-            opts="-s -o -q -v -h --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2373,6 +2630,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2400,7 +2661,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__status)
-            opts="-s -o -q -v -h --exit-code --watch --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --exit-code --watch --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2419,6 +2680,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2446,7 +2711,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__support__subcmd__bundle)
-            opts="-s -o -q -v -h --output-file --with-names --log --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --output-file --with-names --log --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2469,6 +2734,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2496,7 +2765,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__top)
-            opts="-s -o -q -v -h --screen --read-only --ascii --theme --no-mouse --record --replay --speed --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --screen --read-only --ascii --theme --no-mouse --record --replay --speed --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2534,6 +2803,10 @@ _cfs__repl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table wide json jsonl yaml csv name" -- "${cur}"))
                     return 0
@@ -2558,17 +2831,25 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__version)
-            opts="-s -o -q -v -h --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --server)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2596,7 +2877,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__wait)
-            opts="-s -o -q -v -h --for --site --config --server --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --for --site --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2619,6 +2900,10 @@ _cfs__repl() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

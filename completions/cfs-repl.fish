@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_cfs_repl_global_optspecs
-    string join \n s/server= o/output= json color= timeout= utc local q/quiet v/verbose h/help V/version
+    string join \n s/server= identity= o/output= json color= timeout= utc local q/quiet v/verbose h/help V/version
 end
 
 function __fish_cfs_repl_needs_command
@@ -24,7 +24,8 @@ function __fish_cfs_repl_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -67,14 +68,15 @@ complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "run" -d 'Run the 
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "demo" -d 'Start two sites on this machine and watch them keep in step'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "pair" -d 'Keep two directories on this machine in step until Ctrl-C'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "compare" -d 'Compare two directory trees'
-complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "version" -d 'Print the version of this program and of what it was built with'
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "version" -d 'Print the version of this program, of what it was built with, and of the daemon, if it answers at once'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "schema" -d 'Print the JSON Schema of what a command prints, or list the schemas'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "man" -d 'Print a manual page, or write all of them'
-complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "help" -d 'Print help on a command or a topic: exit-codes, environment, config, join, events'
+complete -c cfs-repl -n "__fish_cfs_repl_needs_command" -f -a "help" -d 'Print help on a command or a topic: exit-codes, environment, config, output, conflicts, security, metrics, join, events'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -l watch -d 'Ask again every 2 s, or as often as given, until Ctrl-C' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand status" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -102,7 +104,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l record -d 'Kee
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l replay -d 'Play what --record kept; no daemon is asked' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l speed -d 'Play so many times faster, 0.25 to 64' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand top" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -132,7 +135,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l record -
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l replay -d 'Play what --record kept; no daemon is asked' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l speed -d 'Play so many times faster, 0.25 to 64' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -153,12 +157,15 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -l local -d
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand dashboard" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l shard -d 'Show this shard alone, 0 to 255, or 256 for what is about no inode' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l max-age -d 'Tell which lags are over this, or not known' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l columns -d 'Only these columns, in this order' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l sort -d 'In the order of this column, or against it with - before its name; by value, what is not known last' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l limit -d 'At most so many' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l watch -d 'Ask again every 2 s, or as often as given, until Ctrl-C' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -170,6 +177,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l color -d 'When
 always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l per-shard -d 'Show every shard by itself, those that are furthest behind first'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l exit-code -d 'Exit with 20 or 21 when they are'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l no-headers -d 'Without the line of headings'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l json -d 'The same as --output json'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l utc -d 'Show people times in UTC, and never as ages'
@@ -177,29 +186,31 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -l local -d 'Show
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand lag" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
 yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -l timeout -d 'How long to wait for an answer of the daemon' -r
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -l json -d 'The same as --output json'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -l utc -d 'Show people times in UTC, and never as ages'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -l local -d 'Show people times in the zone of this machine, and never as ages'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -s q -l quiet -d 'Say nothing on success'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -s v -l verbose -d 'Say more'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -f -a "list" -d 'List conflicts, oldest first'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -f -a "show" -d 'Show one conflict: both versions, why one won, and where the bytes are that lost'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -f -a "ack" -d 'Acknowledge conflicts: somebody looked at them. Shows at all sites and discards nothing'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -f -a "unack" -d 'Take the acknowledgement of conflicts back, at all sites'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore" -f -a "restore" -d 'Put what lost back, as a new change; it goes to all sites, unless this one only receives'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -l local -d 'Show people times in the zone of this machine, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -f -a "list" -d 'List conflicts, oldest first'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -f -a "show" -d 'Show one conflict: both versions, why one won, and where the bytes are that lost'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -f -a "ack" -d 'Acknowledge conflicts: somebody looked at them. Shows at all sites and discards nothing'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -f -a "unack" -d 'Take the acknowledgement of conflicts back, at all sites'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -f -a "restore" -d 'Put what lost back, as a new change; it goes to all sites, unless this one only receives'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and not __fish_seen_subcommand_from list show ack unack restore watch" -f -a "watch" -d 'Follow conflicts: a line for each one that is new, acknowledged, settled or restored, until Ctrl-C'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l site -d 'Only those in which this site wrote one of the versions' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l path -d 'Only those with a path below the root like this: * within a name, ** for any directories' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l inode -d 'Only those of this inode' -r
@@ -209,7 +220,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l limit -d 'At most so many' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l watch -d 'Ask again every 2 s, or as often as given, until Ctrl-C' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -233,7 +245,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -l save-loser -d 'Write the bytes that lost to this file, which must not exist' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -245,6 +258,7 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_
 always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -l diff -d 'Show what differs between what lost and what is shown, where both are text of 1 MiB at most'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -l json -d 'The same as --output json'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -l utc -d 'Show people times in UTC, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from show" -l local -d 'Show people times in the zone of this machine, and never as ages'
@@ -258,7 +272,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -l expect -d 'How many --all has to mean, or nothing is done' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -l note -d 'Why, for whoever looks next' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -281,7 +296,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from ack" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from unack" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from unack" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from unack" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from unack" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from unack" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -302,7 +318,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from unack" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -l as -d 'Where to put it, as a path below the root; where it was, if not given' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -320,7 +337,34 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from restore" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l site -d 'Only those in which this site wrote one of the versions' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l path -d 'Only those with a path below the root like this: * within a name, ** for any directories' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l inode -d 'Only those of this inode' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l since -d 'Begin with what happened within this time' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l after -d 'Begin behind the line of this number' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l lossy -d 'Only those in which bytes lost'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -l local -d 'Show people times in the zone of this machine, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand conflicts; and __fish_seen_subcommand_from watch" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and not __fish_seen_subcommand_from list show resume pause reconnect remove" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -349,7 +393,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -l limit -d 'At most so many' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -l watch -d 'Ask again every 2 s, or as often as given, until Ctrl-C' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -369,7 +414,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -388,7 +434,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -409,7 +456,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from resume" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -l note -d 'Why, for whoever looks next' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -428,7 +476,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from pause" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -448,7 +497,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from reconnect" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -l confirm -d 'The name once more: what it has not received is lost to it' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand sites; and __fish_seen_subcommand_from remove" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -472,7 +522,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l site -d 'On
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l name -d 'Only events of this name; may be repeated' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l limit -d 'At most so many of the past, the latest ones' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -491,7 +542,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -l local -d 'S
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand events" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and not __fish_seen_subcommand_from tail show stat verify export" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -537,7 +589,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_se
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l config -d 'Configuration of the site: it names the state folder and the sites' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l state -d 'State folder, in place of the one in the configuration; a copy of one will do' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l of -d 'The log of what this site sent, by its name or number, in place of the own journal' -r
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -559,7 +612,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_se
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -l config -d 'Configuration of the site: it names the state folder and the sites' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -l state -d 'State folder, in place of the one in the configuration; a copy of one will do' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -l of -d 'The log of what this site sent, by its name or number, in place of the own journal' -r
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from show" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -580,7 +634,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_se
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -l config -d 'Configuration of the site: it names the state folder and the sites' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -l state -d 'State folder, in place of the one in the configuration; a copy of one will do' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -l of -d 'The log of what this site sent, by its name or number, in place of the own journal' -r
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from stat" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -601,7 +656,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_se
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -l config -d 'Configuration of the site: it names the state folder and the sites' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -l state -d 'State folder, in place of the one in the configuration; a copy of one will do' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -l of -d 'The log of what this site sent, by its name or number, in place of the own journal' -r
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from verify" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -641,7 +697,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_se
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l config -d 'Configuration of the site: it names the state folder and the sites' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l state -d 'State folder, in place of the one in the configuration; a copy of one will do' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l of -d 'The log of what this site sent, by its name or number, in place of the own journal' -r
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -665,7 +722,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -l show -d 'L
 dropped\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -l state -d 'Read this state folder and ask no daemon; a copy of one will do' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -687,7 +745,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compact" -s h -l help 
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -l for -d 'What to wait for: connected, and not held, paused or fenced; synced; \'lag<5s\': peers are less than that behind' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -l site -d 'This peer alone; all, if not given' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand wait" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -712,7 +771,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -l format -d 'I
 nagios\t'Output of a Nagios plugin: a line with performance data, then the causes'
 prometheus\t'Metrics, for a textfile collector'"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -730,7 +790,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -l local -d 'Sh
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -752,7 +813,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -f -a "show" -d 'Show every key of the configuration and what holds for it'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and not __fish_seen_subcommand_from check show schema" -f -a "schema" -d 'Print the JSON Schema of the configuration, for editors'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -l config -d 'Configuration file' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -773,7 +835,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_see
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -l config -d 'Configuration file' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -792,7 +855,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_see
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -811,7 +875,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_see
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand config; and __fish_seen_subcommand_from schema" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -l config -d 'Configuration of the site' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -833,7 +898,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand doctor" -s h -l help -
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -l output-file -d 'File to write; must not exist. cfs-repl-SITE-TIME.tar in this directory, if not given' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -l log -d 'Log of the daemon, where systemd has it not: its end is put in' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand support-bundle" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -865,7 +931,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l listen -d 'Ad
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l peer -d 'Another site, and where it listens; without endpoints it dials this one. May be repeated' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l tls -d 'Folder of ca.pem, NAME.pem and NAME.key; by default "tls" beside the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l config -d 'File to write' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -884,7 +951,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l local -d 'Sho
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -907,7 +975,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -l valid -d 'How long the token works; at most 30 days' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -l endpoint -d 'Where the new site reaches this one; by default what conduit.listen says, with the name of this machine where that is all addresses. May be repeated' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -933,7 +1002,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l listen -d 'Ad
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l endpoint -d 'Where other sites reach this one; by default what --listen says. May be repeated' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l tls -d 'Folder for key and certificates; by default "tls" beside the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l config -d 'File to write' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -953,7 +1023,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -s q -l quiet -d
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -972,7 +1043,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -s q -l quiet 
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand reload" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -990,7 +1062,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -l local -d
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand log-level" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -1012,7 +1085,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_se
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and not __fish_seen_subcommand_from init issue" -f -a "issue" -d 'Issue a certificate: SITE.pem and SITE.key, to be taken to that site with ca.pem'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -l cluster -d 'Name of the cluster' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -l dir -d 'Folder of the authority; created when it is missing' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from init" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -1034,7 +1108,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_s
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -l cluster -d 'Name of the cluster, as when the authority was made' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -l days -d 'How long it is valid' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -l dir -d 'Folder of the authority' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -1053,7 +1128,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_s
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pki; and __fish_seen_subcommand_from issue" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -l config -d 'Configuration file' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -1075,7 +1151,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -s v -l verbose -
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -l from -d 'Fill site A\'s tree with a copy of this directory; by default with the checkout this is run in' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -l dir -d 'Folder for everything, which must be empty or missing; by default one below the folder for temporary files' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -1094,7 +1171,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -l local -d 'Sho
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pair" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pair" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pair" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pair" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -1113,7 +1191,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pair" -s q -l quiet -d
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pair" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand pair" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -l show -d 'How many differences to list; all are counted' -r
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -1131,7 +1210,9 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -l local -d '
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand compare" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -1149,7 +1230,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -l local -d '
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand version" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand schema" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand schema" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand schema" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand schema" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -1167,7 +1249,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand schema" -l local -d 'S
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand schema" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand schema" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand schema" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -1179,6 +1262,7 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -l color 
 always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -l dynamic -d 'A script that asks the daemon while a line is typed'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -l json -d 'The same as --output json'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -l utc -d 'Show people times in UTC, and never as ages'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -l local -d 'Show people times in the zone of this machine, and never as ages'
@@ -1186,7 +1270,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -s q -l q
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -l dir -d 'Write all pages into this directory, and over older ones' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
@@ -1204,7 +1289,8 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -l local -d 'Show
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand help" -s s -l server -d 'Daemon to ask, as unix:/path/to/admin.sock' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand help" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand help" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand help" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'

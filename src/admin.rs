@@ -3,6 +3,7 @@
 //! The daemon implements [`Source`]; [`service`] puts it on a socket; command line and dashboard use [`client`] and
 //! [`view`] alone. [`verdict`] decides what the numbers mean, in the daemon, so that all faces agree.
 
+pub mod access;
 pub mod client;
 pub mod delta;
 pub mod filter;
@@ -22,6 +23,7 @@ use tokio::sync::{broadcast, mpsc};
 use crate::error::ReplError;
 use crate::sync::conflict::ConflictId;
 use filter::{AckRequest, Matcher};
+use view::journal::{EntryView, TailRequest};
 use view::preview::{PreviewPiece, PreviewRequest};
 use view::{
     AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InviteView, InviteWish,
@@ -33,6 +35,8 @@ pub type Pieces = mpsc::Receiver<Result<Bytes, ReplError>>;
 
 /// A preview of compaction piece by piece; what ends with an error is not whole.
 pub type Previews = mpsc::Receiver<Result<PreviewPiece, ReplError>>;
+/// Entries of the journal, some at a time.
+pub type Entries = mpsc::Receiver<Result<Vec<EntryView>, ReplError>>;
 
 /// What a running daemon knows and can do. Called from the tasks of the admin service, several at once.
 #[tonic::async_trait]
@@ -64,6 +68,13 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// As [`Source::show`], or [`AdminError::NotPossible`] when no bytes lost or none are kept.
     async fn loser(&self, id: &str) -> Result<Pieces>;
+
+    /// The bytes of the file that is shown where the loser lost.
+    ///
+    /// # Errors
+    /// As [`Source::show`], or [`AdminError::NotPossible`] when no bytes lost, no file is shown, or it has more than
+    /// `bytes_max` bytes.
+    async fn shown(&self, id: &str, bytes_max: Option<u64>) -> Result<Pieces>;
 
     /// Puts the loser of a conflict back as a new change: where it was, or at `as_path`, a path below the root.
     /// `id` is a shown id or the beginning of one.
@@ -128,6 +139,12 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// [`AdminError::SiteUnknown`].
     async fn preview(&self, request: PreviewRequest) -> Result<Previews>;
+
+    /// The end of the own journal, and what comes where that is wanted. Nothing is changed.
+    ///
+    /// # Errors
+    /// [`AdminError::Invalid`] for a pattern that is none.
+    async fn tail(&self, request: TailRequest) -> Result<Entries>;
 }
 
 /// Why the daemon refuses, by what the caller does about it.

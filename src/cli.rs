@@ -44,6 +44,7 @@ mod watch;
 mod yaml;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -73,7 +74,8 @@ struct Cli {
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Daemon to ask, as unix:/path/to/admin.sock
+    /// Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its
+    /// certificate
     #[arg(
         short,
         long,
@@ -82,6 +84,10 @@ pub struct Global {
         value_name = "ADDRESS"
     )]
     pub server: Option<String>,
+    /// Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem
+    /// beside it. Else that of the configuration
+    #[arg(long, global = true, env = "CFS_REPL_IDENTITY", value_name = "FILE")]
+    pub identity: Option<PathBuf>,
     /// How to print data
     #[arg(
         short,
@@ -159,6 +165,9 @@ enum Command {
 /// Runs one command line, the program's name first, and returns its exit code.
 #[must_use]
 pub fn main(args: Vec<OsString>) -> std::process::ExitCode {
+    if let Some(exit) = completions::answer(&args) {
+        return exit.into();
+    }
     let exit = match Cli::try_parse_from(&args) {
         Ok(cli) => {
             let mut ui = Ui::new(&cli.global);
@@ -200,7 +209,7 @@ fn run(ui: &mut Ui, global: &Global, command: Command) -> CliResult {
         Command::Demo(args) => demo::run(ui, &args),
         Command::Pair(args) => pair::run(ui, &args),
         Command::Compare(args) => compare::run(ui, &args),
-        Command::Version(args) => version::run(ui, &args),
+        Command::Version(args) => version::run(ui, global, &args),
         Command::Schema(args) => schema::run(ui, &args),
         Command::Completions(args) => completions::run(ui, &args),
         Command::Man(args) => man::run(ui, &args),

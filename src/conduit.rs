@@ -4,10 +4,12 @@
 //! a [`Link`]; [`client`] and [`server`] move messages between it and gRPC, [`pair`] within the process. [`content`] is
 //! the second stream. [`Conduit`] is the plain library face of the same session.
 
+pub mod accept;
 pub mod backoff;
 pub mod client;
 pub mod codec;
 pub mod config;
+pub mod contact;
 pub mod content;
 pub mod facade;
 pub mod hello;

@@ -30,8 +30,10 @@ mod reload;
 mod restore;
 mod roster;
 mod status;
+mod tail;
 pub mod tasks;
 mod timeline;
+pub mod versions;
 mod witness;
 mod worker;
 

@@ -37,5 +37,6 @@ pub use reader::{BatchReader, LoggedUnit, LoggedUnits, StreamReader};
 pub use received::{Received, ReceivedBatches, ReceivedLog};
 pub use record::body::{StoredEntry, StreamPoint};
 pub use recovery::{Recovery, Verified};
+pub(crate) use segment::FORMAT;
 pub use tailer::{JournalFeed, JournalTailer};
 pub use writer::{AppendGroup, Appended, Journal, NotKept};

@@ -43,17 +43,38 @@ pub struct Store {
     fresh: Fresh,
 }
 
-/// Conflicts that were recorded since somebody asked last.
+/// What became of conflicts since somebody asked last.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Fresh {
-    /// The first of them, at most [`FRESH_MAX`].
+    /// The first that were recorded, at most [`FRESH_MAX`].
     pub ids: Vec<ConflictId>,
-    /// How many more there were.
+    /// How many more were.
     pub more: u64,
+    /// The first that were on record and were acknowledged at any site, settled, or opened again; at most
+    /// [`CHANGED_MAX`], and one may be named twice.
+    pub changed: Vec<ConflictId>,
+    /// How many more were.
+    pub more_changed: u64,
 }
+
+impl Fresh {
+    fn change(&mut self, id: ConflictId) {
+        if self.changed.len() < CHANGED_MAX {
+            self.changed.push(id);
+        } else {
+            self.more_changed += 1;
+        }
+    }
+}
+
+/// The version of what a store holds.
+pub const FORMAT: u8 = codec::VERSION;
 
 /// New conflicts that are remembered by id for whoever tells of them.
 pub const FRESH_MAX: usize = 1_024;
+
+/// Changed conflicts that are remembered by id: fewer, because one command acknowledges thousands.
+pub const CHANGED_MAX: usize = 128;
 
 impl Store {
     /// Opens the store in the file `path`, made when it is missing.
@@ -352,6 +373,8 @@ impl State for Store {
             self.fresh.ids.push(record.id);
         } else if old.is_none() {
             self.fresh.more += 1;
+        } else if was_open && record.superseded {
+            self.fresh.change(record.id);
         }
         let key = Key::of(Table::Conflict).bytes(&record.id.0).done();
         self.kv.put(key, Some(codec::conflict_to_bytes(record)));
@@ -417,6 +440,7 @@ impl State for Store {
         if let Some(record) = self.conflict(id)? {
             let was_open = record.is_open(self.ack(id)?.as_ref());
             self.recount(was_open, record.is_open(Some(ack)), false)?;
+            self.fresh.change(id);
         }
         self.kv.put(
             Key::of(Table::Ack).bytes(&id.0).done(),

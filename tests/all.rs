@@ -19,6 +19,9 @@ mod doctor;
 mod examples;
 #[cfg(test)]
 #[cfg(feature = "cli")]
+mod grpc_client;
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod held;
 #[cfg(test)]
 #[cfg(feature = "cli")]
@@ -42,6 +45,9 @@ mod logs;
 #[cfg(feature = "cli")]
 mod manners;
 #[cfg(test)]
+#[cfg(feature = "cli")]
+mod many;
+#[cfg(test)]
 mod merge;
 #[cfg(test)]
 #[cfg(feature = "cli")]
@@ -52,6 +58,8 @@ mod parked;
 #[cfg(test)]
 #[cfg(feature = "cli")]
 mod power_loss;
+#[cfg(test)]
+mod previous;
 #[cfg(test)]
 #[cfg(feature = "cli")]
 mod real_tree;

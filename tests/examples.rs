@@ -15,7 +15,11 @@ use crate::lab::{Lab, LabOptions, cfs_repl, has_program, run};
 use found::{Found, of_page, of_readme, of_topic};
 
 /// Examples that are not run here, and why.
-const NOT_RUN: [(&str, &str); 5] = [
+const NOT_RUN: [(&str, &str); 6] = [
+    (
+        "cfs-repl status --server tls:HOST:7444/SITE.CLUSTER.cfs-repl --identity ops.pem",
+        "it asks another machine; src/admin/service/tests/network.rs does so",
+    ),
     (
         "cfs-repl top",
         "it needs a terminal; tests/top.rs gives it one",
@@ -39,7 +43,9 @@ const NOT_RUN: [(&str, &str); 5] = [
 ];
 
 /// The same for manual pages and help: two machines join in the tour of the README and in tests/invite.rs.
-const NOT_RUN_OF_PAGES: [&str; 6] = [
+const NOT_RUN_OF_PAGES: [&str; 7] = [
+    // It runs until Ctrl-C; tests/inbox.rs starts it and presses that.
+    "cfs-repl conflicts watch -o jsonl",
     // It needs a terminal; tests/top.rs gives it one.
     "cfs-repl top --screen 4",
     "cfs-repl peer invite --name iad-2 --valid 30m",
@@ -72,7 +78,17 @@ const TWO_MACHINES: [(&str, &str); 5] = [
     ),
 ];
 /// Topics of `cfs-repl help`.
-const TOPICS: [&str; 5] = ["exit-codes", "environment", "config", "join", "events"];
+const TOPICS: [&str; 9] = [
+    "exit-codes",
+    "environment",
+    "config",
+    "output",
+    "conflicts",
+    "security",
+    "metrics",
+    "join",
+    "events",
+];
 
 #[test]
 fn the_examples_of_the_readme_work_in_their_order() {

@@ -4,6 +4,7 @@
 //!     cargo bench --bench sites -- latency
 //!     cargo bench --bench sites -- first-copy
 //!     cargo bench --bench sites -- footprint
+//!     cargo bench --bench sites -- status
 //!
 //! Stands with the tests because it runs the same lab. Each prints a table for `docs/benchmarks.md`. Sizes come from
 //! the environment, see each file; `CFS_BENCH_FILE_BYTES` (4096) is that of a small file in all of them. Nothing is
@@ -20,7 +21,11 @@ mod lab;
 #[path = "../benches/sites/latency.rs"]
 mod latency;
 #[expect(dead_code, reason = "shared with the tests, which use more of it")]
+mod many;
+#[expect(dead_code, reason = "shared with the tests, which use more of it")]
 mod rng;
+#[path = "../benches/sites/status.rs"]
+mod status;
 
 use std::path::Path;
 use std::time::Duration;
@@ -36,6 +41,7 @@ fn main() {
             "latency" => latency::measure(),
             "first-copy" => first_copy::measure(),
             "footprint" => footprint::measure(),
+            "status" => status::measure(),
             other => println!("{other}: no such measurement"),
         }
     }

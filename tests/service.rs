@@ -210,6 +210,7 @@ fn full() -> StatusView {
             last_scan_us: Some(1),
             ..TreeView::default()
         },
+        certificate_expires_us: Some(1),
         ..StatusView::default()
     }
 }

@@ -3,19 +3,15 @@
 //! Every request ends within the patience that the caller names, and every failure says what was tried, why it
 //! failed and what to do, as far as that is known.
 
-use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
 use prost::Message as _;
-use tokio::net::UnixStream;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use super::filter::{AckRequest, ConflictFilter};
+use super::view::journal::{EntryView, TailRequest};
 use super::view::preview::{PreviewPiece, PreviewRequest};
 use super::view::{
     AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InviteView, InviteWish,
@@ -24,60 +20,17 @@ use super::view::{
 use super::wire;
 pub use super::wire::Update;
 use crate::clock::TimestampUs;
-use crate::config::SOCKET_FILE;
 use crate::proto::admin as pb;
 use pb::admin_client::AdminClient;
 
+mod address;
+mod dial;
+
+pub use crate::conduit::tls::TlsFiles;
+pub use address::{Address, Network};
+
 /// Largest answer in bytes; a status with a thousand peers, each with a hundred parked paths, stays below it.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// How an address begins that names a unix socket.
-const SCHEME: &str = "unix:";
-
-/// Where a daemon listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address(PathBuf);
-
-impl Address {
-    /// The socket at this path.
-    #[must_use]
-    pub fn socket(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
-    }
-
-    /// The socket of the daemon with this state folder.
-    #[must_use]
-    pub fn in_state(folder: &Path) -> Self {
-        Self(folder.join(SOCKET_FILE))
-    }
-
-    /// The path of the socket.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{SCHEME}{}", self.0.display())
-    }
-}
-
-impl FromStr for Address {
-    type Err = ClientError;
-
-    /// Reads `unix:/path` or `unix:///path`, as gRPC names them.
-    fn from_str(text: &str) -> Result<Self> {
-        let path = text.strip_prefix(SCHEME).unwrap_or_default();
-        let path = path.strip_prefix("//").unwrap_or(path);
-        if path.is_empty() {
-            return Err(ClientError::Address {
-                text: text.to_owned(),
-            });
-        }
-        Ok(Self(PathBuf::from(path)))
-    }
-}
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -158,27 +111,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::Unreachable`], [`ClientError::TimedOut`].
     pub async fn connect(address: Address, patience: Duration) -> Result<Self> {
-        let socket = address.path().to_owned();
-        let connector = tower::service_fn(move |_: http::Uri| {
-            let socket = socket.clone();
-            async move { UnixStream::connect(socket).await.map(TokioIo::new) }
-        });
-        // The connector knows where; the name only fills the header that HTTP/2 wants.
-        let endpoint = Endpoint::from_static("http://admin");
-        let connecting = endpoint.connect_with_connector(connector);
-        let channel = match tokio::time::timeout(patience, connecting).await {
-            Ok(Ok(channel)) => channel,
-            Ok(Err(error)) => {
-                let source = io_cause(&error).unwrap_or_else(|| io::Error::other(error));
-                return Err(ClientError::Unreachable { address, source });
-            }
-            Err(_) => {
-                return Err(ClientError::TimedOut {
-                    address,
-                    after: patience,
-                });
-            }
-        };
+        let channel = dial::dial(&address, patience).await?;
         Ok(Self {
             inner: AdminClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX),
             address,
@@ -217,28 +150,49 @@ impl Client {
         filter: ConflictFilter,
         limit: Option<u64>,
     ) -> Result<FoundConflicts> {
-        let mut inner = self.inner.clone();
-        let pages = self
-            .wait(async move {
-                let filter = Some(wire::filter_to(filter));
-                let request = pb::ConflictsRequest { filter, limit };
-                let mut stream = inner.conflicts(request).await?.into_inner();
-                let mut pages = Vec::new();
-                while let Some(page) = stream.message().await? {
-                    pages.push(page);
-                }
-                Ok(pages)
-            })
+        let mut all: Option<FoundConflicts> = None;
+        let take = |page: FoundConflicts| {
+            match &mut all {
+                Some(all) => all.conflicts.extend(page.conflicts),
+                None => all = Some(page),
+            }
+            true
+        };
+        self.wait_all(self.conflict_pages(filter, limit, take))
             .await?;
-        let first = pages.first().map(|page| (page.site.clone(), page.found));
-        let (site, found) = first.ok_or(ClientError::Malformed { missing: "site" })?;
-        let conflicts = pages.into_iter().flat_map(|page| page.conflicts);
-        let views = conflicts.map(|conflict| wire::conflict_from(conflict).map_err(malformed));
-        Ok(FoundConflicts {
-            site,
-            found,
-            conflicts: views.collect::<Result<_>>()?,
-        })
+        all.ok_or(ClientError::Malformed { missing: "site" })
+    }
+
+    /// The same page by page, oldest first; never more than one is in memory. There is at least one, each is waited for
+    /// by itself, and `take` says whether it wants another one.
+    pub async fn conflict_pages(
+        &self,
+        filter: ConflictFilter,
+        limit: Option<u64>,
+        mut take: impl FnMut(FoundConflicts) -> bool,
+    ) -> Result<()> {
+        let mut inner = self.inner.clone();
+        let filter = Some(wire::filter_to(filter));
+        let request = pb::ConflictsRequest { filter, limit };
+        let stream = self.wait(inner.conflicts(request)).await?;
+        let mut stream = stream.into_inner();
+        while let Some(page) = self.wait(stream.message()).await? {
+            let pb::ConflictsPage {
+                site,
+                conflicts,
+                found,
+            } = page;
+            let views = conflicts.into_iter().map(wire::conflict_from);
+            let page = FoundConflicts {
+                site,
+                found,
+                conflicts: views.collect::<Result<_, _>>().map_err(malformed)?,
+            };
+            if !take(page) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Name of the site that answers, and one conflict with both versions.
@@ -258,15 +212,28 @@ impl Client {
         let mut inner = self.inner.clone();
         let request = pb::ReadLoserRequest { id: id.to_owned() };
         let taking = async move {
-            let mut stream = inner.read_loser(request).await?.into_inner();
-            let mut size = 0;
-            while let Some(piece) = stream.message().await? {
-                if let Err(error) = take(&piece.bytes) {
-                    return Ok(Err(ClientError::NotTaken { source: error }));
-                }
-                size += piece.bytes.len() as u64;
-            }
-            Ok(Ok(size))
+            let stream = inner.read_loser(request).await?.into_inner();
+            take_all(stream, |piece| piece.bytes, &mut take).await
+        };
+        self.wait(taking).await?
+    }
+
+    /// Calls `take` with the bytes that are shown where the loser lost, piece by piece; returns how many they are.
+    /// A file of more than `bytes_max` is refused.
+    pub async fn shown(
+        &self,
+        id: &str,
+        bytes_max: u64,
+        mut take: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<u64> {
+        let mut inner = self.inner.clone();
+        let request = pb::ReadShownRequest {
+            id: id.to_owned(),
+            bytes_max: Some(bytes_max),
+        };
+        let taking = async move {
+            let stream = inner.read_shown(request).await?.into_inner();
+            take_all(stream, |piece| piece.bytes, &mut take).await
         };
         self.wait(taking).await?
     }
@@ -419,6 +386,25 @@ impl Client {
         self.wait(taking).await?
     }
 
+    /// The end of the journal of the answering site; with `follow` what comes from here on, too.
+    pub async fn journal_tail(&self, request: TailRequest) -> Result<EntryStream> {
+        let mut inner = self.inner.clone();
+        let request = wire::tail::request_to(request);
+        let reply = self.wait(inner.journal_tail(request)).await?;
+        Ok(EntryStream(reply.into_inner()))
+    }
+
+    /// Gives several requests together the time of one.
+    async fn wait_all<T>(&self, requests: impl Future<Output = Result<T>>) -> Result<T> {
+        let waited = tokio::time::timeout(self.patience, requests).await;
+        waited.unwrap_or_else(|_| {
+            Err(ClientError::TimedOut {
+                address: self.address.clone(),
+                after: self.patience,
+            })
+        })
+    }
+
     async fn wait<T>(&self, request: impl Future<Output = Result<T, Status>>) -> Result<T> {
         match tokio::time::timeout(self.patience, request).await {
             Ok(Ok(answer)) => Ok(answer),
@@ -429,6 +415,23 @@ impl Client {
             }),
         }
     }
+}
+
+/// Hands pieces of a file on until its end; returns their bytes.
+async fn take_all<P>(
+    mut stream: tonic::Streaming<P>,
+    bytes_of: impl Fn(P) -> bytes::Bytes,
+    take: &mut impl FnMut(&[u8]) -> io::Result<()>,
+) -> Result<Result<u64>, Status> {
+    let mut size = 0;
+    while let Some(piece) = stream.message().await? {
+        let bytes = bytes_of(piece);
+        if let Err(source) = take(&bytes) {
+            return Ok(Err(ClientError::NotTaken { source }));
+        }
+        size += bytes.len() as u64;
+    }
+    Ok(Ok(size))
 }
 
 /// Looks of a daemon as they change.
@@ -469,11 +472,42 @@ impl EventStream {
     }
 }
 
+/// Entries of the journal as they come.
+#[derive(Debug)]
+pub struct EntryStream(tonic::Streaming<pb::JournalEntries>);
+
+impl EntryStream {
+    /// The next ones. None: that was all, or the daemon ended. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`ClientError`]; nothing follows it.
+    pub async fn next(&mut self) -> Result<Option<Vec<EntryView>>> {
+        let some = self.0.message().await.map_err(|status| refused(&status))?;
+        Ok(some.map(|some| {
+            let entries = some.entries.into_iter();
+            entries.map(wire::tail::entry_from).collect()
+        }))
+    }
+}
+
 fn malformed(missing: wire::Missing) -> ClientError {
     ClientError::Malformed { missing: missing.0 }
 }
 
 fn refused(status: &Status) -> ClientError {
+    // What the daemon says has no source here; what the connection says has one.
+    if let Some(source) = std::error::Error::source(status) {
+        let mut deepest = source;
+        while let Some(cause) = deepest.source() {
+            deepest = cause;
+        }
+        return ClientError::Refused {
+            code: Code::Unavailable,
+            message: "the connection to the daemon broke".to_owned(),
+            causes: vec![deepest.to_string()],
+            hint: Some("see whether the daemon runs, and its log".to_owned()),
+        };
+    }
     // Details that do not decode are those of someone else; the message stands by itself.
     let details = pb::Refusal::decode(status.details()).unwrap_or_default();
     let message = match status.message() {
@@ -506,24 +540,6 @@ fn io_cause(error: &(dyn std::error::Error + 'static)) -> Option<io::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_names_a_unix_socket() {
-        for text in [
-            "unix:/run/cfs-repl/admin.sock",
-            "unix:///run/cfs-repl/admin.sock",
-        ] {
-            let address: Address = text.parse().unwrap();
-            assert_eq!(address.path(), Path::new("/run/cfs-repl/admin.sock"));
-            assert_eq!(address.to_string(), "unix:/run/cfs-repl/admin.sock");
-        }
-        for text in ["", "unix:", "unix://", "/run/admin.sock", "https://host:1"] {
-            let error = text.parse::<Address>().unwrap_err();
-            assert!(matches!(error, ClientError::Address { .. }), "{text}");
-        }
-        let in_state = Address::in_state(Path::new("/var/lib/cfs-repl"));
-        assert_eq!(in_state.path(), Path::new("/var/lib/cfs-repl/admin.sock"));
-    }
 
     #[test]
     fn details_of_another_making_leave_the_message_alone() {

@@ -64,7 +64,18 @@ impl Delta {
 #[must_use]
 pub fn between(before: &Overview, after: &Overview) -> Option<Delta> {
     let (old, new) = (&before.status, &after.status);
-    let is_same = old.site == new.site && old.site_id == new.site_id && old.version == new.version;
+    // A certificate is replaced now and then.
+    let is_same = (
+        &old.site,
+        old.site_id,
+        &old.version,
+        old.certificate_expires_us,
+    ) == (
+        &new.site,
+        new.site_id,
+        &new.version,
+        new.certificate_expires_us,
+    );
     // A shard that is gone is a journal that is gone.
     if !is_same || before.lag.site != after.lag.site || lost_shards(before, after) {
         return None;

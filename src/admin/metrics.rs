@@ -7,23 +7,41 @@ use super::view::{Lag, SiteState, SiteView, StatusView, Verdict};
 /// One value with its labels.
 type Sample = (Vec<(&'static str, String)>, f64);
 
+/// Name and meaning of those that say more than one number.
+const INFO: (&str, &str) = (
+    "cfs_repl_info",
+    "Version of the daemon and name of its site",
+);
+const VERDICT: (&str, &str) = (
+    "cfs_repl_verdict",
+    "The whole in one word: 1 for the verdict that holds",
+);
+const STATE: (&str, &str) = (
+    "cfs_repl_site_state",
+    "Where a peer stands: 1 for the state that it is in",
+);
+
+/// Every metric that can be told, with what it means, in the order of the text.
+pub fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let here = HERE.iter().map(|(name, help, _)| (*name, *help));
+    let site = SITE.iter().map(|(name, help, _)| (*name, *help));
+    [INFO, VERDICT]
+        .into_iter()
+        .chain(here)
+        .chain([STATE])
+        .chain(site)
+}
+
 /// The metrics of `status`.
 #[must_use]
 pub fn text(status: &StatusView) -> String {
     let mut text = String::new();
-    let of = |text: &mut String, name, help, samples| family(text, name, help, samples);
-    of(
-        &mut text,
-        "cfs_repl_info",
-        "Version of the daemon and name of its site",
-        vec![(
-            vec![
-                ("site", status.site.clone()),
-                ("version", status.version.clone()),
-            ],
-            1.0,
-        )],
-    );
+    let mut of = |(name, help), samples| family(&mut text, name, help, samples);
+    let labels = vec![
+        ("site", status.site.clone()),
+        ("version", status.version.clone()),
+    ];
+    of(INFO, vec![(labels, 1.0)]);
     let verdicts = Verdict::ALL.iter().map(|verdict| {
         let is = *verdict == status.verdict;
         (
@@ -31,14 +49,10 @@ pub fn text(status: &StatusView) -> String {
             f64::from(u8::from(is)),
         )
     });
-    of(
-        &mut text,
-        "cfs_repl_verdict",
-        "The whole in one word: 1 for the verdict that holds",
-        verdicts.collect(),
-    );
-    for (name, help, value) in here(status) {
-        of(&mut text, name, help, vec![(Vec::new(), value)]);
+    of(VERDICT, verdicts.collect());
+    for (name, help, value) in HERE {
+        let sample = value(status).map(|value| (Vec::new(), value));
+        of((name, help), sample.into_iter().collect());
     }
     let states = status.sites.iter().flat_map(|site| {
         SiteState::ALL.iter().map(|state| {
@@ -47,18 +61,13 @@ pub fn text(status: &StatusView) -> String {
             (labels, f64::from(u8::from(is)))
         })
     });
-    of(
-        &mut text,
-        "cfs_repl_site_state",
-        "Where a peer stands: 1 for the state that it is in",
-        states.collect(),
-    );
+    of(STATE, states.collect());
     for (name, help, value) in SITE {
         let samples = status.sites.iter().filter_map(|site| {
             let value = value(site)?;
             Some((vec![("site", site.site.clone())], value))
         });
-        of(&mut text, name, help, samples.collect());
+        of((name, help), samples.collect());
     }
     text
 }
@@ -118,77 +127,76 @@ const SITE: [SiteMetric; 9] = [
     ),
 ];
 
-/// What is told of the site itself.
-fn here(status: &StatusView) -> Vec<(&'static str, &'static str, f64)> {
-    let (journal, tree) = (&status.journal, &status.tree);
-    let mut all = vec![
-        (
-            "cfs_repl_uptime_seconds",
-            "Since the daemon started",
-            seconds(status.uptime_us),
-        ),
-        (
-            "cfs_repl_journal_bytes",
-            "Bytes of the journal on disk",
-            number(journal.bytes),
-        ),
-        (
-            "cfs_repl_journal_entries_total",
-            "Entries written since the journal was created",
-            number(journal.head_entries),
-        ),
-        (
-            "cfs_repl_conflicts_open",
-            "Conflicts that matter and nobody acknowledged",
-            number(status.conflicts.open),
-        ),
-        (
-            "cfs_repl_conflicts_total",
-            "Conflicts on record",
-            number(status.conflicts.total),
-        ),
-        (
-            "cfs_repl_causes",
-            "Reasons why the verdict is not better",
-            number(status.causes.len() as u64),
-        ),
-        (
-            "cfs_repl_tree_fetching_inodes",
-            "Inodes whose bytes are on their way",
-            number(tree.fetching),
-        ),
-        (
-            "cfs_repl_tree_busy_files",
-            "Files that programs keep writing",
-            number(tree.busy),
-        ),
-        (
-            "cfs_repl_tree_blocked_changes",
-            "Changes from elsewhere that cannot be applied yet",
-            number(tree.blocked),
-        ),
-        (
-            "cfs_repl_tree_diverged_objects",
-            "Files and directories that differ from what was merged and are not sent",
-            number(tree.diverged),
-        ),
-    ];
-    if let Some(budget) = journal.budget_bytes {
-        all.push((
-            "cfs_repl_journal_budget_bytes",
-            "Bytes that the journal may take",
-            number(budget),
-        ));
-    }
-    if let Some(at) = tree.last_scan_us {
-        all.push((
-            "cfs_repl_tree_last_scan_timestamp_seconds",
-            "When the last look at the whole tree ended",
-            seconds(at),
-        ));
-    }
-    all
-}
+/// A metric of the site itself.
+type HereMetric = (&'static str, &'static str, fn(&StatusView) -> Option<f64>);
+
+const HERE: [HereMetric; 13] = [
+    (
+        "cfs_repl_uptime_seconds",
+        "Since the daemon started",
+        |status| Some(seconds(status.uptime_us)),
+    ),
+    (
+        "cfs_repl_journal_bytes",
+        "Bytes of the journal on disk",
+        |status| Some(number(status.journal.bytes)),
+    ),
+    (
+        "cfs_repl_journal_entries_total",
+        "Entries written since the journal was created",
+        |status| Some(number(status.journal.head_entries)),
+    ),
+    (
+        "cfs_repl_conflicts_open",
+        "Conflicts that matter and nobody acknowledged",
+        |status| Some(number(status.conflicts.open)),
+    ),
+    (
+        "cfs_repl_conflicts_total",
+        "Conflicts on record",
+        |status| Some(number(status.conflicts.total)),
+    ),
+    (
+        "cfs_repl_causes",
+        "Reasons why the verdict is not better",
+        |status| Some(number(status.causes.len() as u64)),
+    ),
+    (
+        "cfs_repl_tree_fetching_inodes",
+        "Inodes whose bytes are on their way",
+        |status| Some(number(status.tree.fetching)),
+    ),
+    (
+        "cfs_repl_tree_busy_files",
+        "Files that programs keep writing",
+        |status| Some(number(status.tree.busy)),
+    ),
+    (
+        "cfs_repl_tree_blocked_changes",
+        "Changes from elsewhere that cannot be applied yet",
+        |status| Some(number(status.tree.blocked)),
+    ),
+    (
+        "cfs_repl_tree_diverged_objects",
+        "Files and directories that differ from what was merged and are not sent",
+        |status| Some(number(status.tree.diverged)),
+    ),
+    (
+        "cfs_repl_journal_budget_bytes",
+        "Bytes that the journal may take",
+        |status| status.journal.budget_bytes.map(number),
+    ),
+    (
+        "cfs_repl_tree_last_scan_timestamp_seconds",
+        "When the last look at the whole tree ended",
+        |status| status.tree.last_scan_us.map(seconds),
+    ),
+    (
+        "cfs_repl_certificate_expiry_timestamp_seconds",
+        "When the certificate of this site ends, or an authority above it",
+        |status| status.certificate_expires_us.map(seconds),
+    ),
+];
 
 fn family(text: &mut String, name: &str, help: &str, samples: Vec<Sample>) {
     if samples.is_empty() {
@@ -259,6 +267,19 @@ mod tests {
         sorted.dedup();
         assert_eq!(sorted.len(), families.len(), "{families:?}");
         assert!(families.iter().all(|name| name.starts_with("cfs_repl_")));
+    }
+
+    #[test]
+    fn the_table_of_names_is_what_is_told_when_all_is_known() {
+        let mut all = status();
+        all.sites[0].lag = Lag::Known(1);
+        let told = text(&all);
+        let told: Vec<&str> = told
+            .lines()
+            .filter_map(|line| line.strip_prefix("# HELP "))
+            .collect();
+        let names = names().map(|(name, help)| format!("{name} {help}"));
+        assert_eq!(told, names.collect::<Vec<_>>());
     }
 
     #[test]

@@ -1,38 +1,36 @@
-//! Serves a [`Source`] on a unix socket, to the user of the daemon and to root.
+//! Serves a [`Source`] on a unix socket, and over the network to those who show a listed certificate.
 //!
-//! The socket's mode keeps others out, and so does the caller's uid, which the kernel tells: a socket that someone
-//! widened by hand still answers nobody else. A file that a dead daemon left is replaced; a living one is never
-//! pushed aside.
+//! Who may ask what is decided with each request by what the kernel or the certificate tells (see [`super::access`]); the
+//! mode of the socket only keeps those out early who may do nothing anyway.
 
-use std::fs;
-use std::io;
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
-use std::os::unix::net::UnixStream as StdStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message as _;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt as _};
-use tonic::service::InterceptorLayer;
-use tonic::transport::server::UdsConnectInfo;
+use tonic::transport::server::Connected;
 use tonic::{Code, Request, Response, Status};
 
+use super::access::{Access, Caller};
 use super::filter::{AckRequest, Matcher};
 use super::{AdminError, Source, wire};
-use crate::config::SOCKET_BYTES_MAX;
+use crate::conduit::accept::accept;
+use crate::conduit::tls::Tls;
 use crate::daemon::tasks::Tasks;
 use crate::error::{ReplError, Result};
 use crate::proto::admin as pb;
 use crate::sync::conflict::ConflictId;
 use pb::admin_server::{Admin, AdminServer};
 
+mod gate;
+mod socket;
 mod standard;
 mod watch;
 
@@ -43,47 +41,88 @@ pub const PAGE_CONFLICTS: usize = 256;
 const REQUESTS_MAX: usize = 32;
 /// Longest that a request may take. A restore copies a file; everything else is quick.
 const REQUEST_MAX: Duration = Duration::from_secs(300);
-/// Pause after a failing accept: out of file descriptors is the usual reason, and takes time to mend.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long requests under way may take to end when the daemon does; those who only watch stay as long as they may.
 const GOODBYE: Duration = Duration::from_secs(2);
 /// Owner alone, as for everything in the state folder.
 const SOCKET_MODE: u32 = 0o600;
+/// Everybody who reaches it: with groups, who asks decides and not the file, which could have one group only.
+const SHARED_SOCKET_MODE: u32 = 0o666;
 
-/// Serves `source` on `socket` until `tasks` ends, which removes the socket. Within a Tokio runtime.
+/// Where a daemon is asked, and by whom.
+#[derive(Debug)]
+pub struct Doors {
+    /// Path of the unix socket.
+    pub socket: PathBuf,
+    /// Who may do what.
+    pub access: Access,
+    /// Where it is asked over the network, with certificates on both sides. None: nowhere.
+    pub network: Option<(TcpListener, Arc<Tls>)>,
+}
+
+/// Serves `source` at these `doors` until `tasks` ends, which removes the socket. Within a Tokio runtime.
 ///
 /// # Errors
 /// The path is too long, something else than a dead socket stands there, a daemon answers on it, or the system
 /// refuses.
-pub fn serve(tasks: &Tasks, socket: PathBuf, source: Arc<dyn Source>) -> Result<()> {
-    let listener = bind(&socket)?;
-    let bound = mark(&socket);
+pub fn serve(tasks: &Tasks, doors: Doors, source: Arc<dyn Source>) -> Result<()> {
+    let Doors {
+        socket,
+        access,
+        network,
+    } = doors;
+    let mode = if access.is_shared() {
+        SHARED_SOCKET_MODE
+    } else {
+        SOCKET_MODE
+    };
+    let listener = socket::bind(&socket, mode)?;
+    let bound = socket::mark(&socket);
     let (ready, incoming) = mpsc::channel(REQUESTS_MAX);
     let own = tasks.clone();
     tasks.spawn("admin accept", async move {
-        let accepting = accept(listener, ready);
+        let accepting = socket::accept(listener, ready);
         let ended = own.token().run_until_cancelled(accepting).await;
         if ended.is_some() {
             tracing::debug!("admin server ended before its accept loop");
         }
-        remove(&socket, bound);
-    });
-    let uid = rustix::process::geteuid().as_raw();
-    let check = InterceptorLayer::new(move |request: Request<()>| {
-        let info = request.extensions().get::<UdsConnectInfo>();
-        let caller = info.and_then(|info| info.peer_cred).map(|cred| cred.uid());
-        permit(caller, uid).map(|()| request)
+        socket::remove(&socket, bound);
     });
     let service = Service {
         source,
         tasks: tasks.clone(),
     };
+    let service = Arc::new(service);
+    let gate = gate::GateLayer(Arc::new(access));
+    run(tasks, (&service, &gate), incoming)?;
+    if let Some((listener, tls)) = network {
+        let (ready, incoming) = mpsc::channel(REQUESTS_MAX);
+        let handshake = move |stream| {
+            let acceptor = tokio_rustls::TlsAcceptor::from(tls.server());
+            acceptor.accept(stream)
+        };
+        accept(tasks, listener, handshake, move |stream| {
+            (ready.clone(), stream)
+        });
+        run(tasks, (&service, &gate), incoming)?;
+    }
+    Ok(())
+}
+
+/// Answers on the connections of one door.
+fn run<I>(
+    tasks: &Tasks,
+    (service, gate): (&Arc<Service>, &gate::GateLayer),
+    incoming: mpsc::Receiver<std::io::Result<I>>,
+) -> Result<()>
+where
+    I: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+{
     let (reporter, health) = tonic_health::server::health_reporter();
     let router = tonic::transport::Server::builder()
         .concurrency_limit_per_connection(REQUESTS_MAX)
         .timeout(REQUEST_MAX)
-        .layer(check)
-        .add_service(AdminServer::new(service))
+        .layer(gate.clone())
+        .add_service(AdminServer::from_arc(Arc::clone(service)))
         .add_service(health)
         .add_service(standard::reflection()?)
         .add_service(standard::reflection_alpha()?);
@@ -109,98 +148,6 @@ pub fn serve(tasks: &Tasks, socket: PathBuf, source: Arc<dyn Source>) -> Result<
     Ok(())
 }
 
-/// Refuses everyone but the daemon's own user and root.
-fn permit(caller: Option<u32>, own: u32) -> Result<(), Status> {
-    match caller {
-        Some(uid) if uid == own || uid == 0 => Ok(()),
-        Some(uid) => {
-            tracing::warn!(uid, "admin request of another user refused");
-            let hint = "run the command as the user of the daemon, or as root";
-            let what = format!("user {uid} may not ask this daemon");
-            Err(status(Code::PermissionDenied, what, Vec::new(), hint))
-        }
-        None => Err(Status::permission_denied(
-            "the system does not tell who asks",
-        )),
-    }
-}
-
-fn bind(socket: &Path) -> Result<UnixListener> {
-    let length = socket.as_os_str().as_bytes().len();
-    if length > SOCKET_BYTES_MAX {
-        let reason = format!(
-            "the path has {length} bytes, a socket's has at most {SOCKET_BYTES_MAX}: choose a shorter state folder"
-        );
-        let refused = io::Error::new(io::ErrorKind::InvalidInput, reason);
-        return Err(ReplError::io("bind admin socket", socket, refused));
-    }
-    clear(socket)?;
-    let refused = |error| ReplError::io("bind admin socket", socket, error);
-    let listener = UnixListener::bind(socket).map_err(refused)?;
-    // Who connects before the mode is set is refused by its uid.
-    let mode = fs::Permissions::from_mode(SOCKET_MODE);
-    fs::set_permissions(socket, mode).map_err(refused)?;
-    Ok(listener)
-}
-
-/// Removes the socket of a daemon that is gone; anything else that stands there is an error.
-fn clear(socket: &Path) -> Result<()> {
-    let refused = |kind, reason: &str| {
-        let error = io::Error::new(kind, reason.to_owned());
-        Err(ReplError::io("bind admin socket", socket, error))
-    };
-    let metadata = match fs::symlink_metadata(socket) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(ReplError::io("look at admin socket", socket, error)),
-    };
-    if !metadata.file_type().is_socket() {
-        let reason = "something stands there that is no socket; it is left as it is";
-        return refused(io::ErrorKind::AlreadyExists, reason);
-    }
-    match StdStream::connect(socket) {
-        Ok(_) => refused(io::ErrorKind::AddrInUse, "another daemon answers on it"),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            tracing::info!("admin socket of a daemon that is gone is replaced");
-            fs::remove_file(socket)
-                .map_err(|error| ReplError::io("remove dead admin socket", socket, error))
-        }
-        Err(error) => Err(ReplError::io("look at admin socket", socket, error)),
-    }
-}
-
-/// Tells the socket file from another one of the same name.
-fn mark(socket: &Path) -> Option<(u64, u64)> {
-    let metadata = fs::symlink_metadata(socket).ok()?;
-    Some((metadata.dev(), metadata.ino()))
-}
-
-/// Removes the socket, unless another one took its place.
-fn remove(socket: &Path, bound: Option<(u64, u64)>) {
-    if bound.is_none() || mark(socket) != bound {
-        return;
-    }
-    if let Err(error) = fs::remove_file(socket) {
-        tracing::warn!(%error, "admin socket was not removed");
-    }
-}
-
-async fn accept(listener: UnixListener, ready: mpsc::Sender<io::Result<UnixStream>>) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                if ready.send(Ok(stream)).await.is_err() {
-                    return;
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "accept failed");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
 struct Service {
     source: Arc<dyn Source>,
     tasks: Tasks,
@@ -213,9 +160,11 @@ type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 impl Admin for Service {
     type ConflictsStream = Replies<pb::ConflictsPage>;
     type ReadLoserStream = Replies<pb::LoserPiece>;
+    type ReadShownStream = Replies<pb::ShownPiece>;
     type WatchStream = Replies<pb::WatchUpdate>;
     type EventsStream = Replies<pb::Event>;
     type CompactPreviewStream = Replies<pb::CompactPreviewPiece>;
+    type JournalTailStream = Replies<pb::JournalEntries>;
 
     async fn status(&self, _: Request<pb::StatusRequest>) -> Reply<pb::StatusReply> {
         let look = self.source.overview().await.map_err(refusal)?;
@@ -288,6 +237,19 @@ impl Admin for Service {
         let pieces = ReceiverStream::new(pieces.map_err(refusal)?).map(|piece| {
             let bytes = piece.map_err(|error| refusal(error.into()))?;
             Ok(pb::LoserPiece { bytes })
+        });
+        Ok(Response::new(Box::pin(pieces)))
+    }
+
+    async fn read_shown(
+        &self,
+        request: Request<pb::ReadShownRequest>,
+    ) -> Reply<Self::ReadShownStream> {
+        let pb::ReadShownRequest { id, bytes_max } = request.into_inner();
+        let pieces = self.source.shown(&id, bytes_max).await;
+        let pieces = ReceiverStream::new(pieces.map_err(refusal)?).map(|piece| {
+            let bytes = piece.map_err(|error| refusal(error.into()))?;
+            Ok(pb::ShownPiece { bytes })
         });
         Ok(Response::new(Box::pin(pieces)))
     }
@@ -421,30 +383,26 @@ impl Admin for Service {
         });
         Ok(Response::new(Box::pin(pieces)))
     }
+
+    async fn journal_tail(
+        &self,
+        request: Request<pb::JournalTailRequest>,
+    ) -> Reply<Self::JournalTailStream> {
+        let request = wire::tail::request_from(request.into_inner());
+        let entries = self.source.tail(request).await.map_err(refusal)?;
+        let entries = ReceiverStream::new(entries).map(|some| {
+            let some = some.map_err(|error| refusal(error.into()))?.into_iter();
+            let entries = some.map(wire::tail::entry_to).collect();
+            Ok(pb::JournalEntries { entries })
+        });
+        Ok(Response::new(Box::pin(entries)))
+    }
 }
 
-/// The user who asks, for the record.
+/// Who asks, for the record.
 fn caller<T>(request: &Request<T>) -> String {
-    let info = request.extensions().get::<UdsConnectInfo>();
-    let caller = info.and_then(|info| info.peer_cred).map(|cred| cred.uid());
-    caller.map_or_else(|| "unknown".to_owned(), user_name)
-}
-
-/// Name of a user of this system, or the number of one without a name.
-fn user_name(uid: u32) -> String {
-    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    name_in(&users, uid).unwrap_or_else(|| format!("uid {uid}"))
-}
-
-/// The name of `uid` in the text of a passwd(5) file.
-fn name_in(users: &str, uid: u32) -> Option<String> {
-    let mut names = users.lines().filter_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next().filter(|name| !name.is_empty())?;
-        let number: u32 = fields.nth(1)?.parse().ok()?;
-        (number == uid).then(|| name.to_owned())
-    });
-    names.next()
+    let caller = request.extensions().get::<Caller>();
+    caller.cloned().unwrap_or_default().to_string()
 }
 
 /// At least one page, so that the reader always learns who answers.

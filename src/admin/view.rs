@@ -315,6 +315,11 @@ pub struct StatusView {
     pub uptime_us: u64,
     /// Age of what the engine told: a moment, unless it is busy.
     pub engine_age_us: u64,
+    /// When the certificate of the site that answers ends, or an authority above it, whichever is sooner; null: it has
+    /// none, or it does not say.
+    #[serde(flatten, serialize_with = "certificate_expires::serialize")]
+    #[schemars(schema_with = "certificate_expires::schema")]
+    pub certificate_expires_us: Option<TimestampUs>,
 }
 
 /// Why a verdict is not better.
@@ -369,6 +374,10 @@ pub struct SiteView {
     pub unnoticed_us: Option<u64>,
     /// For how long it has been looking at its whole tree; null: it is not, or not known.
     pub looking_us: Option<u64>,
+    /// What came of the tries to reach it; null: not known.
+    pub contact: Option<ContactView>,
+    /// What went over its connections since the answering site started; null: not known.
+    pub traffic: Option<TrafficView>,
 }
 
 /// An inode that cannot be applied for a reason of its own.
@@ -677,6 +686,7 @@ moments! {
     detected: "detected_at" "detected_us";
     timestamp: "timestamp_at" "timestamp_us";
     acked: "acked_at" "acked_us";
+    certificate_expires: "certificate_expires_at" "certificate_expires_us";
 }
 
 paths! {
@@ -687,6 +697,7 @@ paths! {
 
 // Behind the macros that they use.
 mod act;
+mod contact;
 mod detail;
 mod doctor;
 mod event;
@@ -695,6 +706,7 @@ mod lag;
 pub mod preview;
 
 pub use act::{InviteView, InviteWish, ReloadedView};
+pub use contact::{ContactView, EndpointView, TrafficView};
 pub use detail::{BytesAt, ConflictDetail, ValueView, order_certain, root_text};
 pub use doctor::{Finding, Rating};
 pub use event::{EVENT_NAMES, EventFilter, EventView, Level};

@@ -13,8 +13,11 @@ use super::view::{
 };
 use crate::proto::admin as pb;
 
+mod contact;
 pub(super) mod preview;
+pub(super) mod tail;
 
+use contact::{contact_from, contact_to, traffic_from, traffic_to};
 pub use watch::Update;
 pub(super) use watch::{
     event_from, event_to, events_from, events_to, invite_from, invite_to, lags_from, lags_to,
@@ -149,6 +152,7 @@ pub(super) fn status_to(view: StatusView) -> pb::StatusReply {
         at_risk: Some(watch::at_risk_to(view.at_risk)),
         uptime_us: view.uptime_us,
         engine_age_us: view.engine_age_us,
+        certificate_expires_us: view.certificate_expires_us,
     }
 }
 
@@ -171,6 +175,7 @@ pub(super) fn status_from(reply: pb::StatusReply) -> Result<StatusView> {
         engine_age_us: reply.engine_age_us,
         version: reply.version,
         uptime_us: reply.uptime_us,
+        certificate_expires_us: reply.certificate_expires_us,
     })
 }
 
@@ -210,6 +215,8 @@ fn site_to(site: SiteView) -> pb::SiteStatus {
         parked_there_entries: site.parked_there_entries,
         unnoticed_us: site.unnoticed_us,
         looking_us: site.looking_us,
+        contact: site.contact.map(contact_to),
+        traffic: site.traffic.map(traffic_to),
     }
 }
 
@@ -231,6 +238,8 @@ fn site_from(site: pb::SiteStatus) -> SiteView {
         parked_there_entries: site.parked_there_entries,
         unnoticed_us: site.unnoticed_us,
         looking_us: site.looking_us,
+        contact: site.contact.map(contact_from),
+        traffic: site.traffic.map(traffic_from),
     }
 }
 
@@ -415,6 +424,9 @@ pub(super) fn detail_from(reply: pb::ShowConflictReply) -> Result<(String, Confl
         skew_bound_us: reply.skew_bound_us,
         order_certain: order_certain(conflict.gap_us, reply.skew_bound_us),
         conflict,
+        // Who asks for it makes it of the bytes of both.
+        diff: None,
+        no_diff: None,
     };
     Ok((reply.site, detail))
 }
@@ -520,6 +532,9 @@ pub(super) fn resumed_from(reply: pb::ResumeSiteReply) -> ResumedView {
 
 // Behind the macro that it uses.
 mod watch;
+
+#[cfg(test)]
+mod previous;
 
 #[cfg(test)]
 mod tests {

@@ -233,6 +233,16 @@ impl Chosen {
         }
     }
 
+    /// Whether rows can be printed as they come: they are in their order, and none says how wide others are.
+    #[must_use]
+    pub const fn is_stream(&self, format: Format) -> bool {
+        let is_by_row = match format {
+            Format::Jsonl | Format::Csv | Format::Name => true,
+            Format::Table | Format::Wide | Format::Json | Format::Yaml => false,
+        };
+        is_by_row && self.sort.is_none()
+    }
+
     /// Puts the rows in order, and leaves as many as are wanted.
     pub fn arrange<C: Heading>(&self, view: &mut View<C>) {
         if let Some((nth, direction)) = self.sort

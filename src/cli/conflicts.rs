@@ -1,4 +1,4 @@
-//! `cfs-repl conflicts list|show|ack|unack|restore`: what lost, against what, that somebody looked at it, and how it
+//! `cfs-repl conflicts list|show|ack|unack|restore|watch`: what lost, against what, that somebody looked at it, and how it
 //! comes back.
 
 use std::ffi::OsString;
@@ -6,22 +6,24 @@ use std::io::BufRead;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use super::columns::{Column, Kind, Listing};
+use super::columns::{Chosen, Column, Kind, Listing};
 use super::exit::{CliError, CliResult, Exit, Failure};
 use super::look::Look;
 use super::reach::{self, Reach};
 use super::render::{Row, View};
 use super::status::item;
 use super::ui::Ui;
-use super::watch::{self, WatchArgs};
+use super::watch::{self as again, WatchArgs};
 use super::{Global, human, parse_duration};
-use crate::admin::client::Client;
+use crate::admin::client::{Client, FoundConflicts};
 use crate::admin::filter::{AckRequest, ConflictFilter};
 use crate::admin::view::{AckedView, ConflictView, VersionView, path_text};
 use crate::clock::{Clock as _, SystemClock, micros, rfc3339};
 use crate::text::printable;
 
+mod diff;
 mod show;
+pub(super) mod watch;
 
 /// A large loser is copied, or fetched from another site; the daemon gives up after the same time.
 const LOSER_MAX: Duration = Duration::from_secs(300);
@@ -75,11 +77,22 @@ enum Command {
     Ack(AckArgs),
     Unack(UnackArgs),
     Restore(RestoreArgs),
+    Watch(watch::WatchArgs),
 }
 
 /// Which conflicts are meant: those for which everything holds that is given
 #[derive(Debug, Clone, Default, clap::Args)]
 struct FilterArgs {
+    #[command(flatten)]
+    which: WhichArgs,
+    /// Only those that were noticed within this time
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
+    since: Option<Duration>,
+}
+
+/// What they are about
+#[derive(Debug, Clone, Default, clap::Args)]
+struct WhichArgs {
     /// Only those in which bytes lost
     #[arg(long)]
     lossy: bool,
@@ -92,9 +105,18 @@ struct FilterArgs {
     /// Only those of this inode
     #[arg(long, value_name = "NUMBER")]
     inode: Option<u64>,
-    /// Only those that were noticed within this time
-    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
-    since: Option<Duration>,
+}
+
+impl WhichArgs {
+    fn filter(&self) -> ConflictFilter {
+        ConflictFilter {
+            lossy: self.lossy,
+            site: self.site.clone(),
+            path: self.path.clone(),
+            inode: self.inode,
+            ..ConflictFilter::default()
+        }
+    }
 }
 
 impl FilterArgs {
@@ -104,13 +126,8 @@ impl FilterArgs {
             now_us.saturating_sub(micros(since))
         });
         ConflictFilter {
-            open: false,
-            acked: false,
-            lossy: self.lossy,
-            site: self.site.clone(),
-            path: self.path.clone(),
-            inode: self.inode,
             since_us: since,
+            ..self.which.filter()
         }
     }
 
@@ -199,6 +216,7 @@ pub(super) fn run(ui: &mut Ui, global: &Global, args: &ConflictsArgs) -> CliResu
         Command::Ack(args) => ack(ui, global, args),
         Command::Unack(args) => unack(ui, global, args),
         Command::Restore(args) => restore(ui, global, args),
+        Command::Watch(args) => watch::run(ui, global, args),
     }
 }
 
@@ -303,21 +321,55 @@ fn told(acked: &AckedView, dry_run: bool, look: &Look) -> String {
 
 fn list(ui: &mut Ui, global: &Global, args: &ListArgs) -> CliResult {
     let chosen = args.listing.chosen(COLUMNS, global.format())?;
+    if chosen.is_stream(global.format()) && !args.watch.is_given() {
+        return list_by_page(ui, global, args, &chosen);
+    }
     let ask = |client: Client| {
         // Made anew each time: what was noticed within a time is counted from now.
-        let filter = ConflictFilter {
-            open: args.unacked,
-            acked: args.acked,
-            ..args.filter.filter()
-        };
+        let filter = args.filter();
         let limit = chosen.limit_of_source();
         async move { client.conflicts(filter, limit).await }
     };
     let asking = (global, &args.reach, &args.watch);
-    watch::each(ui, asking, ask, |ui, found| {
+    again::each(ui, asking, ask, |ui, found| {
         let view = view(found.site, &found.conflicts)?;
         ui.list(view, &chosen, Some(found.found))
     })
+}
+
+impl ListArgs {
+    fn filter(&self) -> ConflictFilter {
+        ConflictFilter {
+            open: self.unacked,
+            acked: self.acked,
+            ..self.filter.filter()
+        }
+    }
+}
+
+/// The same where rows stand by themselves: memory holds one page, however many there are.
+fn list_by_page(ui: &mut Ui, global: &Global, args: &ListArgs, chosen: &Chosen) -> CliResult {
+    let (mut shown, mut found) = (0, 0);
+    let mut printed = Ok(());
+    let mut print = |page: FoundConflicts| {
+        shown += page.conflicts.len() as u64;
+        found = page.found;
+        let rows = view(page.site, &page.conflicts);
+        printed = rows.and_then(|rows| ui.list(rows, chosen, None));
+        printed.is_ok()
+    };
+    let print = &mut print;
+    let ask = |client: Client| async move {
+        let limit = chosen.limit_of_source();
+        client.conflict_pages(args.filter(), limit, print).await
+    };
+    reach::ask(global, &args.reach, ask)?;
+    printed?;
+    if shown < found {
+        let told = format!("{} of {}", human::count(shown), human::count(found));
+        ui.detail(&told);
+    }
+    Ok(())
 }
 
 fn restore(ui: &mut Ui, global: &Global, args: &RestoreArgs) -> CliResult {

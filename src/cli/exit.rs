@@ -6,7 +6,7 @@ use std::error::Error;
 
 use tonic::Code;
 
-use crate::admin::client::ClientError;
+use crate::admin::client::{Address, ClientError};
 use crate::config::ConfigError;
 use crate::error::ReplError;
 
@@ -225,8 +225,14 @@ impl From<ClientError> for CliError {
         let failure = |exit| Failure::new(exit, error.to_string());
         let failure = match &error {
             ClientError::Address { .. } => failure(Exit::Usage)
-                .cause("an address names a unix socket")
-                .hint("write it as unix:/path/to/admin.sock"),
+                .cause("an address names a unix socket, or a daemon on the network with its name")
+                .hint("write it as unix:/path/to/admin.sock, or as tls:HOST:7444/SITE.CLUSTER.cfs-repl"),
+            ClientError::Unreachable {
+                address: Address::Network(_),
+                source,
+            } => failure(Exit::Unreachable)
+                .cause(source)
+                .hint("look at admin.listen there, and at --identity here"),
             ClientError::Unreachable { source, .. } => unreachable(&error, source),
             ClientError::TimedOut { after, .. } => failure(Exit::TimedOut)
                 .cause(format!("no answer for {} ms", after.as_millis()))
@@ -356,7 +362,7 @@ mod tests {
 
     #[test]
     fn a_socket_of_another_user_is_a_matter_of_permission() {
-        let address = crate::admin::client::Address::socket("/x");
+        let address = Address::socket("/x");
         let source = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
         let error: CliError = ClientError::Unreachable { address, source }.into();
         let CliError::Failed(failure) = error else {

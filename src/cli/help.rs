@@ -8,18 +8,25 @@ use super::ui::Ui;
 use crate::admin::view::EVENT_NAMES;
 use crate::config::{Config, Example, Role};
 
+mod topics;
+
 /// A topic: its name, and its text.
 type Topic = (&'static str, fn() -> String);
 
-const TOPICS: [Topic; 5] = [
+const TOPICS: [Topic; 9] = [
     ("exit-codes", exit_codes),
     ("environment", environment),
     ("config", config),
+    ("output", topics::output),
+    ("conflicts", topics::conflicts),
+    ("security", topics::security),
+    ("metrics", topics::metrics),
     ("join", join),
     ("events", events),
 ];
 
-/// Print help on a command or a topic: exit-codes, environment, config, join, events
+/// Print help on a command or a topic: exit-codes, environment, config, output, conflicts, security, metrics,
+/// join, events
 #[derive(Debug, clap::Args)]
 pub(super) struct HelpArgs {
     /// A command, with its subcommand if it has one, or a topic
@@ -77,6 +84,8 @@ pub(super) fn environment() -> String {
     "Environment variables that cfs-repl reads.\n\n\
      CFS_REPL_CONFIG  configuration file, where --config is not given\n\
      CFS_REPL_SERVER  daemon to ask, where --server is not given\n\
+     CFS_REPL_IDENTITY\n                 \
+     certificate to show to it, where --identity is not given\n\
      CFS_REPL_<SECTION>__<KEY>\n                 \
          this key of the configuration, over every file: CFS_REPL_TREE__SETTLE=2s;\n                 \
          lists with commas, or as in TOML\n\

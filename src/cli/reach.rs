@@ -1,14 +1,15 @@
 //! Finds the daemon and asks it: the flags for it, and the one place where a command waits for an answer.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::Global;
 use super::exit::{CliError, Exit, Failure};
-use crate::admin::client::{Address, Client, ClientError};
+use crate::admin::client::{Address, Client, ClientError, Network, TlsFiles};
 use crate::config::{Config, DEFAULT_FILE};
 
 /// Where the daemon is found when --server does not say it.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(super) struct Reach {
     /// Configuration of the daemon: its socket is in the state folder. Not read with --server
     #[arg(long, value_name = "FILE", env = "CFS_REPL_CONFIG", default_value = DEFAULT_FILE)]
@@ -16,6 +17,11 @@ pub(super) struct Reach {
 }
 
 impl Reach {
+    /// That of a daemon with this configuration.
+    pub(super) const fn of(config: PathBuf) -> Self {
+        Self { config }
+    }
+
     /// The configuration of the daemon.
     pub(super) fn config(&self) -> &Path {
         &self.config
@@ -39,6 +45,26 @@ where
     Ok(answered?)
 }
 
+/// Asks the daemon for something that would be good to know. None: it does not answer within `patience`, for whatever
+/// reason.
+pub(super) fn ask_quickly<T, F>(
+    global: &Global,
+    reach: &Reach,
+    patience: Duration,
+    request: impl FnOnce(Client) -> F,
+) -> Option<T>
+where
+    F: Future<Output = Result<T, ClientError>>,
+{
+    let address = address(global, reach).ok()?;
+    let asking = async {
+        let client = Client::connect(address, patience).await.ok()?;
+        request(client).await.ok()
+    };
+    let within = async { tokio::time::timeout(patience, asking).await };
+    runtime().ok()?.block_on(within).ok().flatten()
+}
+
 /// What a command waits on for an answer.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
     let built = tokio::runtime::Builder::new_current_thread()
@@ -54,10 +80,42 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
 
 /// Where the daemon listens.
 pub(super) fn address(global: &Global, reach: &Reach) -> Result<Address, CliError> {
-    match &global.server {
-        Some(text) => Ok(text.parse()?),
-        None => in_config(&reach.config),
+    let Some(text) = &global.server else {
+        return in_config(&reach.config);
+    };
+    Ok(match text.parse()? {
+        Address::Network(network) => Address::Network(Box::new(Network {
+            identity: Some(identity(global, reach)?),
+            ..*network
+        })),
+        socket @ Address::Socket(_) => socket,
+    })
+}
+
+/// What is shown to a daemon over the network, and whom to believe.
+fn identity(global: &Global, reach: &Reach) -> Result<TlsFiles, CliError> {
+    if let Some(cert) = &global.identity {
+        return Ok(TlsFiles {
+            cert: cert.clone(),
+            key: cert.with_extension("key"),
+            ca: cert.with_file_name("ca.pem"),
+        });
     }
+    let of_config = Config::read(&reach.config)
+        .ok()
+        .and_then(|config| config.tls);
+    let none = || {
+        let failure = Failure::new(Exit::Usage, "no certificate to show to the daemon");
+        failure
+            .cause("--identity is not given, and no configuration with [tls] was found")
+            .hint("let the holder of the authority make one with `cfs-repl pki issue`, and name it with --identity")
+    };
+    let files = of_config.ok_or_else(none)?;
+    Ok(TlsFiles {
+        cert: files.cert,
+        key: files.key,
+        ca: files.ca,
+    })
 }
 
 /// The socket that the configuration names. Whether the tree is there does not matter here: it may be the very thing

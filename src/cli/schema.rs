@@ -12,7 +12,9 @@ use super::columns::nearest;
 use super::compare::DifferenceItem;
 use super::config::check::ProblemItem;
 use super::config::show::SettingItem;
+use super::conflicts::watch::ChangeItem;
 use super::exit::{CliResult, Exit, Failure};
+use super::lag::ShardItem;
 use super::render::{ErrorDocument, Row, View, schema_of};
 use super::ui::Ui;
 use super::version::VersionItem;
@@ -45,6 +47,11 @@ const SCHEMAS: &[Entry] = &[
         "conflicts show; a line of conflicts list",
         conflict,
     ),
+    (
+        "conflict-change",
+        "a line of conflicts watch",
+        line::<ChangeItem>,
+    ),
     ("conflicts", "conflicts list", document::<ConflictView>),
     ("doctor", "doctor", both::<Finding>),
     ("error", "every failure, on stderr", error),
@@ -55,6 +62,11 @@ const SCHEMAS: &[Entry] = &[
     ("journal-stat", "journal stat", both::<LogView>),
     ("journal-verify", "journal verify", both::<VerifyView>),
     ("lag", "lag", both::<SiteLag>),
+    (
+        "lag-shards",
+        "lag --per-shard, lag --shard",
+        both::<ShardItem>,
+    ),
     (
         "site",
         "a line of sites list and sites show",
@@ -335,7 +347,7 @@ pub(super) mod tests {
     #[test]
     fn a_schema_that_knows_less_than_is_printed_is_noticed() {
         let (mut ui, data, _) = captured(Format::Json);
-        crate::cli::version::run(&mut ui, &crate::cli::version::VersionArgs {}).unwrap();
+        ui.show(&crate::cli::version::view().unwrap()).unwrap();
         let mut printed: Value = serde_json::from_str(&data.text()).unwrap();
         assert_valid(&printed);
         printed["items"][0]["novel"] = json!(1);

@@ -3,6 +3,7 @@
 use super::render::Format;
 use super::ui::tests::captured;
 use super::*;
+use crate::clock::{Clock as _, SystemClock};
 
 /// Runs a command line as the program would and returns exit code, stdout and stderr.
 fn cfs_repl(words: &[&str]) -> (Exit, String, String) {
@@ -90,7 +91,18 @@ fn help_and_version_are_data() {
 
 #[test]
 fn every_help_topic_is_named_in_its_help_and_prints() {
-    for topic in ["exit-codes", "environment", "config"] {
+    let topics = [
+        "exit-codes",
+        "environment",
+        "config",
+        "output",
+        "conflicts",
+        "security",
+        "metrics",
+        "join",
+        "events",
+    ];
+    for topic in topics {
         assert!(cfs_repl(&["help", "help"]).1.contains(topic), "{topic}");
         let (exit, data, _) = cfs_repl(&["help", topic]);
         assert_eq!(exit, Exit::Ok);
@@ -131,7 +143,9 @@ impl Daemon {
         let socket = folder.path().join("admin.sock");
         let fake = std::sync::Arc::new(crate::admin::service::tests::Fake::default());
         let tasks = crate::daemon::tasks::Tasks::new();
-        let serving = async { crate::admin::service::serve(&tasks, socket, fake) };
+        let serving = async {
+            crate::admin::service::serve(&tasks, crate::admin::service::tests::doors(socket), fake)
+        };
         runtime.block_on(serving).unwrap();
         Self {
             _runtime: runtime,
@@ -539,4 +553,55 @@ fn the_daemon_is_found_through_its_configuration_whatever_became_of_its_tree() {
         talk.contains("does not exist") && talk.contains("--server unix:"),
         "{talk}"
     );
+}
+
+/// What a shell offers behind these words.
+fn offered(words: &[&str]) -> String {
+    let words = std::iter::once(&"cfs-repl").chain(words);
+    let words = words.map(OsString::from).collect();
+    completions::candidates("fish", words).unwrap()
+}
+
+#[test]
+fn a_shell_is_offered_what_the_daemon_knows() {
+    let daemon = Daemon::start();
+    let server = format!("--server={}", daemon.address());
+    let sites = offered(&["status", &server, ""]);
+    assert!(
+        sites.contains("iad-2\tbackoff\n") && sites.contains("sin-1"),
+        "{sites}"
+    );
+    let some = offered(&["sites", "pause", &server, "s"]);
+    assert!(some.contains("sin-1") && !some.contains("iad-2"), "{some}");
+    let ids = offered(&["conflicts", "show", &server, "c-"]);
+    assert_eq!(ids.trim_end(), "c-bygtc5qnmf\tplän.xlsx");
+    let open = offered(&["conflicts", "ack", &server, "c-"]);
+    assert!(!open.contains("c-bygtc5qnmf"), "it is acknowledged: {open}");
+}
+
+#[test]
+fn a_daemon_that_is_down_or_hangs_offers_nothing_and_says_nothing() {
+    let down = offered(&["sites", "pause", "--server=unix:/nowhere/s", "x"]);
+    assert_eq!(down, "");
+    // Somebody listens, and never says a word.
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("s");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let server = format!("--server=unix:{}", socket.display());
+    let began = SystemClock.monotonic();
+    assert_eq!(offered(&["sites", "pause", &server, "x"]), "");
+    let took = SystemClock.monotonic() - began;
+    assert!(took < Duration::from_secs(3), "{took:?}");
+}
+
+#[test]
+fn the_script_that_asks_names_the_variable_and_the_program() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (exit, data, talk) = cfs_repl(&["completions", shell, "--dynamic"]);
+        assert_eq!((exit, talk), (Exit::Ok, String::new()));
+        assert!(
+            data.contains("CFS_REPL_COMPLETE") && data.contains("cfs-repl"),
+            "{data}"
+        );
+    }
 }

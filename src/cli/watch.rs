@@ -36,6 +36,13 @@ pub(super) struct WatchArgs {
     watch: Option<Duration>,
 }
 
+impl WatchArgs {
+    /// Whether it was asked for.
+    pub(super) const fn is_given(&self) -> bool {
+        self.watch.is_some()
+    }
+}
+
 /// Asks the daemon once, or again and again, and has every answer shown.
 pub(super) fn each<T, F>(
     ui: &mut Ui,

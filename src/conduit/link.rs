@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, watch};
 
 use super::backoff::Attempt;
+use super::contact::Contact;
 use super::hello::Opening;
 use super::message::{Beat, Close, Frame, Hello, Hold, Nak, Receipts};
 use super::peer::Steering;
@@ -118,10 +119,12 @@ pub struct LinkStatus {
     pub endpoint: Option<String>,
     /// Why the last attempt or connection failed; kept until the next one stands.
     pub last_error: Option<String>,
+    /// What came of the tries.
+    pub contact: Contact,
 }
 
 impl LinkStatus {
-    pub(super) const fn starting() -> Self {
+    pub(super) const fn starting(contact: Contact) -> Self {
         Self {
             state: ConduitState::Reconnecting {
                 attempt: 0,
@@ -129,6 +132,7 @@ impl LinkStatus {
             },
             endpoint: None,
             last_error: None,
+            contact,
         }
     }
 }

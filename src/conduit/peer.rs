@@ -14,6 +14,7 @@ use tokio::sync::mpsc::{self, OwnedPermit};
 use tokio::sync::{Mutex, watch};
 
 use super::backoff::{Attempt, Backoff, Endpoints};
+use super::contact::Contact;
 use super::link::{
     ConduitState, ConnectionNo, EVENTS_MAX, FRAMES_MAX, Link, LinkEvent, LinkStatus, Local,
     REPLIES_MAX, Reconnect, Reply,
@@ -172,7 +173,8 @@ impl Peer {
         let (frames_in, frames) = mpsc::channel(FRAMES_MAX);
         let (replies_in, replies) = mpsc::channel(REPLIES_MAX);
         let (accepted_in, accepted) = mpsc::channel(ACCEPTED_MAX);
-        let (status, status_out) = watch::channel(LinkStatus::starting());
+        let (status, status_out) =
+            watch::channel(LinkStatus::starting(Contact::new(&config.endpoints)));
         let counters = Arc::new(Counters::default());
         let steered = Steering {
             paused: config.paused,
@@ -414,12 +416,17 @@ impl Peer {
         );
         self.endpoint = Some(endpoint.to_owned());
         self.dialling = Some(dialer.dial(endpoint.to_owned()));
+        let (endpoint, now_us) = (endpoint.to_owned(), self.config.clock.now_us());
+        self.contact(|contact| contact.dialled(&endpoint, attempt.number, now_us));
         self.report(attempt.number, Duration::ZERO, None);
     }
 
     fn dial_failed(&mut self, reason: String, now: Duration) {
         self.counters.failed();
         tracing::warn!(site = self.config.remote_site_id, endpoint = self.endpoint, %reason, "dial failed");
+        if let Some(endpoint) = self.endpoint.clone() {
+            self.contact(|contact| contact.failed(&endpoint, &reason));
+        }
         if self.live.is_none() {
             self.plan(Some(reason), now);
         }
@@ -437,8 +444,15 @@ impl Peer {
         let (number, delay) = planned.map_or((self.backoff.attempt(), Duration::ZERO), |attempt| {
             (attempt.number, attempt.delay)
         });
+        let now_us = self.config.clock.now_us();
+        self.contact(|contact| contact.planned(planned, now_us));
         self.report(number, delay, reason);
         planned
+    }
+
+    fn contact(&self, change: impl FnOnce(&mut Contact)) {
+        self.status
+            .send_modify(|status| change(&mut status.contact));
     }
 
     fn report(&self, attempt: u32, delay: Duration, reason: Option<String>) {
@@ -477,6 +491,9 @@ impl Peer {
             self.plan(Some(NOT_READY.to_owned()), now);
             return;
         };
+        if let Some(name) = transport.certificate_site.clone() {
+            self.contact(|contact| contact.certificate_site = Some(name));
+        }
         self.connections += 1;
         opening
             .certificate_site
@@ -547,10 +564,11 @@ impl Peer {
         self.counters.connected();
         let endpoint = live.transport.endpoint.clone();
         tracing::info!(site = self.config.remote_site_id, endpoint, "connected");
-        self.status.send_replace(LinkStatus {
-            state: ConduitState::Connected,
-            endpoint,
-            last_error: None,
+        let now_us = self.config.clock.now_us();
+        self.status.send_modify(|status| {
+            status.contact.connected(endpoint.as_deref(), now_us);
+            (status.state, status.endpoint) = (ConduitState::Connected, endpoint);
+            status.last_error = None;
         });
     }
 
@@ -563,6 +581,13 @@ impl Peer {
         };
         live.closed_at = Some(now);
         let reason = ended.to_string();
+        let dialled = live.transport.endpoint.clone();
+        let (was_established, now_us) = (live.established, self.config.clock.now_us());
+        self.status.send_modify(|status| match dialled {
+            _ if was_established => status.contact.ended(now_us),
+            Some(endpoint) => status.contact.failed(&endpoint, &reason),
+            None => {}
+        });
         if ended.needs_a_person() {
             tracing::error!(site = self.config.remote_site_id, %reason, "refused");
             self.backoff.refused();

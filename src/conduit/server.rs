@@ -4,14 +4,12 @@
 //! the name that it showed. Handshakes are bounded in number and time, so that strangers cost little.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -19,22 +17,16 @@ use tokio_stream::{Stream, StreamExt as _};
 use tonic::transport::server::{Connected, TcpConnectInfo, TlsConnectInfo};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::client::{CONNECTION_WINDOW_BYTES, SITE_HEADER, STREAM_WINDOW_BYTES, prepare, read};
+use super::accept::{HANDSHAKE_MAX, HANDSHAKES_MAX, accept};
+use super::client::{CONNECTION_WINDOW_BYTES, SITE_HEADER, STREAM_WINDOW_BYTES, read};
 use super::content::{self, ContentTransport};
 use super::join::Admit;
 use super::peer::{TRANSPORT_MESSAGES_MAX, Transport};
-use super::tls::{self, JOIN_PROTOCOL, Tls, names_of, site_of};
+use super::tls::{JOIN_PROTOCOL, Tls, names_of, site_of};
 use super::wire::{self, MESSAGE_BYTES_MAX};
 use crate::daemon::tasks::Tasks;
 use crate::proto::v1;
 use v1::conduit_server::{Conduit as Service, ConduitServer};
-
-/// Time for a TLS handshake: a few round trips of a bad link.
-pub const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
-/// Handshakes at once. More than sites that come back together, few enough to starve nobody.
-const HANDSHAKES_MAX: usize = 64;
-/// Pause after a failing accept: out of file descriptors is the usual reason, and takes time to mend.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where the connections of one site go.
 #[derive(Debug, Clone)]
@@ -142,71 +134,7 @@ async fn handshake(
     started.into_stream(config).await
 }
 
-/// Accepts sockets and hands on those whose handshake succeeds, to where `sort` says.
-fn accept<I, F, H, S>(tasks: &Tasks, listener: TcpListener, handshake: H, sort: S)
-where
-    I: Send + 'static,
-    F: Future<Output = std::io::Result<I>> + Send + 'static,
-    H: Fn(TcpStream) -> F + Send + 'static,
-    S: Fn(I) -> (mpsc::Sender<std::io::Result<I>>, I) + Clone + Send + Sync + 'static,
-{
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
-    let own = tasks.clone();
-    tasks.spawn("accept", async move {
-        loop {
-            let accepted = tokio::select! {
-                () = own.token().cancelled() => return,
-                accepted = listener.accept() => accepted,
-            };
-            let (stream, from) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    tracing::warn!(%error, "accept failed");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            };
-            let Ok(slot) = Arc::clone(&handshakes).try_acquire_owned() else {
-                tracing::warn!(%from, "too many handshakes at once, connection dropped");
-                continue;
-            };
-            if let Err(error) = prepare(&stream) {
-                tracing::debug!(%from, %error, "socket gone before its handshake");
-                continue;
-            }
-            let (handshake, sort) = (handshake(stream), sort.clone());
-            own.spawn(format!("handshake with {from}"), async move {
-                if let Some(stream) = finish(handshake, from).await {
-                    let (ready, stream) = sort(stream);
-                    if ready.send(Ok(stream)).await.is_err() {
-                        tracing::debug!(%from, "server stopped during a handshake");
-                    }
-                }
-                drop(slot);
-            });
-        }
-    });
-}
-
 type Incoming<I> = mpsc::Receiver<std::io::Result<I>>;
-
-async fn finish<I>(
-    handshake: impl Future<Output = std::io::Result<I>>,
-    from: SocketAddr,
-) -> Option<I> {
-    match tokio::time::timeout(HANDSHAKE_MAX, handshake).await {
-        Ok(Ok(stream)) => Some(stream),
-        Ok(Err(error)) => {
-            let reason = tls::explain(&error);
-            tracing::warn!(%from, reason, "handshake refused");
-            None
-        }
-        Err(_) => {
-            tracing::warn!(%from, "handshake took too long");
-            None
-        }
-    }
-}
 
 fn run<I>(tasks: &Tasks, service: ConduitService, incoming: Incoming<I>)
 where

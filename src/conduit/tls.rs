@@ -240,6 +240,21 @@ fn client_config(
     Ok(client)
 }
 
+/// For whoever is no site, such as an operator: shows its certificate and believes these authorities.
+///
+/// # Errors
+/// [`ReplError::Serialization`] with the file, what is wrong, and what to do.
+pub fn client(material: &ConduitTlsConfig, files: &TlsFiles) -> Result<Arc<ClientConfig>> {
+    let provider = Arc::new(default_provider());
+    let chain = certificates(&material.cert_pem, &files.cert)?;
+    let roots = Arc::new(roots(&material.ca_pem, &files.ca)?);
+    let key = PrivateKeyDer::from_pem_slice(&material.key_pem)
+        .map_err(|error| refused(&files.key, format!("no private key in PEM: {error}")))?;
+    let certified = CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider);
+    certified.map_err(|error| explain_key(&error, files))?;
+    client_config(files, &roots, &provider, &chain, &key).map(Arc::new)
+}
+
 /// The TLS of this site: the configurations in use, exchangeable at any time. Standing connections keep theirs.
 pub struct Tls {
     site: String,

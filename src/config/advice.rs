@@ -20,6 +20,7 @@ pub(super) fn advise(config: &Config, findings: &mut Findings) {
     reach(config, findings);
     state(config, findings);
     program(config, findings);
+    groups(config, findings);
 }
 
 fn reach(config: &Config, findings: &mut Findings) {
@@ -56,6 +57,34 @@ fn reach(config: &Config, findings: &mut Findings) {
             "admin.allow is empty: nobody can use admin.listen",
             "list the DNS names of the certificates that may",
         );
+    }
+}
+
+/// Groups have to exist, and their members have to reach the socket.
+fn groups(config: &Config, findings: &mut Findings) {
+    let admin = &config.admin;
+    let named = [
+        ("admin.read_group", &admin.read_group),
+        ("admin.write_group", &admin.write_group),
+    ];
+    for (key, group) in named {
+        let Some(group) = group else { continue };
+        if uzers::get_group_by_name(group).is_none() {
+            findings.warn(
+                findings.place(key),
+                format!("{key}: there is no group {group} on this system, and the daemon does not start without it"),
+                format!("groupadd --system {group}, or correct the name"),
+            );
+        }
+        if admin.socket.starts_with(&config.state.dir) {
+            findings.warn(
+                findings.place(key),
+                format!(
+                    "{key}: the socket lies in the state folder, which only its owner can enter"
+                ),
+                "set admin.socket to a path outside of it, such as /run/cfs-repl/admin.sock",
+            );
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 //! Up: lock, engine, tree, listener, peers. Down: peers tell that they go and drain, the tree stops between two
 //! batches, the engine commits, the lock goes last.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,6 +25,7 @@ use super::events::Events;
 use super::invite::Inviter;
 use super::keeper::{KeepSettings, Keeper};
 use super::lock::StateLock;
+use super::logs::Logs;
 use super::peers::Peers;
 use super::reload::Reloader;
 use super::restore::Restorer;
@@ -30,10 +33,13 @@ use super::roster::Roster;
 use super::status::{Reporter, TreeFacts};
 use super::tasks::Tasks;
 use super::worker::TreeWorker;
+use crate::admin::access::Access;
+use crate::admin::service::Doors;
 use crate::admin::transitions::event;
 use crate::admin::view::Level;
 use crate::clock::{SharedClock, SystemClock};
 use crate::conduit::server::{Admissions, serve};
+use crate::conduit::tls::Tls;
 use crate::config::{Config, Role};
 use crate::disk::RealDisk;
 use crate::error::{ReplError, Result};
@@ -135,7 +141,7 @@ impl Daemon {
         let events = Events::open(&tasks, &config.state.dir, Arc::clone(&clock))?;
         let causes = Causes::telling(events.clone());
         let certificates = Certificates::load(config, &clock, causes.clone())?;
-        let listener = listen(config).await?;
+        let listener = listen(config.conduit.listen).await?;
         let engine = Engine::open(engine_config(config, &asked, disk, &clock)?)?;
         let engine = found(config, engine.with_brake(brake_rules(config)))?;
         let base = Base {
@@ -146,11 +152,12 @@ impl Daemon {
             events,
             causes,
         };
-        let metrics = match config.metrics.listen {
-            Some(address) => Some(super::listen::listen(address).await?),
-            None => None,
+        let listeners = Listeners {
+            conduit: listener,
+            admin: listen(config.admin.listen).await?,
+            metrics: listen(config.metrics.listen).await?,
         };
-        base.start(engine, certificates, (listener, metrics), lock)
+        base.start(engine, certificates, listeners, lock)
     }
 
     /// What reads configuration and certificates again.
@@ -222,6 +229,13 @@ struct Base<'a> {
     causes: Causes,
 }
 
+/// The addresses that were taken.
+struct Listeners {
+    conduit: Option<TcpListener>,
+    admin: Option<TcpListener>,
+    metrics: Option<TcpListener>,
+}
+
 /// What operators are answered from, besides the roster.
 struct Answering {
     tree: Arc<Mutex<TreeFacts>>,
@@ -238,10 +252,15 @@ impl Base<'_> {
         self,
         mut engine: Engine,
         certificates: Certificates,
-        (listener, metrics): (Option<TcpListener>, Option<TcpListener>),
+        listeners: Listeners,
         lock: StateLock,
     ) -> Result<Daemon> {
         let (config, clock, tasks) = (self.config, &self.clock, &self.tasks);
+        let Listeners {
+            conduit: listener,
+            admin,
+            metrics,
+        } = listeners;
         let (actor, paused) = (engine.actor()?, engine.paused()?);
         let (engine, engine_thread) = start(engine)?;
         let waker = Waker::new()?;
@@ -283,7 +302,7 @@ impl Base<'_> {
             inviter,
         };
         self.spawn_keepers(&answering, &roster, waker);
-        self.answer_operators(answering, &roster, metrics)?;
+        self.answer_operators(answering, &roster, (admin, metrics))?;
         let fetching = fetcher.run(tasks.clone(), engine.clone(), roster.links, queue);
         tasks.spawn("content", fetching);
         let text = format!("cfs-repl {} started", env!("CARGO_PKG_VERSION"));
@@ -358,7 +377,7 @@ impl Base<'_> {
         &self,
         answering: Answering,
         roster: &Roster,
-        metrics: Option<TcpListener>,
+        (admin, metrics): (Option<TcpListener>, Option<TcpListener>),
     ) -> Result<()> {
         let (config, clock, tasks) = (self.config, &self.clock, &self.tasks);
         let peers = roster.peers.clone();
@@ -374,6 +393,10 @@ impl Base<'_> {
             looker: answering.looker,
             root: config.tree.root.clone(),
             restorer: restorer(&answering.root, roster, clock),
+            logs: Logs::in_state(
+                &config.state.dir,
+                BTreeMap::from([(config.site.id, config.site.name.clone())]),
+            ),
             events: self.events.clone(),
             reloader: answering.reloader,
             inviter: answering.inviter,
@@ -382,8 +405,8 @@ impl Base<'_> {
             started: clock.monotonic(),
             clock: Arc::clone(clock),
         });
-        let socket = config.admin.socket.clone();
-        crate::admin::service::serve(tasks, socket, Arc::clone(&reporter) as _)?;
+        let doors = doors(config, admin, roster.tls.as_ref())?;
+        crate::admin::service::serve(tasks, doors, Arc::clone(&reporter) as _)?;
         if let Some(listener) = metrics {
             super::exposition::serve(tasks, listener, Arc::clone(&reporter) as _);
         }
@@ -392,6 +415,34 @@ impl Base<'_> {
         tasks.spawn("witness", witness);
         Ok(())
     }
+}
+
+/// Where operators ask, and who may.
+fn doors(config: &Config, listener: Option<TcpListener>, tls: Option<&Arc<Tls>>) -> Result<Doors> {
+    let admin = &config.admin;
+    let access = Access {
+        own_uid: rustix::process::geteuid().as_raw(),
+        look_gid: gid("admin.read_group", admin.read_group.as_deref())?,
+        act_gid: gid("admin.write_group", admin.write_group.as_deref())?,
+        certificates: admin.allow.clone(),
+    };
+    Ok(Doors {
+        socket: admin.socket.clone(),
+        access,
+        network: listener.zip(tls.cloned()),
+    })
+}
+
+/// The number of a group of this system.
+fn gid(key: &str, name: Option<&str>) -> Result<Option<u32>> {
+    let Some(name) = name else { return Ok(None) };
+    let group = uzers::get_group_by_name(name).ok_or_else(|| {
+        let why =
+            "there is no such group on this system: create it (groupadd), or correct the name";
+        let missing = std::io::Error::new(std::io::ErrorKind::NotFound, why);
+        ReplError::io("look up the group of", format!("{key} \"{name}\""), missing)
+    })?;
+    Ok(Some(group.gid()))
 }
 
 /// A site that has files before anything is journaled brings the tree of its cluster, and says so in its journal.
@@ -414,8 +465,8 @@ async fn join(name: &'static str, thread: JoinHandle<()>) {
     }
 }
 
-async fn listen(config: &Config) -> Result<Option<TcpListener>> {
-    let Some(address) = config.conduit.listen else {
+async fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
+    let Some(address) = address else {
         return Ok(None);
     };
     super::listen::listen(address).await.map(Some)

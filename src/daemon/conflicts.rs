@@ -126,6 +126,8 @@ impl Reporter {
             skew_bound_us,
             order_certain: order_certain(conflict.gap_us, skew_bound_us),
             conflict,
+            diff: None,
+            no_diff: None,
         })
     }
 
@@ -133,6 +135,12 @@ impl Reporter {
     pub(super) async fn loser_bytes(&self, id: &str) -> Result<Pieces> {
         let listed = self.conflict_of(id).await?;
         self.restorer.read(&listed).await
+    }
+
+    /// The bytes that are shown where the loser lost.
+    pub(super) async fn shown_bytes(&self, id: &str, bytes_max: Option<u64>) -> Result<Pieces> {
+        let listed = self.conflict_of(id).await?;
+        self.restorer.read_shown(&listed, bytes_max).await
     }
 
     /// Acknowledges, or takes that back.

@@ -12,12 +12,15 @@ use super::status::Reporter;
 use super::timeline::{Timeline, older};
 use crate::admin::verdict::{Connection, SiteFacts, judge, state_of};
 use crate::admin::view::{
-    AtRisk, Cause, ConflictCounts, InboundLag, JournalView, Lag, LagView, Overview, Severity,
-    ShardLag, SiteLag, SiteView, Stage, StageLag, StatusView, TreeView, Watch,
+    AtRisk, Cause, ConflictCounts, ContactView, EndpointView, InboundLag, JournalView, Lag,
+    LagView, Overview, Severity, ShardLag, SiteLag, SiteView, Stage, StageLag, StatusView,
+    TrafficView, TreeView, Watch,
 };
-use crate::clock::micros;
+use crate::clock::{TimestampUs, micros};
+use crate::conduit::contact::{Contact, EndpointTries};
 use crate::conduit::link::ConduitState;
 use crate::conduit::message::Role as WireRole;
+use crate::conduit::stats::ConduitStats;
 use crate::sync::engine::EngineStatus;
 
 /// An engine that has not answered for so long is told as a cause: a batch of the largest size takes a second or two
@@ -84,7 +87,13 @@ impl Reporter {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_us: micros(self.clock.monotonic().saturating_sub(self.started)),
             engine_age_us: micros(age),
+            certificate_expires_us: self.certificate_expires_us(),
         }
+    }
+
+    fn certificate_expires_us(&self) -> Option<TimestampUs> {
+        let tls = self.reloader.certificates.tls()?;
+        Some(tls.expires_us()).filter(|us| *us < u64::MAX)
     }
 
     fn tree_view(&self, told: &Told) -> TreeView {
@@ -199,6 +208,8 @@ impl Reporter {
             round_trip_us: view.clocks.map(|clocks| clocks.round_trip_us()),
             held_there: held_there
                 .map(|beat| why_held(&self.site.1, beat.held_removed, beat.held_files)),
+            contact: Some(contact(link.contact)),
+            traffic: Some(traffic(&peer.link.stats())),
         };
         let lag = self.site_lag(&site, &view, told);
         PeerFacts { site, lag }
@@ -239,6 +250,33 @@ impl Reporter {
             stages,
             shards,
         }
+    }
+}
+
+fn contact(contact: Contact) -> ContactView {
+    let endpoint = |tries: EndpointTries| EndpointView {
+        endpoint: tries.endpoint,
+        tried_us: tries.tried_us,
+        error: tries.error,
+        failures: tries.failures,
+    };
+    ContactView {
+        attempts: u64::from(contact.attempts),
+        next_us: contact.next_us,
+        pauses_us: contact.pauses.into_iter().map(micros).collect(),
+        since_us: contact.since_us,
+        certificate_site: contact.certificate_site,
+        endpoints: contact.endpoints.into_iter().map(endpoint).collect(),
+    }
+}
+
+const fn traffic(stats: &ConduitStats) -> TrafficView {
+    TrafficView {
+        sent_entries: stats.entries_sent,
+        sent_bytes: stats.bytes_sent,
+        received_entries: stats.entries_received,
+        received_bytes: stats.bytes_received,
+        reconnects: stats.reconnects,
     }
 }
 

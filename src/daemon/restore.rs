@@ -55,8 +55,7 @@ impl Restorer {
             Some(path) => split(path)?,
             None => self.place(record).await?,
         };
-        let unique = self.count.fetch_add(1, Ordering::Relaxed);
-        let draft = Draft::new(&self.root, "restore", unique)?;
+        let draft = self.draft("restore")?;
         self.fill(&draft, record, content).await?;
         let put = match as_path {
             Some(_) => draft.place_new(&names)?,
@@ -86,27 +85,50 @@ impl Restorer {
     /// The bytes that lost, piece by piece.
     pub(super) async fn read(&self, listed: &Listed) -> Result<Pieces> {
         let content = content_of(listed)?;
-        let unique = self.count.fetch_add(1, Ordering::Relaxed);
-        let draft = Draft::new(&self.root, "read", unique)?;
+        let draft = self.draft("read")?;
         self.fill(&draft, &listed.record, content).await?;
-        let (tell, pieces) = mpsc::channel(PIECES_MAX);
-        // Ends with the file, or with whoever reads it.
-        tokio::task::spawn_blocking(move || {
-            let mut offset = 0;
-            loop {
-                let piece = draft.read(offset, PIECE_BYTES).map(Bytes::from);
-                let length = piece.as_ref().map_or(0, Bytes::len);
-                let is_end = piece.is_ok() && length == 0;
-                if is_end || tell.blocking_send(piece).is_err() || length == 0 {
-                    break;
-                }
-                offset += length as u64;
-            }
-            // The staged file is gone before the reader learns that this was all.
-            drop(draft);
-            drop(tell);
-        });
-        Ok(pieces)
+        Ok(pieces_of(draft))
+    }
+
+    /// The bytes that are shown where the loser lost, piece by piece; at most `bytes_max`.
+    pub(super) async fn read_shown(
+        &self,
+        listed: &Listed,
+        bytes_max: Option<u64>,
+    ) -> Result<Pieces> {
+        content_of(listed)?;
+        let (id, inode) = (listed.record.id, listed.record.inode);
+        let image = self.engine.ask(move |e| e.applied(inode)).await?;
+        let shown = image.and_then(|image| image.content);
+        let content = shown.filter(|_| !listed.is_gone()).map(|shown| shown.value);
+        let content = content.ok_or_else(|| {
+            refused(
+                format!("the file of {id} is not in the tree any more"),
+                "read what lost: cfs-repl conflicts show --save-loser",
+            )
+        })?;
+        if bytes_max.is_some_and(|max| content.size > max) {
+            return Err(refused(
+                format!(
+                    "the file of {id} has {} bytes, more than are wanted",
+                    content.size
+                ),
+                "read it where it stands, in the tree",
+            ));
+        }
+        let draft = self.draft("read")?;
+        if !self.copy_here(&draft, inode, &content).await? {
+            return Err(refused(
+                format!("the file of {id} is being changed"),
+                "try again in some seconds",
+            ));
+        }
+        Ok(pieces_of(draft))
+    }
+
+    fn draft(&self, purpose: &str) -> Result<Draft, ReplError> {
+        let unique = self.count.fetch_add(1, Ordering::Relaxed);
+        Draft::new(&self.root, purpose, unique)
     }
 
     /// Where the file is that the conflict is about.
@@ -121,25 +143,38 @@ impl Restorer {
         })
     }
 
-    /// Writes the bytes that lost.
-    async fn fill(&self, draft: &Draft, record: &ConflictRecord, content: &Content) -> Result<()> {
+    /// Writes the bytes of a version that is here: short ones are on record, others in the tree or its trash. False:
+    /// they are not here.
+    async fn copy_here(
+        &self,
+        draft: &Draft,
+        inode: u64,
+        content: &Content,
+    ) -> Result<bool, ReplError> {
         if let Some(bytes) = &content.inline {
-            return Ok(draft.write(0, bytes)?);
+            draft.write(0, bytes)?;
+            return Ok(true);
         }
         let (size, version) = (content.size, content.manifest_root);
         if size == 0 {
-            return Ok(());
+            return Ok(true);
         }
-        let (root, inode) = (Arc::clone(&self.root), record.inode);
-        let mut engine = self.engine.clone();
+        let (root, mut engine) = (Arc::clone(&self.root), self.engine.clone());
         let here = tokio::task::spawn_blocking(move || {
             Server::new().open_version(&mut engine, &root, inode, version)
         });
-        if let Some(file) = here.await.map_err(|_| ReplError::Shutdown)??
-            && tokio::task::block_in_place(|| draft.copy(&file, size, version))?
-        {
+        let Some(file) = here.await.map_err(|_| ReplError::Shutdown)?? else {
+            return Ok(false);
+        };
+        tokio::task::block_in_place(|| draft.copy(&file, size, version))
+    }
+
+    /// Writes the bytes that lost.
+    async fn fill(&self, draft: &Draft, record: &ConflictRecord, content: &Content) -> Result<()> {
+        if self.copy_here(draft, record.inode, content).await? {
             return Ok(());
         }
+        let (inode, size, version) = (record.inode, content.size, content.manifest_root);
         if record.loser.seq == 0 {
             return Err(refused(
                 format!(
@@ -188,6 +223,28 @@ impl Restorer {
         let names: Vec<String> = sites.iter().map(name).collect();
         names.join(", ")
     }
+}
+
+/// The bytes of a staged file, piece by piece; it is removed behind the last one.
+fn pieces_of(draft: Draft) -> Pieces {
+    let (tell, pieces) = mpsc::channel(PIECES_MAX);
+    // Ends with the file, or with whoever reads it.
+    tokio::task::spawn_blocking(move || {
+        let mut offset = 0;
+        loop {
+            let piece = draft.read(offset, PIECE_BYTES).map(Bytes::from);
+            let length = piece.as_ref().map_or(0, Bytes::len);
+            let is_end = piece.is_ok() && length == 0;
+            if is_end || tell.blocking_send(piece).is_err() || length == 0 {
+                break;
+            }
+            offset += length as u64;
+        }
+        // The staged file is gone before the reader learns that this was all.
+        drop(draft);
+        drop(tell);
+    });
+    pieces
 }
 
 /// The bytes that lost, or what there is to do where something else did.

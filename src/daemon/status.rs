@@ -11,17 +11,19 @@ use super::causes::Causes;
 use super::content::Fetcher;
 use super::events::Events;
 use super::invite::Inviter;
+use super::logs::Logs;
 use super::peers::Peers;
 use super::reload::Reloader;
 use super::restore::Restorer;
 use crate::admin::filter::{AckRequest, Matcher};
 use crate::admin::transitions::event;
+use crate::admin::view::journal::TailRequest;
 use crate::admin::view::preview::PreviewRequest;
 use crate::admin::view::{
     AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InviteView, InviteWish, Level,
     Overview, ReloadedView, RestoredView, ResumedView,
 };
-use crate::admin::{AdminError, Pieces, Previews, Result, Source};
+use crate::admin::{AdminError, Entries, Pieces, Previews, Result, Source};
 use crate::clock::{Clock, SharedClock, micros};
 use crate::journal::op::Name;
 use crate::sync::conflict::ConflictId;
@@ -88,6 +90,7 @@ pub(super) struct Reporter {
     pub(super) looker: Looker,
     pub(super) root: PathBuf,
     pub(super) restorer: Restorer,
+    pub(super) logs: Logs,
     pub(super) events: Events,
     pub(super) reloader: Reloader,
     pub(super) inviter: Inviter,
@@ -168,6 +171,10 @@ impl Source for Reporter {
         self.loser_bytes(id).await
     }
 
+    async fn shown(&self, id: &str, bytes_max: Option<u64>) -> Result<Pieces> {
+        self.shown_bytes(id, bytes_max).await
+    }
+
     async fn restore(&self, id: &str, as_path: Option<&[u8]>) -> Result<RestoredView> {
         let listed = self.conflict_of(id).await?;
         let restored = self.restorer.restore(&listed, as_path).await?;
@@ -196,6 +203,10 @@ impl Source for Reporter {
 
     async fn preview(&self, request: PreviewRequest) -> Result<Previews> {
         self.compact_preview(request).await
+    }
+
+    async fn tail(&self, request: TailRequest) -> Result<Entries> {
+        self.journal_tail(request)
     }
 
     async fn resume(&self, site: &str, confirm: bool, by: &str) -> Result<ResumedView> {

@@ -1,7 +1,7 @@
 //! Looks at the site once a second and tells what happened since: sites that come and go, new conflicts, certificates
 //! that end soon.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::admin::transitions::{between, event};
 use crate::admin::view::{ConflictView, EventView, Level, StatusView, path_text};
 use crate::clock::rfc3339;
 use crate::error::Result;
+use crate::store::Fresh;
 
 /// Time between two looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -74,6 +75,7 @@ impl Witness {
 
     async fn conflicts(&self) -> Result<()> {
         let fresh = self.reporter.engine.ask(|e| e.fresh_conflicts()).await?;
+        self.changed(&fresh).await;
         if fresh.ids.is_empty() {
             return Ok(());
         }
@@ -100,6 +102,29 @@ impl Witness {
         Ok(())
     }
 
+    /// Tells what became of conflicts that were on record, wherever an operator or a newer version did it.
+    async fn changed(&self, fresh: &Fresh) {
+        let mut seen = BTreeSet::new();
+        let mut ids = fresh.changed.clone();
+        ids.retain(|id| seen.insert(*id));
+        if ids.is_empty() {
+            return;
+        }
+        let Ok(views) = self.reporter.conflict_views(&ids).await else {
+            return;
+        };
+        for view in &views {
+            self.reporter.events.tell(changed_event(view));
+        }
+        if fresh.more_changed > 0 {
+            let count = fresh.more_changed;
+            let text = format!("{count} more conflicts changed within one second");
+            let mut told = event(Level::Info, "conflict.closed", None, text);
+            told.fields.insert("count".to_owned(), count.to_string());
+            self.reporter.events.tell(told);
+        }
+    }
+
     /// Tells certificates that end soon, or takes that back.
     fn certificates(&self) {
         let Some(tls) = self.reloader.certificates.tls() else {
@@ -123,6 +148,32 @@ impl Witness {
             "put a new one in its place, then: cfs-repl reload",
         );
     }
+}
+
+/// A conflict that was acknowledged, settled, or opened again.
+fn changed_event(view: &ConflictView) -> EventView {
+    let id = &view.id;
+    let (name, how, text) = match &view.ack {
+        Some(ack) => {
+            let text = format!("{id} was acknowledged by {}", ack.by);
+            ("conflict.closed", "acknowledged", text)
+        }
+        None if view.superseded => {
+            let text = format!("{id} was settled by a version that had seen it");
+            ("conflict.closed", "superseded", text)
+        }
+        None => {
+            let text = format!("the acknowledgement of {id} was taken back");
+            ("conflict.reopened", "reopened", text)
+        }
+    };
+    let mut told = event(Level::Info, name, None, text);
+    let mut fields = vec![("conflict", id.clone()), ("how", how.to_owned())];
+    if let Some(ack) = &view.ack {
+        fields.extend([("by", ack.by.clone()), ("note", ack.note.clone())]);
+    }
+    told.fields = fields.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+    told
 }
 
 /// A new conflict. What is open is worth a look, everything else is for information.

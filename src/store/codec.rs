@@ -23,7 +23,7 @@ pub(super) use records::{
 };
 
 /// The version of the encoding of `store.proto`.
-const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 1;
 
 /// A message behind its version byte.
 pub(super) fn seal(message: &impl Message) -> Vec<u8> {

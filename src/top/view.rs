@@ -2,7 +2,7 @@
 //!
 //! Everything is drawn with the full set of glyphs; where only ASCII is wanted, it is put in their place at the end, and
 //! where the data is old, all of it is greyed at the end. Every text that comes from a tree or a peer passes
-//! [`Pen::put`], which shows what a terminal would obey.
+//! `Pen::put`, which shows what a terminal would obey.
 
 mod chart;
 mod conflicts;

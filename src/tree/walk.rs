@@ -213,6 +213,18 @@ impl Snapshot {
     }
 }
 
+/// Names of the directories in the directory `path`, apart from those that are left alone.
+pub(super) fn dirs_in(
+    root: &Root,
+    policy: &Policy,
+    path: &[Name],
+) -> rustix::io::Result<Vec<Name>> {
+    let seen = list(root, policy, path, &mut BTreeSet::new())?;
+    let entries = seen.entries.into_iter();
+    let dirs = entries.filter(|(_, stat)| stat.kind == Some(NodeKind::Dir));
+    Ok(dirs.map(|(name, _)| name).collect())
+}
+
 fn list(
     root: &Root,
     policy: &Policy,

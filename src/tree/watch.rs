@@ -17,7 +17,7 @@ use super::agenda::FileAt;
 use super::policy::Policy;
 use super::root::Root;
 use super::stat::stat_at;
-use super::walk::Snapshot;
+use super::walk::dirs_in;
 use crate::error::{ReplError, Result};
 use crate::journal::op::Name;
 use crate::sync::port::NodeKind;
@@ -132,11 +132,38 @@ impl Watch {
         if self.inotify.is_none() {
             self.start()?;
         }
-        self.add(root, &[]);
-        // Listed after it is watched: what appears in between is reported.
-        let snapshot = Snapshot::of_tree(root, policy)?;
-        for dir in snapshot.dirs.values() {
-            self.add(root, &dir.path);
+        let root_seen = self.cover(root, policy, Vec::new(), &mut |_| ());
+        root_seen.map_err(|e| ReplError::io("watch", root.path(), io::Error::from(e)))
+    }
+
+    /// Watches a directory and all below it, and tells of each. Every one is watched before it is listed: what appears
+    /// in between is reported, and what was there before is found. An error is that of the first directory.
+    fn cover(
+        &mut self,
+        root: &Root,
+        policy: &Policy,
+        dir: Vec<Name>,
+        covered: &mut dyn FnMut(Vec<Name>),
+    ) -> rustix::io::Result<()> {
+        let mut first = Some(());
+        let mut todo = vec![dir];
+        while let Some(path) = todo.pop() {
+            self.add(root, &path);
+            let is_first = first.take().is_some();
+            match dirs_in(root, policy, &path) {
+                Ok(names) => {
+                    let below = names.into_iter().map(|name| {
+                        let mut below = path.clone();
+                        below.push(name);
+                        below
+                    });
+                    todo.extend(below);
+                    covered(path);
+                }
+                Err(error) if is_first => return Err(error),
+                // It went away or moved, which is reported; or it cannot be read, which the scan tells.
+                Err(_) => {}
+            }
         }
         Ok(())
     }
@@ -203,15 +230,12 @@ impl Watch {
         if excluded {
             return;
         }
-        self.add(root, &dir);
-        match Snapshot::of_dirs(root, policy, vec![dir], &mut |_| Ok(true)) {
-            Ok(snapshot) => {
-                for seen in snapshot.dirs.into_values() {
-                    self.add(root, &seen.path);
-                    hints.dirty.insert(seen.path);
-                }
-            }
-            Err(error) => hints.blind = Some(error.to_string()),
+        let covered = self.cover(root, policy, dir, &mut |path| {
+            hints.dirty.insert(path);
+        });
+        if let Err(error) = covered {
+            // Gone again, which is reported.
+            tracing::debug!(%error, "a directory that appeared was not covered");
         }
     }
 
@@ -354,6 +378,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::tree::walk::Snapshot;
 
     fn watched() -> (tempfile::TempDir, Root, Watch) {
         let dir = tempfile::tempdir().unwrap();
@@ -377,6 +402,38 @@ mod tests {
                 .to_string()
         };
         hints.dirty.iter().map(below).collect()
+    }
+
+    #[test]
+    fn a_directory_that_appears_while_those_above_it_are_being_covered_is_watched() {
+        let (dir, root, mut watch) = watched();
+        let outside = tempfile::tempdir().unwrap();
+        for nth in 0..500 {
+            fs::create_dir_all(outside.path().join(format!("big/k{nth}"))).unwrap();
+        }
+        let (from, to) = (outside.path().join("big"), dir.path().join("a/big"));
+        let maker = std::thread::spawn(move || {
+            fs::rename(from, &to).unwrap();
+            // One by one, so that each may fall between a listing and a watch.
+            for nth in 0..500 {
+                fs::create_dir_all(to.join(format!("k{nth}/s/t"))).unwrap();
+            }
+        });
+        while !maker.is_finished() {
+            watch.drain(&root, &Policy::default()).unwrap();
+        }
+        maker.join().unwrap();
+        while !watch
+            .drain(&root, &Policy::default())
+            .unwrap()
+            .dirty
+            .is_empty()
+        {}
+        let snapshot = Snapshot::of_tree(&root, &Policy::default()).unwrap();
+        let watched: BTreeSet<Vec<Name>> = watch.paths.values().cloned().collect();
+        let unwatched = snapshot.dirs.into_values().map(|seen| seen.path);
+        let unwatched: Vec<_> = unwatched.filter(|path| !watched.contains(path)).collect();
+        assert_eq!(unwatched, Vec::<Vec<Name>>::new());
     }
 
     #[test]

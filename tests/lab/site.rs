@@ -122,7 +122,6 @@ impl Site {
     }
 
     /// Process id of the running daemon.
-    #[allow(dead_code, reason = "measurements need it, tests do not")]
     pub(crate) fn process(&self) -> u32 {
         self.child.as_ref().expect("it was started").id()
     }

@@ -110,7 +110,7 @@ const PROTO_USERS: &[&str] = &[
 ];
 
 /// Crates that only the faces may use.
-const FACE_CRATES: [&str; 9] = [
+const FACE_CRATES: [&str; 10] = [
     "ratatui",
     "tui_input",
     "crossterm",
@@ -120,6 +120,7 @@ const FACE_CRATES: [&str; 9] = [
     "clap_complete",
     "clap_mangen",
     "anstream",
+    "similar",
 ];
 
 /// What a pure file must not name.

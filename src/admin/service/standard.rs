@@ -1,7 +1,7 @@
 //! The services that every gRPC tool knows: health (`grpc_health_probe`) and reflection (`grpcurl`).
 //!
 //! They stand beside the admin service on its socket, behind the same check of who asks. Health of the whole process
-//! and of the admin service is "serving" from the moment on in which the socket exists, which is after the journal was
+//! and of its services is "serving" from the moment on in which the socket exists, which is after the journal was
 //! opened, until the daemon drains.
 
 use tonic_health::ServingStatus;
@@ -11,8 +11,13 @@ use crate::error::{ReplError, Result};
 
 /// Every message and service that the admin socket speaks, encoded.
 const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/admin.fds"));
-/// The services whose health is told. Empty: the process.
-const SERVICES: [&str; 2] = ["", "claudefs.repl.admin.v1.Admin"];
+/// The services whose health is told. Empty: the process. What other sites speak to is not reached here, and its
+/// health is: whoever probes has no certificate of a site.
+const SERVICES: [&str; 3] = [
+    "",
+    "claudefs.repl.admin.v1.Admin",
+    "claudefs.repl.v1.Conduit",
+];
 
 /// Says of all services that they serve, or that they do not any more.
 pub(super) async fn tell(reporter: &HealthReporter, serves: bool) {

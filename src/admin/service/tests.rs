@@ -1,13 +1,18 @@
 //! Service and client over a real socket, with a source that says what the test wants.
 
 use std::collections::VecDeque;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener as StdListener;
 use std::sync::Mutex;
+use std::{fs, io};
 
+use tokio::net::UnixStream;
 use tokio::sync::broadcast;
 
 use super::super::client::{Address, Client, ClientError};
 use super::super::filter::ConflictFilter;
+use super::super::view::journal::tests::entry;
+use super::super::view::journal::{EntryView, TailRequest};
 use super::super::view::preview::tests::{fate, preview};
 use super::super::view::preview::{Outcome, PreviewPiece, PreviewRequest};
 use super::super::view::tests::{conflict, detail, lag, status as status_view};
@@ -15,8 +20,9 @@ use super::super::view::{
     AckView, AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InviteView,
     InviteWish, Overview, ReloadedView, RestoredView, ResumedView,
 };
-use super::super::{AdminError, Pieces, Previews, Result as AdminResult};
+use super::super::{AdminError, Entries, Pieces, Previews, Result as AdminResult};
 use super::*;
+use crate::config::SOCKET_BYTES_MAX;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -171,6 +177,21 @@ impl Source for Fake {
         Ok(pieces)
     }
 
+    async fn shown(&self, id: &str, bytes_max: Option<u64>) -> AdminResult<Pieces> {
+        let (tell, pieces) = mpsc::channel(4);
+        for piece in ["what ", "is shown"] {
+            tell.try_send(Ok(Bytes::from(piece))).unwrap();
+        }
+        match (id, bytes_max) {
+            ("c-bygtc5qnmf", None | Some(13..)) => Ok(pieces),
+            ("c-bygtc5qnmf", Some(_)) => Err(AdminError::NotPossible {
+                what: "it has more bytes".to_owned(),
+                hint: "look at the tree".to_owned(),
+            }),
+            _ => Err(AdminError::ConflictUnknown { id: id.to_owned() }),
+        }
+    }
+
     async fn restore(&self, id: &str, as_path: Option<&[u8]>) -> AdminResult<RestoredView> {
         let id = id.to_owned();
         match id.as_str() {
@@ -245,6 +266,21 @@ impl Source for Fake {
         }
     }
 
+    async fn tail(&self, request: TailRequest) -> AdminResult<Entries> {
+        if request.name.is_some() {
+            return Err(AdminError::Invalid {
+                what: "no pattern".to_owned(),
+                hint: "*".to_owned(),
+            });
+        }
+        let (tell, entries) = mpsc::channel(2);
+        tell.try_send(Ok(vec![entry(), entry()])).unwrap();
+        if request.follow {
+            tell.try_send(Ok(vec![EntryView::default()])).unwrap();
+        }
+        Ok(entries)
+    }
+
     async fn preview(&self, request: PreviewRequest) -> AdminResult<Previews> {
         if let Some(name) = request.site.filter(|name| name != "iad-2") {
             let known = vec!["iad-2".to_owned()];
@@ -301,6 +337,19 @@ fn numbered(nth: usize) -> ConflictId {
     id
 }
 
+/// A socket for the own user alone.
+pub(crate) fn doors(socket: PathBuf) -> Doors {
+    let access = Access {
+        own_uid: rustix::process::geteuid().as_raw(),
+        ..Access::default()
+    };
+    Doors {
+        socket,
+        access,
+        network: None,
+    }
+}
+
 /// A served fake in a folder of its own.
 struct Served {
     tasks: Tasks,
@@ -313,12 +362,12 @@ impl Served {
             tasks: Tasks::new(),
             folder: tempfile::tempdir().unwrap(),
         };
-        serve(&served.tasks, served.socket(), Arc::new(fake)).unwrap();
+        serve(&served.tasks, doors(served.socket()), Arc::new(fake)).unwrap();
         served
     }
 
     fn socket(&self) -> PathBuf {
-        self.address().path().to_owned()
+        self.address().path().unwrap().to_owned()
     }
 
     fn address(&self) -> Address {
@@ -346,7 +395,8 @@ async fn an_acknowledgement_carries_the_name_of_the_user_that_the_kernel_tells()
         .unwrap();
     let told: Vec<_> = acked.iter().map(|a| (a.id.as_str(), a.changed)).collect();
     assert_eq!(told, [("c-second", true), ("c-bygtc5qnmf", false)]);
-    let me = user_name(rustix::process::geteuid().as_raw());
+    let me = uzers::get_user_by_uid(rustix::process::geteuid().as_raw());
+    let me = me.unwrap().name().to_string_lossy().into_owned();
     let first = acked[0].ack.as_ref().unwrap();
     assert_eq!((&first.by, first.note.as_str()), (&me, "seen (dry)"));
     let unknown = client.ack(wanted(&["c-x"])).await;
@@ -363,13 +413,6 @@ async fn an_acknowledgement_carries_the_name_of_the_user_that_the_kernel_tells()
     );
 }
 
-#[test]
-fn a_user_without_a_name_is_told_by_number() {
-    let users = "root:x:0:0:root:/root:/bin/sh\nbroken\n:x:7:\nana:x:1001:1001::/:/bin/sh\n";
-    assert_eq!(name_in(users, 1001).as_deref(), Some("ana"));
-    assert_eq!((name_in(users, 7), name_in(users, 8)), (None, None));
-}
-
 #[tokio::test]
 async fn every_request_brings_back_what_the_source_says() {
     let served = Served::start(Fake::default());
@@ -384,6 +427,16 @@ async fn every_request_brings_back_what_the_source_says() {
     assert_eq!(all.conflicts, [conflict()]);
     let (site, shown) = client.show("c-bygtc5qnmf").await.unwrap();
     assert_eq!((site.as_str(), shown), ("fra-1", detail()));
+    let mut bytes = Vec::new();
+    let take = |piece: &[u8]| {
+        bytes.extend_from_slice(piece);
+        Ok(())
+    };
+    assert_eq!(client.shown("c-bygtc5qnmf", 13, take).await.unwrap(), 13);
+    assert_eq!(bytes, b"what is shown");
+    let refused = client.shown("c-bygtc5qnmf", 12, |_| Ok(())).await;
+    let code = Code::FailedPrecondition;
+    assert!(matches!(refused, Err(ClientError::Refused { code: told, .. }) if told == code));
     let restored = client.restore("c-bygtc5qnmf", None).await.unwrap();
     assert_eq!(restored.path, b"old\xff");
     let restored = client.restore("c-bygtc5qnmf", Some(b"new")).await.unwrap();
@@ -651,7 +704,7 @@ async fn a_socket_that_took_the_place_of_ours_stays() {
 async fn the_socket_of_a_dead_daemon_is_replaced_and_says_refused_until_then() {
     let folder = tempfile::tempdir().unwrap();
     let address = Address::in_state(folder.path());
-    drop(StdListener::bind(address.path()).unwrap());
+    drop(StdListener::bind(address.path().unwrap()).unwrap());
     let error = Client::connect(address.clone(), PATIENCE)
         .await
         .unwrap_err();
@@ -661,7 +714,12 @@ async fn the_socket_of_a_dead_daemon_is_replaced_and_says_refused_until_then() {
         "{error:?}"
     );
     let tasks = Tasks::new();
-    serve(&tasks, address.path().to_owned(), Arc::new(Fake::default())).unwrap();
+    serve(
+        &tasks,
+        doors(address.path().unwrap().to_owned()),
+        Arc::new(Fake::default()),
+    )
+    .unwrap();
     let client = Client::connect(address, PATIENCE).await.unwrap();
     assert!(client.status().await.is_ok());
 }
@@ -669,7 +727,12 @@ async fn the_socket_of_a_dead_daemon_is_replaced_and_says_refused_until_then() {
 #[tokio::test]
 async fn a_living_daemon_is_not_pushed_aside() {
     let served = Served::start(Fake::default());
-    let error = serve(&Tasks::new(), served.socket(), Arc::new(Fake::default())).unwrap_err();
+    let error = serve(
+        &Tasks::new(),
+        doors(served.socket()),
+        Arc::new(Fake::default()),
+    )
+    .unwrap_err();
     assert!(
         error.to_string().contains("another daemon answers"),
         "{error}"
@@ -682,7 +745,12 @@ async fn what_is_no_socket_is_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("admin.sock");
     fs::write(&file, "precious").unwrap();
-    let error = serve(&Tasks::new(), file.clone(), Arc::new(Fake::default())).unwrap_err();
+    let error = serve(
+        &Tasks::new(),
+        doors(file.clone()),
+        Arc::new(Fake::default()),
+    )
+    .unwrap_err();
     assert!(error.to_string().contains("no socket"), "{error}");
     assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
 }
@@ -693,9 +761,9 @@ async fn a_path_that_no_socket_can_have_is_refused_with_its_length() {
     let room = SOCKET_BYTES_MAX - folder.path().as_os_str().len() - 1;
     let fits = folder.path().join("s".repeat(room));
     let tasks = Tasks::new();
-    serve(&tasks, fits, Arc::new(Fake::default())).unwrap();
+    serve(&tasks, doors(fits), Arc::new(Fake::default())).unwrap();
     let too_long = folder.path().join("s".repeat(room + 1));
-    let error = serve(&tasks, too_long.clone(), Arc::new(Fake::default())).unwrap_err();
+    let error = serve(&tasks, doors(too_long.clone()), Arc::new(Fake::default())).unwrap_err();
     let text = error.to_string();
     assert!(
         text.contains("108 bytes") && text.contains("shorter"),
@@ -708,17 +776,6 @@ async fn a_path_that_no_socket_can_have_is_refused_with_its_length() {
         matches!(error, ClientError::Unreachable { .. }),
         "{error:?}"
     );
-}
-
-#[test]
-fn only_the_own_user_and_root_may_ask() {
-    assert!(permit(Some(1001), 1001).is_ok());
-    assert!(permit(Some(0), 1001).is_ok());
-    for caller in [Some(1002), None] {
-        let refused = permit(caller, 1001).unwrap_err();
-        assert_eq!(refused.code(), Code::PermissionDenied);
-    }
-    assert!(permit(Some(1001), 0).is_err());
 }
 
 #[test]
@@ -736,4 +793,6 @@ fn a_failing_part_never_looks_like_a_daemon_that_is_not_there() {
     }
 }
 
+mod journal;
+mod network;
 mod watch;

@@ -47,6 +47,11 @@ pub struct ConflictDetail {
     pub skew_bound_us: Option<u64>,
     /// Whether the stamps tell the order of both versions: they are further apart than the clocks; null: not known.
     pub order_certain: Option<bool>,
+    /// What differs between the text that lost and the text that is shown, as a unified diff, empty when nothing does;
+    /// null: it was not asked for, or there is none.
+    pub diff: Option<String>,
+    /// Why there is no diff; null: there is one, or it was not asked for.
+    pub no_diff: Option<String>,
 }
 
 /// A value of a register; what the register does not have is null.

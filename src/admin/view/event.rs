@@ -44,6 +44,14 @@ pub const EVENT_NAMES: &[(&str, &str)] = &[
         "an operator acknowledged conflicts here",
     ),
     (
+        "conflict.closed",
+        "a conflict was acknowledged at any site, or settled by a newer version",
+    ),
+    (
+        "conflict.reopened",
+        "an acknowledgement was taken back at any site",
+    ),
+    (
         "conflict.restored",
         "an operator put the loser of a conflict back",
     ),

@@ -63,6 +63,23 @@ pub struct EntryView {
     pub entry_bytes: u64,
 }
 
+/// Which entries at the end of the own journal are wanted: those for which everything holds that is set.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TailRequest {
+    /// Shard, or 256 for the control stream.
+    pub stream: Option<u32>,
+    /// Words of operations, any of which will do; none: all.
+    pub ops: Vec<String>,
+    /// The inode.
+    pub inode: Option<u64>,
+    /// Pattern for the name in the entry.
+    pub name: Option<String>,
+    /// How many of those that are there; no more than a daemon gives.
+    pub last: u64,
+    /// Go on with those that come.
+    pub follow: bool,
+}
+
 /// An entry with everything that the log knows of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct EntryDetail {

@@ -44,6 +44,14 @@ pub(crate) fn status() -> StatusView {
                 parked_there_entries: Some(2),
                 unnoticed_us: Some(400_000),
                 looking_us: Some(7_000_000),
+                contact: Some(contact()),
+                traffic: Some(TrafficView {
+                    sent_entries: 9_112_404,
+                    sent_bytes: 700 << 20,
+                    received_entries: 4_410_219,
+                    received_bytes: 300 << 20,
+                    reconnects: 3,
+                }),
             },
             SiteView {
                 site: "sin-1".to_owned(),
@@ -68,6 +76,30 @@ pub(crate) fn status() -> StatusView {
         },
         uptime_us: 1_000_000,
         engine_age_us: 1_500,
+        certificate_expires_us: Some(1_803_146_089_000_000),
+    }
+}
+
+/// Two endpoints, of which one was tried.
+fn contact() -> ContactView {
+    ContactView {
+        attempts: 9,
+        next_us: Some(DETECTED_US + 11_000_000),
+        pauses_us: vec![200_000, 9_800_000],
+        since_us: Some(DETECTED_US),
+        certificate_site: Some("iad-2".to_owned()),
+        endpoints: vec![
+            EndpointView {
+                endpoint: "iad.example.net:7443".to_owned(),
+                tried_us: Some(DETECTED_US + 1_000_000),
+                error: Some("refused".to_owned()),
+                failures: 5,
+            },
+            EndpointView {
+                endpoint: "10.40.0.11:7443".to_owned(),
+                ..EndpointView::default()
+            },
+        ],
     }
 }
 
@@ -200,6 +232,8 @@ pub(crate) fn detail() -> ConflictDetail {
         why: "the winner is stamped later".to_owned(),
         skew_bound_us: Some(62_000),
         order_certain: Some(false),
+        diff: None,
+        no_diff: None,
     }
 }
 

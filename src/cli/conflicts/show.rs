@@ -1,4 +1,4 @@
-//! `cfs-repl conflicts show ID`: both versions, why one won, and where the bytes of the other are.
+//! `cfs-repl conflicts show ID`: both versions, why one won, where the bytes of the other are, and what differs.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -11,6 +11,7 @@ use super::super::render::{Format, Row, View};
 use super::super::status::item;
 use super::super::ui::Ui;
 use super::super::{Global, human};
+use super::diff::{self, BYTES_MAX};
 use super::{LOSER_MAX, author, gap, shown_path};
 use crate::admin::client::Client;
 use crate::admin::view::{BytesAt, ConflictDetail, ValueView, VersionView, path_text, root_text};
@@ -27,6 +28,9 @@ pub(super) struct ShowArgs {
     /// Write the bytes that lost to this file, which must not exist
     #[arg(long, value_name = "FILE")]
     save_loser: Option<PathBuf>,
+    /// Show what differs between what lost and what is shown, where both are text of 1 MiB at most
+    #[arg(long, conflicts_with = "save_loser")]
+    diff: bool,
     #[command(flatten)]
     reach: Reach,
 }
@@ -36,7 +40,13 @@ pub(super) fn run(ui: &mut Ui, global: &Global, args: &ShowArgs) -> CliResult {
         return save(ui, global, args, file);
     }
     let ask = |client: Client| async move { client.show(&args.id).await };
-    let (site, detail) = reach::ask(global, &args.reach, ask)?;
+    let (site, mut detail) = reach::ask(global, &args.reach, ask)?;
+    if args.diff {
+        match compare(global, args, &detail)? {
+            Ok(diff) => detail.diff = Some(diff),
+            Err(why) => detail.no_diff = Some(why),
+        }
+    }
     match global.format() {
         Format::Table | Format::Wide => ui.data(&text(&detail, &ui.look())),
         Format::Json | Format::Jsonl | Format::Yaml | Format::Csv | Format::Name => {
@@ -52,6 +62,35 @@ pub(super) fn run(ui: &mut Ui, global: &Global, args: &ShowArgs) -> CliResult {
             })
         }
     }
+}
+
+/// The diff of the loser against what is shown, or why there is none.
+fn compare(
+    global: &Global,
+    args: &ShowArgs,
+    detail: &ConflictDetail,
+) -> Result<Result<String, String>, CliError> {
+    if let Some(why) = diff::impossible(detail) {
+        return Ok(Err(why));
+    }
+    let (mut lost, mut shown) = (Vec::new(), Vec::new());
+    let into = (&mut lost, &mut shown);
+    let ask = |client: Client| async move {
+        let client = client.patient(LOSER_MAX);
+        // Both may have changed since they were told of: neither is read further than was agreed.
+        let keep = |to: &mut Vec<u8>, bytes: &[u8]| {
+            to.extend_from_slice(bytes);
+            let fits = to.len() as u64 <= BYTES_MAX;
+            fits.then_some(()).ok_or_else(|| {
+                std::io::Error::other("it has more bytes than the daemon said before")
+            })
+        };
+        client.loser(&args.id, |bytes| keep(into.0, bytes)).await?;
+        let take = |bytes: &[u8]| keep(into.1, bytes);
+        client.shown(&args.id, BYTES_MAX, take).await
+    };
+    reach::ask(global, &args.reach, ask)?;
+    Ok(diff::unified(detail, &lost, &shown))
 }
 
 /// Writes the loser to `path`. What is not whole goes again.
@@ -152,6 +191,14 @@ fn text(detail: &ConflictDetail, look: &Look) -> String {
     }
     for (nth, next) in next(detail).iter().enumerate() {
         line(if nth == 0 { "next" } else { "" }, next);
+    }
+    if let Some(why) = &detail.no_diff {
+        line("", "");
+        line("diff", &format!("none: {why}"));
+    }
+    if let Some(diff) = &detail.diff {
+        text.push('\n');
+        text.push_str(&diff::painted(diff, look));
     }
     text
 }

@@ -37,12 +37,14 @@ impl Peer {
         let is = &self.steered;
         if is.endpoints != before.endpoints {
             self.endpoints = Endpoints::new(is.endpoints.clone());
+            self.contact(|contact| contact.steered(&is.endpoints));
         }
         let (is_paused, was_paused) = (is.paused, before.paused);
         let is_anew = is.anew != before.anew;
         let is_elsewhere = is.endpoints != before.endpoints && self.live.is_none();
         if is_paused {
             (self.dialling, self.retry) = (None, None);
+            self.contact(|contact| contact.next_us = None);
             self.close_live(CloseReason::Paused, PAUSED);
             self.report(0, Duration::ZERO, None);
         } else if was_paused || is_anew || is_elsewhere {

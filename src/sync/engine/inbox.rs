@@ -63,7 +63,7 @@ impl Engine {
         })
     }
 
-    /// The conflicts that were recorded since this was asked last.
+    /// The conflicts that were recorded or changed since this was asked last.
     pub fn fresh_conflicts(&mut self) -> Result<Fresh> {
         self.with(|opened, _| Ok(opened.core.state_mut().take_fresh()))
     }

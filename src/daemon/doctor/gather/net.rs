@@ -55,7 +55,7 @@ pub(super) async fn look(config: &Config, tls: Option<&Arc<Tls>>, patience: Dura
 
 async fn daemon(config: &Config, patience: Duration) -> Daemon {
     let asked = async {
-        let client = Client::connect(Address::in_state(&config.state.dir), patience).await?;
+        let client = Client::connect(Address::socket(&config.admin.socket), patience).await?;
         client.status().await
     };
     match asked.await {

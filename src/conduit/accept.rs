@@ -1,0 +1,83 @@
+//! Accepts connections over TCP and finishes their handshakes, bounded in number and time, so that strangers cost little.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+
+use super::client::prepare;
+use super::tls;
+use crate::daemon::tasks::Tasks;
+
+/// Time for a TLS handshake: a few round trips of a bad link.
+pub const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// Handshakes at once. More than sites that come back together, few enough to starve nobody.
+pub(super) const HANDSHAKES_MAX: usize = 64;
+/// Pause after a failing accept: out of file descriptors is the usual reason, and takes time to mend.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts sockets and hands on those whose handshake succeeds, to where `sort` says.
+pub(crate) fn accept<I, F, H, S>(tasks: &Tasks, listener: TcpListener, handshake: H, sort: S)
+where
+    I: Send + 'static,
+    F: Future<Output = std::io::Result<I>> + Send + 'static,
+    H: Fn(TcpStream) -> F + Send + 'static,
+    S: Fn(I) -> (mpsc::Sender<std::io::Result<I>>, I) + Clone + Send + Sync + 'static,
+{
+    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    let own = tasks.clone();
+    tasks.spawn("accept", async move {
+        loop {
+            let accepted = tokio::select! {
+                () = own.token().cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            let (stream, from) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "accept failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let Ok(slot) = Arc::clone(&handshakes).try_acquire_owned() else {
+                tracing::warn!(%from, "too many handshakes at once, connection dropped");
+                continue;
+            };
+            if let Err(error) = prepare(&stream) {
+                tracing::debug!(%from, %error, "socket gone before its handshake");
+                continue;
+            }
+            let (handshake, sort) = (handshake(stream), sort.clone());
+            own.spawn(format!("handshake with {from}"), async move {
+                if let Some(stream) = finish(handshake, from).await {
+                    let (ready, stream) = sort(stream);
+                    if ready.send(Ok(stream)).await.is_err() {
+                        tracing::debug!(%from, "server stopped during a handshake");
+                    }
+                }
+                drop(slot);
+            });
+        }
+    });
+}
+
+async fn finish<I>(
+    handshake: impl Future<Output = std::io::Result<I>>,
+    from: SocketAddr,
+) -> Option<I> {
+    match tokio::time::timeout(HANDSHAKE_MAX, handshake).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            let reason = tls::explain(&error);
+            tracing::warn!(%from, reason, "handshake refused");
+            None
+        }
+        Err(_) => {
+            tracing::warn!(%from, "handshake took too long");
+            None
+        }
+    }
+}
