@@ -6,6 +6,7 @@
 use prost::Message as _;
 
 use super::client::Update;
+use super::view::journal::EntryView;
 use super::view::preview::{PreviewPiece, SitePreview};
 use super::view::{ConflictDetail, ConflictView, EventView};
 use super::wire;
@@ -25,6 +26,8 @@ pub enum Recorded {
     Detail(Box<ConflictDetail>),
     /// What compaction would leave out for one peer.
     Preview(SitePreview),
+    /// The end of the journal, oldest first.
+    Tail(Vec<EntryView>),
 }
 
 /// The bytes cannot be read: another kind of message, or not whole.
@@ -45,6 +48,7 @@ impl Recorded {
             Self::Conflicts(..) => "conflicts",
             Self::Detail(_) => "conflict",
             Self::Preview(_) => "preview",
+            Self::Tail(_) => "tail",
         }
     }
 
@@ -73,6 +77,10 @@ impl Recorded {
             Self::Detail(detail) => wire::detail_to(String::new(), *detail).encode_to_vec(),
             Self::Preview(preview) => {
                 wire::preview::piece_to(PreviewPiece::Site(preview)).encode_to_vec()
+            }
+            Self::Tail(entries) => {
+                let entries = entries.into_iter().map(wire::tail::entry_to).collect();
+                pb::JournalEntries { entries }.encode_to_vec()
             }
         }
     }
@@ -114,6 +122,11 @@ impl Recorded {
                     PreviewPiece::Fates(_) => None,
                 }
             }
+            "tail" => {
+                let some = pb::JournalEntries::decode(bytes).map_err(|_| failed())?;
+                let entries = some.entries.into_iter();
+                Some(Self::Tail(entries.map(wire::tail::entry_from).collect()))
+            }
             _ => None,
         })
     }
@@ -136,6 +149,7 @@ mod tests {
             Recorded::Conflicts(vec![tests::conflict()], 7),
             Recorded::Detail(Box::new(tests::detail())),
             Recorded::Preview(preview::tests::preview()),
+            Recorded::Tail(vec![EntryView::default()]),
         ] {
             let (kind, bytes) = (told.kind(), told.clone().encode());
             let read = Recorded::decode(kind, &bytes).unwrap();

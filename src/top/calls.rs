@@ -1,14 +1,13 @@
 //! Asks the daemon, and has it do something: one connection for each question, which ends by itself.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Write as _};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::time::Duration;
 
 use super::message::{Act, Ask, Done, Failed, Outcome, Told};
 use crate::admin::client::{Address, Client, ClientError};
 use crate::admin::filter::ConflictFilter;
+use crate::admin::view::journal::{EntryView, TailRequest};
 use crate::admin::view::preview::{PreviewPiece, PreviewRequest};
 use crate::cli::exit::{CliError, Exit};
 use crate::text::{bytes, printable};
@@ -64,10 +63,14 @@ pub async fn ask(address: Address, patience: Duration, ask: Ask) -> Vec<Told> {
             Ok((_, detail)) => vec![Told::Detail(Box::new(detail))],
             Err(error) => vec![Told::Unanswered(failed(error))],
         },
-        Ask::Texts { id, file } => {
-            let texts = texts(client, &id, &file).await;
+        Ask::Texts { id } => {
+            let texts = texts(client, &id).await;
             vec![Told::Texts { id, texts }]
         }
+        Ask::Tail { last } => match tail(client, last).await {
+            Ok(entries) => vec![Told::Tail(entries)],
+            Err(error) => vec![Told::Unanswered(failed(error))],
+        },
         Ask::Preview => {
             let mut sites = Vec::new();
             let take = |piece| {
@@ -86,17 +89,16 @@ pub async fn ask(address: Address, patience: Duration, ask: Ask) -> Vec<Told> {
     }
 }
 
-/// Both versions as text, or why they cannot be compared.
-async fn texts(client: Client, id: &str, file: &[u8]) -> Result<[String; 2], String> {
-    let path = Path::new(std::ffi::OsStr::from_bytes(file));
-    let shown = printable(&path.display().to_string());
+/// Both versions as text, or why they cannot be compared. The daemon reads both: it may where its operators may not.
+async fn texts(client: Client, id: &str) -> Result<[String; 2], String> {
     let too_long = || {
         format!(
             "texts longer than {} are not compared",
             bytes(TEXT_MAX as u64)
         )
     };
-    let mut lost = Vec::new();
+    let client = client.patient(LOSER_MAX);
+    let (mut lost, mut here) = (Vec::new(), Vec::new());
     let take = |piece: &[u8]| {
         lost.extend_from_slice(piece);
         if lost.len() > TEXT_MAX {
@@ -104,23 +106,35 @@ async fn texts(client: Client, id: &str, file: &[u8]) -> Result<[String; 2], Str
         }
         Ok(())
     };
-    let read = client.patient(LOSER_MAX).loser(id, take).await;
-    match read {
+    match client.loser(id, take).await {
         Ok(_) => {}
         Err(ClientError::NotTaken { .. }) => return Err(too_long()),
         Err(error) => return Err(failed(error).message),
     }
-    let mut here = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(TEXT_MAX as u64 + 1).read_to_end(&mut here))
-        .map_err(|error| format!("{shown} cannot be read here: {error}"))?;
-    if here.len() > TEXT_MAX {
-        return Err(too_long());
-    }
+    let take = |piece: &[u8]| {
+        here.extend_from_slice(piece);
+        Ok(())
+    };
+    let read = client.shown(id, TEXT_MAX as u64, take).await;
+    read.map_err(|error| failed(error).message)?;
     let text = |bytes: Vec<u8>| {
         String::from_utf8(bytes).map_err(|_| "one of the versions is no text".to_owned())
     };
     Ok([text(lost)?, text(here)?])
+}
+
+/// The end of the journal of the site that answers.
+async fn tail(client: Client, last: u64) -> Result<Vec<EntryView>, ClientError> {
+    let wanted = TailRequest {
+        last,
+        ..TailRequest::default()
+    };
+    let mut stream = client.journal_tail(wanted).await?;
+    let mut entries = Vec::new();
+    while let Some(some) = stream.next().await? {
+        entries.extend(some);
+    }
+    Ok(entries)
 }
 
 /// Does it.

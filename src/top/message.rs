@@ -5,6 +5,7 @@ use super::model::{Now, Screen};
 use crate::admin::client::Update;
 use crate::admin::filter::AckRequest;
 use crate::admin::filter::ConflictFilter;
+use crate::admin::view::journal::EntryView;
 use crate::admin::view::preview::SitePreview;
 use crate::admin::view::{
     AckedView, ConflictDetail, ConflictView, EventView, ReloadedView, RestoredView, ResumedView,
@@ -83,6 +84,8 @@ pub enum Told {
     },
     /// What compaction would leave out.
     Preview(Vec<SitePreview>),
+    /// The end of the journal, oldest first.
+    Tail(Vec<EntryView>),
     /// A question was not answered.
     Unanswered(Failed),
 }
@@ -241,11 +244,14 @@ pub enum Ask {
     Texts {
         /// Which.
         id: String,
-        /// The file as it stands in the tree.
-        file: Vec<u8>,
     },
     /// What compaction would leave out.
     Preview,
+    /// The end of the journal.
+    Tail {
+        /// So many entries.
+        last: u64,
+    },
 }
 
 /// What is done to a replay.

@@ -11,6 +11,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::message::{Act, Failed, Lost, Player};
+use crate::admin::view::journal::EntryView;
 use crate::admin::view::preview::SitePreview;
 use crate::admin::view::{ConflictDetail, ConflictView, EventView, Level, Overview, SiteView};
 use crate::clock::TimestampUs;
@@ -81,8 +82,7 @@ impl Screen {
             Self::Overview => 4,
             Self::Site => 5,
             Self::Shards | Self::Conflicts => 2,
-            Self::Events => 3,
-            Self::Journal => 2,
+            Self::Events | Self::Journal => 3,
         }
     }
 }
@@ -163,6 +163,10 @@ pub struct Data {
     pub preview: Option<(u64, Vec<SitePreview>)>,
     /// A preview is under way.
     pub preview_asked: bool,
+    /// The end of the journal, oldest first, and when it was asked for.
+    pub tail: Option<(u64, Vec<EntryView>)>,
+    /// It is under way.
+    pub tail_asked: bool,
     /// The last question that was not answered.
     pub unanswered: Option<Failed>,
 }

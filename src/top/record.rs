@@ -155,6 +155,7 @@ pub fn lines(t_us: u64, told: Told) -> String {
         Told::Conflicts { list, found } => vec![Recorded::Conflicts(list, found)],
         Told::Detail(detail) => vec![Recorded::Detail(detail)],
         Told::Preview(sites) => sites.into_iter().map(Recorded::Preview).collect(),
+        Told::Tail(entries) => vec![Recorded::Tail(entries)],
     };
     let line = |recorded: Recorded| {
         let kind = recorded.kind().to_owned();
@@ -187,6 +188,7 @@ fn says(told: &Told) -> String {
         Told::Conflicts { list, found } => format!("{} of {found} conflicts", list.len()),
         Told::Detail(detail) => format!("conflict {}", detail.conflict.id),
         Told::Preview(sites) => format!("preview for {}", plural(sites.len() as u64, "site")),
+        Told::Tail(entries) => format!("the last {} entries", entries.len()),
         Told::Update(_, Update::Heartbeat { .. }) => "heartbeat".to_owned(),
         Told::Update(_, Update::Unreadable { text, .. }) => format!("unreadable: {text}"),
         Told::Update(_, Update::Snapshot(look)) => {
@@ -278,6 +280,7 @@ fn one(line: Line) -> Result<Option<Told>, String> {
             Recorded::Conflicts(list, found) => Told::Conflicts { list, found },
             Recorded::Detail(detail) => Told::Detail(detail),
             Recorded::Preview(site) => Told::Preview(vec![site]),
+            Recorded::Tail(entries) => Told::Tail(entries),
         }));
     }
     let Some(data) = line.data else {

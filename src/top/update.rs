@@ -19,6 +19,9 @@ const TOAST_US: u64 = 6_000_000;
 const INBOX_EVERY_US: u64 = 1_000_000;
 /// A preview reads the journal: not more often than this while it is looked at.
 const PREVIEW_EVERY_US: u64 = 30_000_000;
+/// The end of the journal is asked for once a second while it is looked at, and no more of it than a screen shows.
+const TAIL_EVERY_US: u64 = 1_000_000;
+const TAIL_MAX: u64 = 60;
 /// A step of the replay, in microseconds.
 const SEEK_US: i64 = 10_000_000;
 
@@ -129,6 +132,12 @@ fn questions(model: &mut Model) -> Vec<Effect> {
     if screen == Screen::Journal && is_due && !model.data.preview_asked {
         model.data.preview_asked = true;
         effects.push(Effect::Ask(Ask::Preview));
+    }
+    let tail = model.data.tail.as_ref().map(|(at_us, _)| *at_us);
+    let is_due = tail.is_none_or(|at_us| now_us.saturating_sub(at_us) >= TAIL_EVERY_US);
+    if screen == Screen::Journal && is_due && !model.data.tail_asked {
+        model.data.tail_asked = true;
+        effects.push(Effect::Ask(Ask::Tail { last: TAIL_MAX }));
     }
     effects
 }

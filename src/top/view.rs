@@ -382,7 +382,7 @@ impl Pen<'_> {
             self.put_right(x, y, width, right, plain);
         }
         let mut y = y + 1;
-        for (head, lines) in told_lines(&told, area) {
+        for (head, lines) in told_lines(&told, area.width, area.height > 5) {
             let dim = self.style(Tone::Dim);
             self.put(x, y, HEAD, head, dim);
             for text in lines {
@@ -395,7 +395,7 @@ impl Pen<'_> {
     /// Rows of the box on top: cause and next step take two lines each, where they need them and there is room.
     fn verdict_rows(&self, area: Rect) -> u16 {
         let told = words::verdict(self.model, self.data);
-        let lines = told_lines(&told, area);
+        let lines = told_lines(&told, area.width, area.height >= ROWS_FOR_LONG);
         let lines: usize = lines.iter().map(|(_, lines)| lines.len()).sum();
         let rows = u16::try_from(lines).unwrap_or(2).saturating_add(3);
         rows.min(area.height)
@@ -443,8 +443,12 @@ impl Pen<'_> {
 }
 
 /// The second and the third line of the box, broken in two where they are long and the terminal is high.
-fn told_lines(told: &words::Told, area: Rect) -> [(&'static str, Vec<String>); 2] {
-    let width = usize::from(area.width.saturating_sub(4 + HEAD));
+fn told_lines(
+    told: &words::Told,
+    width: u16,
+    may_be_long: bool,
+) -> [(&'static str, Vec<String>); 2] {
+    let width = usize::from(width.saturating_sub(4 + HEAD));
     let [second, third] = told.heads;
     [(second, &told.cause), (third, &told.next)].map(|(head, text)| {
         if text.is_empty() {
@@ -452,7 +456,7 @@ fn told_lines(told: &words::Told, area: Rect) -> [(&'static str, Vec<String>); 2
         }
         let text = printable(text);
         let mut lines = overlay::wrapped(std::slice::from_ref(&text), width);
-        if lines.len() > 1 && area.height < ROWS_FOR_LONG {
+        if lines.len() > 1 && !may_be_long {
             lines = vec![text];
         } else if lines.len() > 2 {
             let rest: Vec<String> = lines.drain(1..).collect();

@@ -462,24 +462,14 @@ pub(super) fn diff(model: &mut Model) -> Vec<Effect> {
         return Vec::new();
     }
     let id = conflict.id.clone();
-    let path = conflict.path.clone();
     model.choice.diff = true;
     model.choice.panel = 1;
-    let is_known = model
-        .data
-        .texts
-        .as_ref()
-        .is_some_and(|texts| texts.id == id);
-    let (Some(path), Some(look)) = (path, &model.data.look) else {
-        return Vec::new();
-    };
+    let texts = model.data.texts.as_ref();
+    let is_known = texts.is_some_and(|texts| texts.id == id);
     if is_known {
         return Vec::new();
     }
-    let mut file = look.status.tree.root.clone();
-    file.push(b'/');
-    file.extend(path);
-    vec![Effect::Ask(Ask::Texts { id, file })]
+    vec![Effect::Ask(Ask::Texts { id })]
 }
 
 /// The whole error of the selected site.

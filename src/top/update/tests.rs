@@ -22,7 +22,9 @@ fn press(model: &mut Model, keys: &[Key]) -> Vec<Effect> {
         .filter(|effect| {
             !matches!(
                 effect,
-                Effect::Ask(Ask::Conflicts { .. } | Ask::Detail { .. } | Ask::Preview)
+                Effect::Ask(
+                    Ask::Conflicts { .. } | Ask::Detail { .. } | Ask::Preview | Ask::Tail { .. }
+                )
             )
         })
         .collect()

@@ -28,6 +28,7 @@ pub(super) fn take_in(model: &mut Model, told: Told) {
             };
             let data = &mut model.data;
             (data.inbox.asked, data.preview_asked) = (false, false);
+            data.tail_asked = false;
         }
         Told::Update(_, update) => {
             heard(model);
@@ -56,10 +57,19 @@ pub(super) fn take_in(model: &mut Model, told: Told) {
             model.data.preview = Some((model.data.now.mono_us, sites));
             model.data.preview_asked = false;
         }
+        Told::Tail(entries) => {
+            model.data.tail = Some((model.data.now.mono_us, entries));
+            model.data.tail_asked = false;
+        }
         Told::Unanswered(failed) => {
             let data = &mut model.data;
             (data.inbox.asked, data.preview_asked) = (false, false);
             data.inbox.as_of_us = data.now.mono_us;
+            // What was not answered is not asked for again at once.
+            if std::mem::take(&mut data.tail_asked) {
+                let entries = data.tail.take().map(|(_, entries)| entries);
+                data.tail = Some((data.now.mono_us, entries.unwrap_or_default()));
+            }
             super::say(model, failed.message.clone(), true);
             model.data.unanswered = Some(failed);
         }

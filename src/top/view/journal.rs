@@ -8,6 +8,7 @@ use super::super::theme::{Tone, of_state};
 use super::Pen;
 use super::table::{Column, Row};
 use super::words::{self, known};
+use crate::admin::view::path_text;
 use crate::admin::view::preview::{OpPreview, Sums};
 use crate::text::{bytes, count, duration};
 
@@ -20,6 +21,16 @@ const WAITS: &[Column] = &[
     Column::right("BYTES", 9, 0),
     Column::right("OLDEST", 9, 0),
 ];
+const TAIL: &[Column] = &[
+    Column::left("TIME", 9, 0),
+    Column::right("SHARD", 5, 2),
+    Column::right("SEQ", 8, 3),
+    Column::left("OP", 9, 0),
+    Column::right("BYTES", 9, 1),
+    Column::rest("WHAT", 8),
+];
+/// From which width on tail and retention stand side by side.
+const WIDE: u16 = 110;
 const SAVINGS: &[Column] = &[
     Column::left("OP", 10, 0),
     Column::right("IN", 11, 0),
@@ -69,27 +80,90 @@ impl Pen<'_> {
             .as_deref()
             .map_or(0, |look| look.status.sites.len());
         let wanted = u16::try_from(sites).unwrap_or(u16::MAX).saturating_add(7);
-        let top = wanted.clamp(8, (area.height / 2).max(8)).min(area.height);
-        let upper = Rect {
-            height: top,
-            ..area
+        let half = area.height / 2;
+        let top = wanted.clamp(8.min(half), half.max(1));
+        let part = |x: u16, y: u16, width: u16, height: u16| Rect {
+            x: area.x + x,
+            y: area.y + y,
+            width,
+            height,
         };
-        self.journal_panel(0, upper);
-        let lower = Rect {
-            y: area.y + top,
-            height: area.height - top,
-            ..area
-        };
-        if lower.height > 3 {
-            self.journal_panel(1, lower);
+        let (width, rest) = (area.width, area.height - top);
+        if width >= WIDE {
+            let left = width / 2;
+            let top = top.max(half);
+            self.journal_panel(2, part(0, 0, left, top));
+            self.journal_panel(0, part(left, 0, width - left, top));
+            self.journal_panel(1, part(0, top, width, area.height - top));
+        } else {
+            let third = rest / 2;
+            self.journal_panel(0, part(0, 0, width, top));
+            self.journal_panel(1, part(0, top, width, rest - third));
+            self.journal_panel(2, part(0, area.height - third, width, third));
         }
     }
 
     pub(super) fn journal_panel(&mut self, panel: usize, area: Rect) {
         match panel {
             0 => self.retention(area),
-            _ => self.savings(area),
+            1 => self.savings(area),
+            _ => self.tail(area),
         }
+    }
+
+    /// The last entries, the newest first.
+    fn tail(&mut self, area: Rect) {
+        let inner = self.panel(
+            area,
+            "Tail  (newest first)",
+            "cfs-repl journal tail",
+            Some(2),
+        );
+        let entries = self.data.tail.as_ref().map(|(_, entries)| entries);
+        let Some(entries) = entries.filter(|entries| !entries.is_empty()) else {
+            let dim = self.style(Tone::Dim);
+            let text = match entries {
+                None => "the end is on its way",
+                Some(_) => "there is no entry, or the daemon did not tell",
+            };
+            self.put(
+                inner.x + 1,
+                inner.y,
+                inner.width.saturating_sub(1),
+                text,
+                dim,
+            );
+            return;
+        };
+        let cells: Vec<Vec<(Tone, String)>> = entries
+            .iter()
+            .rev()
+            .take(usize::from(inner.height))
+            .map(|entry| {
+                let name = entry.name.as_deref().map(path_text);
+                let inode = entry.inode.map(|inode| format!("inode {inode}"));
+                let what = name.or(inode).unwrap_or_default();
+                let size = entry.size_bytes.map_or_else(|| "—".to_owned(), bytes);
+                vec![
+                    (
+                        Tone::Dim,
+                        words::time_of_day(entry.timestamp_us, self.zone()),
+                    ),
+                    (Tone::Plain, shard_name(entry.stream)),
+                    (Tone::Plain, count(entry.seq)),
+                    (Tone::Strong, entry.op.clone()),
+                    (Tone::Plain, size),
+                    (Tone::Plain, what),
+                ]
+            })
+            .collect();
+        let row = |at: usize| {
+            Some(Row {
+                cells: cells.get(at)?.clone(),
+                target: None,
+            })
+        };
+        self.table(inner, TAIL, cells.len(), None, &row);
     }
 
     fn retention(&mut self, area: Rect) {
@@ -209,6 +283,15 @@ impl Pen<'_> {
             None => (at == last).then(|| total_row(total)),
         };
         self.table(inner, SAVINGS, last + 1, None, &row);
+    }
+}
+
+/// The control stream has no number that anybody knows.
+fn shard_name(stream: u32) -> String {
+    if stream < 256 {
+        stream.to_string()
+    } else {
+        "ctrl".to_owned()
     }
 }
 

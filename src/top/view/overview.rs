@@ -28,6 +28,10 @@ const SITES: &[Column] = &[
     Column::right("SKEW", 7, 7),
     Column::right("CONFL", 5, 3),
     Column::left("LAG 5 MIN", 10, 5),
+    Column {
+        goes: 10,
+        ..Column::rest("WHY", 20)
+    },
 ];
 /// Columns of a sparkline, and how far it goes back.
 const SPARK: u16 = 10;
@@ -163,7 +167,12 @@ impl Pen<'_> {
         } else {
             glyph(tone)
         };
-        let state = words::state(site.state);
+        let mut state = words::state(site.state);
+        if let Some(us) = words::next_try(site, self.data.now.wall_us)
+            && !is_stale
+        {
+            state = format!("{state} {}", duration(us));
+        }
         let state = if is_stale {
             format!("was {state}")
         } else {
@@ -182,6 +191,11 @@ impl Pen<'_> {
         let eta = lag.and_then(|lag| lag.catch_up_eta_us).map(duration);
         let nothing_behind = site.behind_entries == Some(0);
         let conflicts = conflicts.iter().find(|(name, _)| *name == site.site);
+        let why = match (row.cause, &site.last_error) {
+            (Some(cause), _) => cause.text.clone(),
+            (None, Some(error)) if of_state(site.state) != Tone::Good => error.clone(),
+            (None, Some(_) | None) => String::new(),
+        };
         vec![
             (tone, mark.to_owned()),
             (Tone::Strong, site.site.clone()),
@@ -204,6 +218,7 @@ impl Pen<'_> {
                 (Some(_), None) => plain("0".to_owned()),
             },
             (tone, self.lag_spark(&site.site)),
+            (Tone::Dim, why),
         ]
     }
 

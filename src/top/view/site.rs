@@ -2,14 +2,17 @@
 
 use ratatui::layout::Rect;
 
-use super::super::theme::{Tone, of_state};
+use super::super::theme::{Tone, glyph, of_state};
 use super::Pen;
 use super::chart::Line;
 use super::table::{Column, Row};
 use super::words::{self, known};
-use crate::admin::view::{Lag, ShardLag, SiteView, StageLag, path_text};
+use crate::admin::view::{ContactView, Lag, ShardLag, SiteView, StageLag, path_text};
 use crate::cli::human::milliseconds;
 use crate::text::{bytes, count, duration};
+
+/// A line of a panel: a word in front, what it means, and what it says.
+type Said = (&'static str, Tone, String);
 
 const STAGES: &[Column] = &[
     Column::left("STEP", 10, 0),
@@ -83,56 +86,90 @@ impl Pen<'_> {
     }
 
     fn reach(&mut self, area: Rect) {
-        let inner = self.panel(area, "How it is reached", "r reconnect  p pause", Some(0));
+        let title = "How it is reached";
+        let inner = self.panel(area, title, "r reconnect  p pause", Some(0));
         let Some(site) = self.model.selected_site() else {
             return;
         };
-        let endpoint = site
-            .endpoint
-            .clone()
-            .unwrap_or_else(|| "it dials this site".to_owned());
-        let since = words::down_since(self.data, &site.site);
-        let mut lines = vec![
-            ("state", of_state(site.state), words::state(site.state)),
-            ("endpoint", Tone::Plain, endpoint),
-            (
-                "round trip",
-                Tone::Plain,
-                known(site.round_trip_us, milliseconds),
-            ),
-            (
-                "its clock",
-                Tone::Plain,
-                known(site.clock_skew_us, words::skew),
-            ),
-        ];
-        if let Some(us) = since {
-            let age = duration(self.data.now.wall_us.saturating_sub(us));
-            let at = words::moment(us, self.data.now.wall_us, self.zone());
-            lines.insert(1, ("since", Tone::Plain, format!("{at} ({age})")));
+        let mut lines = self.standing(site);
+        match &site.contact {
+            Some(contact) => lines.extend(self.contact(site, contact)),
+            None => {
+                let endpoint = site.endpoint.clone();
+                let endpoint = endpoint.unwrap_or_else(|| "it dials this site".to_owned());
+                lines.push(("endpoint", Tone::Plain, endpoint));
+            }
         }
-        if let Some(error) = &site.last_error {
-            let tone = if of_state(site.state) == Tone::Good {
-                Tone::Dim
-            } else {
-                Tone::Bad
-            };
-            lines.push(("last error", tone, error.clone()));
-        }
-        if let Some(held) = &site.held_there {
-            lines.push(("held there", Tone::Bad, held.clone()));
-        }
-        if let Some(first) = site.parked.first() {
-            let path = first
-                .path
-                .as_deref()
-                .map_or_else(|| format!("inode {}", first.inode), path_text);
-            let text = format!("{}: {path}: {}", site.parked.len(), first.reason);
-            lines.push(("parked", Tone::Attention, text));
-        }
+        lines.extend(troubles(site));
         for (line, (head, tone, text)) in lines.iter().enumerate() {
             self.pair(inner, u16::try_from(line).unwrap_or(0), head, (*tone, text));
         }
+    }
+
+    /// How it stands, since when, and what is measured of it.
+    fn standing(&self, site: &SiteView) -> Vec<Said> {
+        let now_us = self.data.now.wall_us;
+        let since = words::down_since(self.data, &site.site).map_or_else(String::new, |us| {
+            let at = words::moment(us, now_us, self.zone());
+            format!("   since {at} ({})", duration(now_us.saturating_sub(us)))
+        });
+        let state = format!("{}{since}", words::state(site.state));
+        let round_trip = known(site.round_trip_us, milliseconds);
+        let skew = known(site.clock_skew_us, words::skew);
+        vec![
+            ("state", of_state(site.state), state),
+            (
+                "round trip",
+                Tone::Plain,
+                format!("{round_trip}   its clock {skew}"),
+            ),
+        ]
+    }
+
+    /// Its endpoints with what came of each, the pauses between tries, and who answered.
+    fn contact(&self, site: &SiteView, contact: &ContactView) -> Vec<Said> {
+        let now_us = self.data.now.wall_us;
+        let mut lines = Vec::new();
+        if contact.endpoints.is_empty() {
+            lines.push(("endpoint", Tone::Plain, "it dials this site".to_owned()));
+        }
+        for endpoint in &contact.endpoints {
+            let tried = known(endpoint.tried_us, |us| {
+                format!("{} ago", duration(now_us.saturating_sub(us)))
+            });
+            let (tone, result) = match (&endpoint.error, endpoint.tried_us) {
+                (Some(error), _) => (Tone::Bad, format!("{}x: {error}", endpoint.failures)),
+                (None, Some(_)) => (Tone::Good, "no failure".to_owned()),
+                (None, None) => (Tone::Dim, "not dialled yet".to_owned()),
+            };
+            let mark = glyph(tone);
+            let text = format!("{mark} {}   {tried}   {result}", endpoint.endpoint);
+            lines.push(("endpoint", tone, text));
+        }
+        let next = match words::next_try(site, now_us) {
+            Some(us) => format!("next in {}", duration(us)),
+            None => "none is planned".to_owned(),
+        };
+        if contact.attempts > 0 || contact.next_us.is_some() {
+            let text = format!("{} since it was lost, {next}", count(contact.attempts));
+            lines.push(("tries", Tone::Plain, text));
+        }
+        if !contact.pauses_us.is_empty() {
+            let pauses = contact.pauses_us.iter().map(|us| duration(*us));
+            let pauses: Vec<String> = pauses.collect();
+            lines.push(("pauses", Tone::Dim, pauses.join(" ")));
+        }
+        let (tone, seen) = match &contact.certificate_site {
+            Some(seen) if *seen == site.site => (Tone::Plain, seen.clone()),
+            Some(seen) => (Tone::Bad, format!("{seen}, which is another site")),
+            None => (Tone::Dim, "none was shown".to_owned()),
+        };
+        lines.push((
+            "certificate",
+            tone,
+            format!("of {seen}   wanted {}", site.site),
+        ));
+        lines
     }
 
     fn directions(&mut self, area: Rect) {
@@ -303,4 +340,43 @@ impl Pen<'_> {
         };
         self.table(inner, SHARDS, behind.len(), None, &row);
     }
+}
+
+/// What stands in the way, and what went over its connections.
+fn troubles(site: &SiteView) -> Vec<Said> {
+    let mut lines = Vec::new();
+    if let Some(traffic) = &site.traffic {
+        let text = format!(
+            "sent {} ({})   received {} ({})   {} reconnects",
+            count(traffic.sent_entries),
+            bytes(traffic.sent_bytes),
+            count(traffic.received_entries),
+            bytes(traffic.received_bytes),
+            count(traffic.reconnects)
+        );
+        lines.push(("entries", Tone::Plain, text));
+    }
+    let has_errors = site.contact.as_ref().is_some_and(|contact| {
+        contact
+            .endpoints
+            .iter()
+            .any(|endpoint| endpoint.error.is_some())
+    });
+    if let Some(error) = site.last_error.as_ref().filter(|_| !has_errors) {
+        let tone = match of_state(site.state) {
+            Tone::Good => Tone::Dim,
+            Tone::Plain | Tone::Attention | Tone::Bad | Tone::Dim | Tone::Strong => Tone::Bad,
+        };
+        lines.push(("last error", tone, error.clone()));
+    }
+    if let Some(held) = &site.held_there {
+        lines.push(("held there", Tone::Bad, held.clone()));
+    }
+    if let Some(first) = site.parked.first() {
+        let inode = || format!("inode {}", first.inode);
+        let path = first.path.as_deref().map_or_else(inode, path_text);
+        let text = format!("{}: {path}: {}", site.parked.len(), first.reason);
+        lines.push(("parked", Tone::Attention, text));
+    }
+    lines
 }

@@ -46,6 +46,9 @@ impl Column {
     }
 }
 
+/// A column that stretches leaves the rest to the last one that does.
+const STRETCH_MAX: u16 = 12;
+
 /// A row: its cells with what they mean, and what a click on it selects.
 pub(super) struct Row {
     pub(super) cells: Vec<(Tone, String)>,
@@ -81,15 +84,23 @@ fn fitting(columns: &[Column], width: u16) -> Vec<(usize, u16)> {
         }
         shown.retain(|at| *at != worst);
     }
-    let left = width.saturating_sub(needed(&shown));
-    shown
-        .into_iter()
-        .filter_map(|at| {
-            let column = columns.get(at)?;
-            let width = column.width + if column.stretches { left } else { 0 };
-            Some((at, width))
-        })
-        .collect()
+    let mut left = width.saturating_sub(needed(&shown));
+    let stretches = |at: &usize| columns.get(*at).is_some_and(|column| column.stretches);
+    let last = shown.iter().copied().rfind(stretches);
+    let mut widths = Vec::new();
+    for at in shown {
+        let Some(column) = columns.get(at) else {
+            continue;
+        };
+        let more = match (column.stretches, last == Some(at)) {
+            (true, true) => left,
+            (true, false) => left.min(STRETCH_MAX),
+            (false, _) => 0,
+        };
+        left -= more;
+        widths.push((at, column.width + more));
+    }
+    widths
 }
 
 impl Pen<'_> {

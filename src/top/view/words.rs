@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use super::super::message::Player;
 use super::super::model::{Data, Model, Screen};
 use super::super::theme::{Tone, of_severity, of_state, of_verdict};
-use crate::admin::view::{Cause, Lag, SiteLag, SiteState, StatusView, Verdict};
+use crate::admin::view::{Cause, Lag, SiteLag, SiteState, SiteView, StatusView, Verdict};
 use crate::clock::TimestampUs;
 use crate::text::{bytes, count, duration};
 
@@ -237,8 +237,24 @@ fn cause_line(cause: Option<&Cause>, more: usize) -> String {
     format!("{site}: {}{more}", cause.text)
 }
 
-/// When a site went away, as far as the events tell.
+/// Time until a site is dialled again.
+pub(super) fn next_try(site: &SiteView, now_us: TimestampUs) -> Option<u64> {
+    let next_us = site.contact.as_ref()?.next_us?;
+    Some(next_us.saturating_sub(now_us))
+}
+
+/// When a site went away: as the daemon says, or as far as the events tell.
 pub(super) fn down_since(data: &Data, site: &str) -> Option<TimestampUs> {
+    let contact = data.site(site).and_then(|site| {
+        let is_away = matches!(
+            site.state,
+            SiteState::Backoff | SiteState::Connecting | SiteState::NeverConnected
+        );
+        site.contact.as_ref().filter(|_| is_away)?.since_us
+    });
+    if contact.is_some() {
+        return contact;
+    }
     let of_site = |name: &str| name.starts_with("site.");
     let mut events = data.events.iter().rev();
     let last = events.find(|event| event.site.as_deref() == Some(site) && of_site(&event.name))?;
