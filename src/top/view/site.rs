@@ -143,7 +143,7 @@ impl Pen<'_> {
                 (None, None) => (Tone::Dim, "not dialled yet".to_owned()),
             };
             let mark = glyph(tone);
-            let text = format!("{mark} {}   {tried}   {result}", endpoint.endpoint);
+            let text = format!("{mark} {}  {result}  {tried}", endpoint.endpoint);
             lines.push(("endpoint", tone, text));
         }
         let next = match words::next_try(site, now_us) {
