@@ -4,6 +4,9 @@
 
 #[cfg(test)]
 #[cfg(feature = "cli")]
+mod access;
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod bad_input;
 #[cfg(test)]
 #[cfg(feature = "cli")]

@@ -10,13 +10,14 @@ use std::process::{Command, Output, Stdio};
 const ESCAPE: char = '\u{1b}';
 
 /// The program, without the environment of whoever runs the tests.
-fn cfs_repl(words: &[&str]) -> Command {
+pub(crate) fn cfs_repl(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cfs-repl"));
     command.args(words).env_clear().stdin(Stdio::null());
     command
 }
 
-fn run(command: &mut Command) -> (Option<i32>, String, String) {
+/// Exit code, data and talk.
+pub(crate) fn run(command: &mut Command) -> (Option<i32>, String, String) {
     let Output {
         status,
         stdout,

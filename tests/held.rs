@@ -13,7 +13,7 @@ const FILES: usize = 30;
 fn resume(site: &Site, name: &str, confirm: bool) -> (bool, String) {
     let mut command = cfs_repl();
     command.args(["sites", "resume", name, "--server"]);
-    command.arg(format!("unix:{}", site.state.join("admin.sock").display()));
+    command.arg(format!("unix:{}", site.socket.display()));
     command.args(confirm.then_some("--confirm"));
     let output = command.output().unwrap();
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();

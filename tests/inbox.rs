@@ -18,7 +18,7 @@ const FROM_A: &[u8] = b"from a\n";
 const FROM_B: &[u8] = b"from b, longer\n";
 
 fn ask(site: &Site, words: &[&str]) -> Output {
-    let server = format!("unix:{}", site.state.join("admin.sock").display());
+    let server = format!("unix:{}", site.socket.display());
     let mut command: Command = cfs_repl();
     command.args(words).args(["--server", &server]);
     command.output().unwrap()

@@ -6,33 +6,17 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::cli::{cfs_repl, run};
 use crate::lab::{Lab, LabOptions, comes, has_program};
 
 const ESCAPE: char = '\u{1b}';
 /// Somebody who owns nothing.
 const NOBODY: u32 = 65_534;
-
-/// The program, with the environment of nobody.
-fn cfs_repl(words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cfs-repl"));
-    command.args(words).env_clear().stdin(Stdio::null());
-    command
-}
-
-fn run(command: &mut Command) -> (Option<i32>, String, String) {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (status.code(), text(stdout), text(stderr))
-}
 
 /// Two sites in step with one conflict on record, and how the first one is reached.
 fn with_conflict() -> (Lab, String) {
@@ -50,7 +34,7 @@ fn with_conflict() -> (Lab, String) {
     lab.b.assert_journals("output");
     lab.join();
     lab.assert_settles("output");
-    let server = format!("unix:{}", lab.a.state.join("admin.sock").display());
+    let server = format!("unix:{}", lab.a.socket.display());
     (lab, server)
 }
 
@@ -256,7 +240,7 @@ fn forbidden(lab: &Lab, server: &str, dir: &Path) -> Command {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
         command.uid(NOBODY);
     } else {
-        let socket = lab.a.state.join("admin.sock");
+        let socket = &lab.a.socket;
         fs::set_permissions(socket, fs::Permissions::from_mode(0o000)).unwrap();
     }
     command
@@ -338,7 +322,7 @@ fn a_watch_outlives_the_daemon(lab: &mut Lab, server: &str) {
     lines.next().unwrap().unwrap();
     lab.a.kill();
     lab.a.start(&[]);
-    let again = fs::metadata(lab.a.state.join("admin.sock")).is_ok();
+    let again = fs::metadata(&lab.a.socket).is_ok();
     assert!(again);
     // More than what the pipe may hold from before.
     let mut count = 0;

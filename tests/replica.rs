@@ -63,7 +63,7 @@ fn what_was_changed_at_a_replica_gives_way_to_what_arrives_and_can_be_restored()
     let mut restore = cfs_repl();
     restore.args(["conflicts", "restore", conflicts[0]["id"].as_str().unwrap()]);
     restore.args(["--as", "mine", "--server"]);
-    restore.arg(format!("unix:{}", lab.b.state.join("admin.sock").display()));
+    restore.arg(format!("unix:{}", lab.b.socket.display()));
     let output = restore.output().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_holds(&lab.b, "mine", "edited at the replica");

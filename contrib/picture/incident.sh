@@ -73,5 +73,4 @@ ask conflicts ack "$id" --note "the plan of fra-1 was meant"
 sleep 3
 tmux -L "$session" send-keys q
 sleep 1
-# Paths of the machine on which this ran tell nobody anything.
 wc -c "$here/docs/incident.jsonl" "$here/docs/top.svg"

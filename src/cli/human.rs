@@ -39,7 +39,7 @@ pub(crate) fn milliseconds(us: u64) -> String {
 }
 
 /// A difference of clocks in microseconds: `+14ms`, `-3.1s`.
-pub(super) fn skew(us: i64) -> String {
+pub(crate) fn skew(us: i64) -> String {
     let size = us.unsigned_abs();
     // Rounded to nothing, it has no direction.
     let sign = if us < 0 && size >= 1_000 { '-' } else { '+' };

@@ -141,7 +141,7 @@ fn style(word: &str) -> Option<Style> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::admin::view::{Severity, SiteState, Verdict};
 
@@ -167,7 +167,7 @@ mod tests {
     }
 
     /// Relative luminance of one of the colours 16 to 231, or of a grey (WCAG 2).
-    fn luminance(number: u8) -> f64 {
+    pub(crate) fn luminance(number: u8) -> f64 {
         let steps = [0, 95, 135, 175, 215, 255].map(f64::from);
         let channel = |value: f64| {
             let part = value / 255.0;

@@ -18,17 +18,18 @@ pub(super) const HANDSHAKES_MAX: usize = 64;
 /// Pause after a failing accept: out of file descriptors is the usual reason, and takes time to mend.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts sockets and hands on those whose handshake succeeds, to where `sort` says.
-pub(crate) fn accept<I, F, H, S>(tasks: &Tasks, listener: TcpListener, handshake: H, sort: S)
-where
-    I: Send + 'static,
-    F: Future<Output = std::io::Result<I>> + Send + 'static,
-    H: Fn(TcpStream) -> F + Send + 'static,
-    S: Fn(I) -> (mpsc::Sender<std::io::Result<I>>, I) + Clone + Send + Sync + 'static,
+/// Has every connection attended to, at most `most` of them at once, until `tasks` ends. The log knows it as `name`.
+pub(crate) fn each<F>(
+    tasks: &Tasks,
+    listener: TcpListener,
+    (name, most): (&'static str, usize),
+    attend: impl Fn(TcpStream, SocketAddr) -> F + Send + 'static,
+) where
+    F: Future<Output = ()> + Send + 'static,
 {
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    let slots = Arc::new(Semaphore::new(most));
     let own = tasks.clone();
-    tasks.spawn("accept", async move {
+    tasks.spawn(name, async move {
         loop {
             let accepted = tokio::select! {
                 () = own.token().cancelled() => return,
@@ -37,31 +38,53 @@ where
             let (stream, from) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    tracing::warn!(%error, "accept failed");
+                    tracing::warn!(name, %error, "accept failed");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
             };
-            let Ok(slot) = Arc::clone(&handshakes).try_acquire_owned() else {
-                tracing::warn!(%from, "too many handshakes at once, connection dropped");
+            let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+                tracing::warn!(name, %from, "too many connections at once, this one is dropped");
                 continue;
             };
-            if let Err(error) = prepare(&stream) {
-                tracing::debug!(%from, %error, "socket gone before its handshake");
-                continue;
-            }
+            let attending = attend(stream, from);
+            own.spawn(format!("{name} with {from}"), async move {
+                attending.await;
+                drop(slot);
+            });
+        }
+    });
+}
+
+/// Accepts sockets and hands on those whose handshake succeeds, to where `sort` says.
+pub(crate) fn accept<I, F, H, S>(tasks: &Tasks, listener: TcpListener, handshake: H, sort: S)
+where
+    I: Send + 'static,
+    F: Future<Output = std::io::Result<I>> + Send + 'static,
+    H: Fn(TcpStream) -> F + Send + 'static,
+    S: Fn(I) -> (mpsc::Sender<std::io::Result<I>>, I) + Clone + Send + Sync + 'static,
+{
+    each(
+        tasks,
+        listener,
+        ("handshake", HANDSHAKES_MAX),
+        move |stream, from| {
+            let prepared = prepare(&stream);
             let (handshake, sort) = (handshake(stream), sort.clone());
-            own.spawn(format!("handshake with {from}"), async move {
+            async move {
+                if let Err(error) = prepared {
+                    tracing::debug!(%from, %error, "socket gone before its handshake");
+                    return;
+                }
                 if let Some(stream) = finish(handshake, from).await {
                     let (ready, stream) = sort(stream);
                     if ready.send(Ok(stream)).await.is_err() {
                         tracing::debug!(%from, "server stopped during a handshake");
                     }
                 }
-                drop(slot);
-            });
-        }
-    });
+            }
+        },
+    );
 }
 
 async fn finish<I>(

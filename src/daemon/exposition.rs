@@ -16,17 +16,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 
 use super::tasks::Tasks;
 use crate::admin::{Source, metrics};
+use crate::conduit::accept::each;
 
 /// Connections at once; a handful of scrapers, and room for their impatience.
 const CONNECTIONS_MAX: usize = 32;
 /// Time for a request to come whole, and for a connection to take its answer.
 const REQUEST_MAX: Duration = Duration::from_secs(10);
-/// Pause after a failing accept: out of file descriptors is the usual reason, and takes time to mend.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The text format of Prometheus.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -37,34 +35,19 @@ pub(super) fn serve(tasks: &Tasks, listener: TcpListener, source: Arc<dyn Source
     {
         tracing::warn!(%address, "metrics are open to everyone who reaches this address");
     }
-    let own = tasks.clone();
-    tasks.spawn("metrics", async move {
-        let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        loop {
-            let accepted = tokio::select! {
-                () = own.token().cancelled() => return,
-                accepted = listener.accept() => accepted,
-            };
-            let (stream, from) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    tracing::warn!(%error, "accept failed");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            };
-            let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-                tracing::debug!(%from, "too many readers of metrics, connection dropped");
-                continue;
-            };
-            let (source, stop) = (Arc::clone(&source), own.token().clone());
-            own.spawn("metrics reader", async move {
+    let stop = tasks.token().clone();
+    each(
+        tasks,
+        listener,
+        ("metrics", CONNECTIONS_MAX),
+        move |stream, from| {
+            let (source, stop) = (Arc::clone(&source), stop.clone());
+            async move {
                 stop.run_until_cancelled(answer_all(stream, from, source))
                     .await;
-                drop(slot);
-            });
-        }
-    });
+            }
+        },
+    );
 }
 
 async fn answer_all(stream: TcpStream, from: SocketAddr, source: Arc<dyn Source>) {

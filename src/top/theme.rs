@@ -245,25 +245,7 @@ pub fn to_ascii(buffer: &mut Buffer) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Relative luminance of one of the 256 colours (WCAG 2).
-    fn luminance(number: u8) -> f64 {
-        let steps = [0, 95, 135, 175, 215, 255].map(f64::from);
-        let channel = |value: f64| {
-            let part = value / 255.0;
-            if part <= 0.040_45 {
-                part / 12.92
-            } else {
-                ((part + 0.055) / 1.055).powf(2.4)
-            }
-        };
-        if number >= 232 {
-            return channel(8.0 + 10.0 * f64::from(number - 232));
-        }
-        let nth = usize::from(number - 16);
-        let [red, green, blue] = [nth / 36, nth / 6 % 6, nth % 6].map(|at| channel(steps[at]));
-        0.2126 * red + 0.7152 * green + 0.0722 * blue
-    }
+    use crate::cli::look::tests::luminance;
 
     #[test]
     fn the_dark_theme_can_be_read_on_black_and_the_light_one_on_white() {

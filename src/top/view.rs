@@ -77,6 +77,12 @@ impl Pen<'_> {
         theme::style(self.model.choice.theme, tone)
     }
 
+    /// Writes into the first line of a panel.
+    fn note(&mut self, inner: Rect, text: &str, style: Style) {
+        let width = inner.width.saturating_sub(1);
+        self.put(inner.x + 1, inner.y, width, text, style);
+    }
+
     /// Writes into one line, cut at `width` columns. Returns the columns that were used.
     fn put(&mut self, x: u16, y: u16, width: u16, text: &str, style: Style) -> u16 {
         let text = printable(text);
@@ -187,15 +193,7 @@ impl Pen<'_> {
         self.body(body);
         if self.data.is_stale() {
             let style = self.style(Tone::Dim);
-            let is_told = Rect {
-                height: self.verdict_rows(body),
-                ..body
-            };
-            let below = Rect {
-                y: is_told.bottom(),
-                height: body.height - is_told.height,
-                ..body
-            };
+            let (_, below) = self.parts(body);
             self.grey(below, style);
         }
         self.foot(line(area.bottom() - 1));
@@ -223,7 +221,8 @@ impl Pen<'_> {
         }
     }
 
-    fn body(&mut self, area: Rect) {
+    /// The box on top, and what is below it.
+    fn parts(&self, area: Rect) -> (Rect, Rect) {
         let verdict = Rect {
             height: self.verdict_rows(area),
             ..area
@@ -233,6 +232,11 @@ impl Pen<'_> {
             height: area.height - verdict.height,
             ..area
         };
+        (verdict, rest)
+    }
+
+    fn body(&mut self, area: Rect) {
+        let (verdict, rest) = self.parts(area);
         if self.model.choice.zoom {
             self.verdict(verdict);
             return self.zoomed(rest);

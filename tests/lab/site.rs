@@ -28,6 +28,8 @@ pub(crate) struct Site {
     pub(crate) state: PathBuf,
     pub(crate) config: PathBuf,
     pub(crate) log: PathBuf,
+    /// Where its daemon is asked.
+    pub(crate) socket: PathBuf,
     env: Vec<(&'static str, String)>,
     child: Option<Child>,
 }
@@ -47,6 +49,7 @@ impl Site {
             name,
             tree,
             state: home.join("state"),
+            socket: home.join("state/admin.sock"),
             config: folder.join(format!("{name}.toml")),
             log: folder.join(format!("{name}.log")),
             env: options.env.clone(),
@@ -174,7 +177,7 @@ impl Site {
     fn try_ask(&self, words: &[&str]) -> Option<Value> {
         let mut command = cfs_repl();
         command.args(words).args(["-o", "json", "--server"]);
-        command.arg(format!("unix:{}", self.state.join("admin.sock").display()));
+        command.arg(format!("unix:{}", self.socket.display()));
         let output = command.output().unwrap();
         let document: Value = serde_json::from_slice(&output.stdout).ok()?;
         output.status.success().then_some(document)

@@ -20,15 +20,14 @@ pub(super) async fn dial(address: &Address, patience: Duration) -> Result<Channe
             Address::Network(network) => over_tls(network).await,
         }
     };
-    let address = || Box::new(address.clone());
     match tokio::time::timeout(patience, connecting).await {
         Ok(Ok(channel)) => Ok(channel),
         Ok(Err(source)) => Err(ClientError::Unreachable {
-            address: *address(),
+            address: address.clone(),
             source,
         }),
         Err(_) => Err(ClientError::TimedOut {
-            address: *address(),
+            address: address.clone(),
             after: patience,
         }),
     }

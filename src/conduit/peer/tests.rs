@@ -255,6 +255,43 @@ async fn stopping_tells_the_peer_and_ends_the_events() {
 }
 
 #[tokio::test]
+async fn what_came_of_the_tries_is_told_by_endpoint_until_a_connection_stands() {
+    let tasks = Tasks::new();
+    let (mut near, mut far) = pair::transports(&tasks);
+    let (mut gone, without_a_word) = pair::transports(&tasks);
+    drop(without_a_word);
+    (near.endpoint, gone.endpoint) = (Some("x".to_owned()), Some("y".to_owned()));
+    let script = vec![Err("no route".to_owned()), Ok(gone), Ok(near)];
+    let mut config = config(1, 2, script);
+    config.endpoints = vec!["x".to_owned(), "y".to_owned()];
+    let (link, _accept) = spawn(&tasks, config);
+    let LinkEvent::Disconnected { .. } = event(&link).await else {
+        panic!("the second one was no connection");
+    };
+    let both_failed = link.wait_for(|status| {
+        let [x, y] = status.contact.endpoints.as_slice() else {
+            return false;
+        };
+        // The error of the first one goes as soon as it is dialled again.
+        x.failures == 1 && y.failures == 1 && y.error.is_some()
+    });
+    let failed = tokio::time::timeout(PATIENCE, both_failed).await;
+    let failed = failed.expect("in time");
+    assert!(!failed.contact.pauses.is_empty());
+    assert_eq!(failed.contact.since_us, None, "it never was connected");
+    greet(&mut far, 2).await;
+    assert!(matches!(event(&link).await, LinkEvent::Connected { .. }));
+    let contact = link.status().contact;
+    assert_eq!((contact.attempts, contact.next_us), (0, None));
+    assert!(contact.since_us.is_some() && contact.pauses.is_empty());
+    let [x, y] = contact.endpoints.as_slice() else {
+        panic!("{contact:?}");
+    };
+    assert_eq!((x.failures, x.error.as_deref()), (0, None));
+    assert_eq!(y.failures, 1, "nobody tried it again");
+}
+
+#[tokio::test]
 async fn a_refusal_is_shown_with_its_reason_and_waits_long() {
     let _expected = crate::daemon::tasks::errors::expects("refused site=");
     let tasks = Tasks::new();

@@ -83,13 +83,7 @@ impl Pen<'_> {
         let inner = self.panel(area, title, &right, Some(0));
         let Some(list) = inbox.list.clone() else {
             let style = self.style(Tone::Dim);
-            self.put(
-                inner.x + 1,
-                inner.y,
-                inner.width.saturating_sub(1),
-                "the list is on its way",
-                style,
-            );
+            self.note(inner, "the list is on its way", style);
             return;
         };
         let numbers = &self.model.rows.conflicts;
@@ -100,13 +94,7 @@ impl Pen<'_> {
                 (false, true) => "none is open; o shows all",
                 (false, false) => "the filter lets none through",
             };
-            self.put(
-                inner.x + 1,
-                inner.y,
-                inner.width.saturating_sub(1),
-                text,
-                style,
-            );
+            self.note(inner, text, style);
             return;
         }
         let now_us = self.data.now.wall_us;

@@ -90,13 +90,7 @@ impl Pen<'_> {
             } else {
                 "filter or level let none through"
             };
-            self.put(
-                inner.x + 1,
-                inner.y,
-                inner.width.saturating_sub(1),
-                text,
-                style,
-            );
+            self.note(inner, text, style);
             return;
         }
         let room = usize::from(inner.height);

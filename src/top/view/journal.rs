@@ -126,13 +126,7 @@ impl Pen<'_> {
                 None => "the end is on its way",
                 Some(_) => "there is no entry, or the daemon did not tell",
             };
-            self.put(
-                inner.x + 1,
-                inner.y,
-                inner.width.saturating_sub(1),
-                text,
-                dim,
-            );
+            self.note(inner, text, dim);
             return;
         };
         let cells: Vec<Vec<(Tone, String)>> = entries
@@ -254,26 +248,14 @@ impl Pen<'_> {
             } else {
                 "not asked yet"
             };
-            self.put(
-                inner.x + 1,
-                inner.y,
-                inner.width.saturating_sub(1),
-                text,
-                dim,
-            );
+            self.note(inner, text, dim);
             return;
         };
         let preview = previews
             .iter()
             .find(|preview| preview.site.as_deref() == Some(site));
         let Some(preview) = preview.filter(|preview| preview.total.in_entries > 0) else {
-            self.put(
-                inner.x + 1,
-                inner.y,
-                inner.width.saturating_sub(1),
-                "nothing is to be sent to it",
-                dim,
-            );
+            self.note(inner, "nothing is to be sent to it", dim);
             return;
         };
         let total = preview.total;

@@ -10,7 +10,7 @@ use super::chart::Line;
 use super::table::{Column, Row};
 use super::words::{self, known};
 use crate::admin::view::{EventView, SiteState, StatusView, path_text, plural};
-use crate::cli::human::milliseconds;
+use crate::cli::human::{self, milliseconds};
 use crate::text::{bytes, count, duration};
 
 /// Columns of sites: the first ones stay, and what tells least goes first.
@@ -123,13 +123,7 @@ impl Pen<'_> {
                 (0, Some(_)) => "no other site is known to this one",
                 (_, Some(_)) => "the filter lets none through",
             };
-            self.put(
-                inner.x + 1,
-                inner.y,
-                inner.width.saturating_sub(1),
-                text,
-                style,
-            );
+            self.note(inner, text, style);
             return;
         }
         let selected = rows
@@ -211,7 +205,7 @@ impl Pen<'_> {
             }),
             plain(known(site.waiting_entries, count)),
             live(known(site.round_trip_us, milliseconds)),
-            live(known(site.clock_skew_us, words::skew)),
+            live(known(site.clock_skew_us, human::skew)),
             match (&self.data.inbox.list, conflicts) {
                 (None, _) => plain(words::UNKNOWN.to_owned()),
                 (Some(_), Some((_, number))) => (Tone::Attention, count(*number)),
@@ -270,13 +264,7 @@ impl Pen<'_> {
             .all(|line| line.values.iter().all(Option::is_none))
         {
             let style = self.style(Tone::Dim);
-            self.put(
-                inner.x + 1,
-                inner.y,
-                inner.width.saturating_sub(1),
-                "no data in this range",
-                style,
-            );
+            self.note(inner, "no data in this range", style);
             return;
         }
         self.chart(inner, &scale, &lines, &duration(range));
@@ -358,13 +346,7 @@ impl Pen<'_> {
         };
         if events.is_empty() {
             let style = self.style(Tone::Dim);
-            self.put(
-                inner.x + 1,
-                inner.y,
-                inner.width.saturating_sub(1),
-                "nothing that is kept",
-                style,
-            );
+            self.note(inner, "nothing that is kept", style);
             return;
         }
         let room = usize::from(inner.height);
@@ -462,7 +444,7 @@ fn tree_lines(status: &StatusView) -> Vec<Said> {
     lines.push((
         "clocks",
         Tone::Plain,
-        format!("furthest peer {}", known(skew, words::skew)),
+        format!("furthest peer {}", known(skew, human::skew)),
     ));
     let engine = duration(status.engine_age_us);
     lines.push(("engine", Tone::Plain, format!("told {engine} before that")));

@@ -78,13 +78,7 @@ impl Pen<'_> {
             } else {
                 "no shard was told yet"
             };
-            self.put(
-                inner.x + 1,
-                inner.y,
-                inner.width.saturating_sub(1),
-                text,
-                style,
-            );
+            self.note(inner, text, style);
             return;
         }
         let map_rows = MAP_ROWS.min(area.height);

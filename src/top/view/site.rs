@@ -8,7 +8,7 @@ use super::chart::Line;
 use super::table::{Column, Row};
 use super::words::{self, known};
 use crate::admin::view::{ContactView, Lag, ShardLag, SiteView, StageLag, path_text};
-use crate::cli::human::milliseconds;
+use crate::cli::human::{self, milliseconds};
 use crate::text::{bytes, count, duration};
 
 /// A line of a panel: a word in front, what it means, and what it says.
@@ -115,7 +115,7 @@ impl Pen<'_> {
         });
         let state = format!("{}{since}", words::state(site.state));
         let round_trip = known(site.round_trip_us, milliseconds);
-        let skew = known(site.clock_skew_us, words::skew);
+        let skew = known(site.clock_skew_us, human::skew);
         vec![
             ("state", of_state(site.state), state),
             (
@@ -204,13 +204,7 @@ impl Pen<'_> {
             })
         };
         let heading = self.style(Tone::Strong);
-        self.put(
-            inner.x + 1,
-            inner.y,
-            inner.width.saturating_sub(1),
-            "us → them, step by step",
-            heading,
-        );
+        self.note(inner, "us → them, step by step", heading);
         let steps = Rect {
             y: inner.y + 1,
             height: inner.height.saturating_sub(1).min(6),
@@ -269,13 +263,7 @@ impl Pen<'_> {
         let greatest = values.iter().flatten().copied().max();
         let Some(greatest) = greatest else {
             let style = self.style(Tone::Dim);
-            self.put(
-                inner.x + 1,
-                inner.y,
-                inner.width.saturating_sub(1),
-                "no data in this range",
-                style,
-            );
+            self.note(inner, "no data in this range", style);
             return;
         };
         let scale = super::overview::scale(super::super::model::Units::Entries, greatest);
@@ -312,13 +300,7 @@ impl Pen<'_> {
             } else {
                 "not known"
             };
-            self.put(
-                inner.x + 1,
-                inner.y,
-                inner.width.saturating_sub(1),
-                text,
-                style,
-            );
+            self.note(inner, text, style);
             return;
         }
         let row = |at: usize| {

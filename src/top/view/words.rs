@@ -107,17 +107,6 @@ pub(super) fn gap(us: u64) -> String {
     }
 }
 
-/// A difference of clocks: `+14ms`.
-pub(super) fn skew(us: i64) -> String {
-    let size = us.unsigned_abs();
-    let sign = if us < 0 && size >= 1_000 { '-' } else { '+' };
-    if size < 1_000_000 {
-        format!("{sign}{}ms", size / 1_000)
-    } else {
-        format!("{sign}{}", duration(size))
-    }
-}
-
 /// Where a replay is.
 pub(super) fn player(player: &Player) -> String {
     let at = |us: u64| {
