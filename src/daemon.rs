@@ -14,6 +14,7 @@ mod conflicts;
 mod content;
 pub mod doctor;
 mod events;
+pub mod exchange;
 mod exposition;
 mod invite;
 mod keeper;

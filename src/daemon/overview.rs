@@ -6,7 +6,8 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::board::{FromPeer, Told};
-use super::peer::{PeerView, reason};
+use super::exchange::reason;
+use super::peer::PeerView;
 use super::peers::PeerHandle;
 use super::status::Reporter;
 use super::timeline::{Timeline, older};

@@ -13,23 +13,22 @@ use tokio::sync::mpsc;
 
 use super::backlog::{Backlog, backlog};
 use super::causes::{Causes, Topic};
+use super::exchange::{self, Answer, Expected, Identity, Told};
 use super::status::TreeFacts;
 use super::tasks::Tasks;
 use crate::admin::view::Stage;
-use crate::clock::{SharedClock, rfc3339};
-use crate::conduit::hello::{self, Opening, Remembered};
+use crate::clock::SharedClock;
+use crate::conduit::hello::Opening;
 use crate::conduit::link::{ConnectionNo, Link, LinkEvent, Local};
 use crate::conduit::message::{
-    Beat, ClockPair, Close, CloseReason, Frame, Hello, Hold, Nak, NakReason, Receipt, Receipts,
-    Role, StreamCursor, StreamState,
+    Beat, ClockPair, Close, CloseReason, Frame, Hello, Receipt, Receipts, Role,
 };
 use crate::conduit::session::{Compared, Ended, RefusedBatch};
 use crate::error::Result;
 use crate::journal::dot::Actor;
 use crate::sync::brake::Held;
-use crate::sync::engine::{Engine, Fence, FenceCause, Handle, MemberReport, Refusal, Standing};
+use crate::sync::engine::{Engine, Handle, MemberReport, Refusal};
 use crate::sync::progress::StreamProgress;
-use crate::topology::SiteId;
 pub(super) use send::{FRAME_BYTES, FRAME_ENTRIES};
 use send::{Order, Sender};
 
@@ -38,20 +37,12 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 /// Orders that wait for the sender.
 const ORDERS_MAX: usize = 16;
 
-/// Who this site is, for every hello.
-#[derive(Debug, Clone)]
-pub(super) struct Identity {
-    pub(super) name: String,
-    pub(super) cluster: String,
-    pub(super) role: Role,
-}
-
 /// What a link needs to know of this site at the moment of connecting.
 #[derive(Debug)]
 pub(super) struct LocalSite {
     pub(super) identity: Identity,
     pub(super) actor: Actor,
-    pub(super) remote: (SiteId, String),
+    pub(super) remote: Expected,
     pub(super) engine: Handle,
     pub(super) clock: SharedClock,
     pub(super) seen: Arc<Mutex<PeerView>>,
@@ -129,27 +120,14 @@ impl Local for LocalSite {
     }
 
     fn opening(&self) -> Option<Opening> {
-        let (remote_site_id, remote_name) = self.remote.clone();
-        let standing =
-            tokio::task::block_in_place(|| self.engine.call(move |e| e.standing(remote_site_id)));
-        let standing = standing.inspect_err(|error| {
-            tracing::warn!(%error, site = remote_name, "not connected: the engine does not answer");
+        let (identity, expected) = (self.identity.clone(), self.remote.clone());
+        let clock = Arc::clone(&self.clock);
+        let asked = move |e: &mut Engine| exchange::opening(e, &identity, &expected, &*clock);
+        let opening = tokio::task::block_in_place(|| self.engine.call(asked));
+        let opening = opening.inspect_err(|error| {
+            tracing::warn!(%error, site = self.remote.name, "not connected: the engine does not answer");
         });
-        let standing = standing.ok()?;
-        let fences = standing.fences.iter();
-        Some(Opening {
-            hello: hello(
-                &standing,
-                &self.identity,
-                clock_pair(&*self.clock, &standing),
-            ),
-            remote_site_id,
-            remote_name,
-            certificate_site: None,
-            remembered: remembered(&standing),
-            fenced: fences.map(|fence| (fence.actor, reason(fence))).collect(),
-            joined: standing.joined,
-        })
+        opening.ok()
     }
 
     fn beat(&self) -> Beat {
@@ -177,117 +155,17 @@ impl Local for LocalSite {
     }
 }
 
-/// Who fenced a journal, when and why, for people.
-pub(super) fn reason(fence: &Fence) -> String {
-    let at = rfc3339(fence.at_us).unwrap_or_else(|| "an unknown time".to_owned());
-    let why = match fence.cause {
-        Some(FenceCause::Budget { pinned_bytes }) => {
-            format!(
-                " because it held back {} MiB of the journal, more than state.journal_budget",
-                pinned_bytes >> 20
-            )
-        }
-        Some(FenceCause::Absence { unheard }) => {
-            let days = unheard.as_secs() / 86_400;
-            format!(" because it was not heard for {days} days, longer than state.max_absence")
-        }
-        None => String::new(),
-    };
-    format!("by site {} at {at}{why}", fence.by_site_id)
-}
-
-fn clock_pair(clock: &dyn crate::clock::Clock, standing: &Standing) -> ClockPair {
-    ClockPair {
-        wall_us: clock.now_us(),
-        hlc_us: standing.hlc_us,
-        synchronised: false,
-    }
-}
-
-fn hello(standing: &Standing, identity: &Identity, clock: ClockPair) -> Hello {
-    let streams = standing.heads.iter().map(|head| StreamState {
-        stream: head.stream,
-        tail: head.tail,
-        head: head.head,
-        chain_head: head.chain,
-    });
-    let cursors = standing
-        .cursors
-        .iter()
-        .map(|(progress, chain)| StreamCursor {
-            stream: progress.stream,
-            received: progress.received,
-            chain: *chain,
-            merged: progress.merged,
-            durable: progress.applied,
-            applied: progress.applied,
-        });
-    Hello {
-        actor: standing.actor,
-        site_name: identity.name.clone(),
-        cluster: identity.cluster.clone(),
-        shard_function: 1,
-        tags: vec![u32::from(standing.tag)],
-        streams: streams.collect(),
-        cursors: cursors.collect(),
-        clock,
-        role: identity.role,
-        epoch: standing.epoch,
-        founder: standing.founder,
-        peer_incarnation: standing.peer.map_or(0, |peer| peer.incarnation),
-        ..Hello::default()
-    }
-}
-
-fn remembered(standing: &Standing) -> Remembered {
-    let streams = standing.cursors.iter();
-    Remembered {
-        incarnation: standing.peer.map_or(0, |peer| peer.incarnation),
-        streams: streams
-            .map(|(p, chain)| (p.stream, (p.received, *chain)))
-            .collect(),
-    }
-}
-
-fn receipt(progress: StreamProgress) -> Receipt {
-    Receipt {
-        actor: progress.actor,
-        stream: progress.stream,
-        received: progress.received,
-        merged: progress.merged,
-        // What is on the tree has its bytes here. More may have; nobody looks, so it is not claimed.
-        durable: progress.applied,
-        applied: progress.applied,
-        parked: progress.parked,
-        parked_count: progress.parked_count,
-    }
-}
-
-/// What a hello tells of our streams, as a receipt.
-fn known(own: Actor, cursor: &StreamCursor) -> Receipt {
-    Receipt {
-        actor: own,
-        stream: cursor.stream,
-        received: cursor.received,
-        merged: cursor.merged,
-        durable: cursor.durable,
-        applied: cursor.applied,
-        ..Receipt::default()
-    }
-}
-
 /// Starts the two tasks of a peer.
 pub(super) fn spawn(tasks: &Tasks, link: Link, local: &Arc<LocalSite>) {
     let (orders, ordered) = mpsc::channel(ORDERS_MAX);
-    let site = local.remote.1.clone();
+    let site = local.remote.name.clone();
     let receiver = Receiver {
         link: link.clone(),
         local: Arc::clone(local),
         orders,
         peer: None,
         connection: 0,
-        told: BTreeMap::new(),
-        told_mark_us: 0,
+        told: Told::default(),
     };
     tasks.spawn(format!("receive from {site}"), receiver.run(tasks.clone()));
     let sender = Sender {
@@ -313,8 +191,7 @@ struct Receiver {
     orders: mpsc::Sender<Order>,
     peer: Option<Actor>,
     connection: ConnectionNo,
-    told: BTreeMap<u32, StreamProgress>,
-    told_mark_us: u64,
+    told: Told,
 }
 
 impl Receiver {
@@ -331,7 +208,7 @@ impl Receiver {
                 Ok(()) = changes.changed() => self.tell_progress().await,
             };
             if let Err(error) = result {
-                tracing::warn!(site = self.local.remote.1, %error, "peer is tried again");
+                tracing::warn!(site = self.local.remote.name, %error, "peer is tried again");
             }
         }
     }
@@ -347,21 +224,21 @@ impl Receiver {
                 Ok(())
             }
             LinkEvent::Nak(nak) => {
-                let site = &self.local.remote.1;
+                let site = &self.local.remote.name;
                 tracing::error!(site, reason = ?nak.reason, detail = nak.detail, "batch refused");
                 let cursor = BTreeMap::from([(nak.stream, nak.received)]);
                 self.order(Order::Rewind(cursor, REFUSED_PAUSE)).await;
                 Ok(())
             }
             LinkEvent::Refused(batch) => {
-                let site = &self.local.remote.1;
+                let site = &self.local.remote.name;
                 let RefusedBatch { stream, detail, .. } = batch;
                 tracing::error!(site, stream, detail, "batch breaks a rule");
                 self.refused(Some(stream), &detail);
                 Ok(())
             }
             LinkEvent::Hold { hold, from } => {
-                let site = &self.local.remote.1;
+                let site = &self.local.remote.name;
                 tracing::error!(site, detail = hold.detail, "peer holds our entries");
                 let wait_us = hold.until_us.saturating_sub(self.local.clock.now_us());
                 let wait = Duration::from_micros(wait_us).min(Duration::from_secs(60));
@@ -375,7 +252,7 @@ impl Receiver {
             LinkEvent::Disconnected {
                 reason, in_flight, ..
             } => {
-                tracing::info!(site = self.local.remote.1, %reason, "disconnected");
+                tracing::info!(site = self.local.remote.name, %reason, "disconnected");
                 self.told_unrelated(&reason).await?;
                 self.peer = None;
                 self.order(Order::Stop(in_flight as u64)).await;
@@ -421,7 +298,11 @@ impl Receiver {
         };
         if close.reason == CloseReason::Populated && !self.local.engine.ask(Engine::joined).await? {
             // Another peer may have told before; one is enough.
-            drop(self.local.unrelated.try_send(self.local.remote.1.clone()));
+            drop(
+                self.local
+                    .unrelated
+                    .try_send(self.local.remote.name.clone()),
+            );
         }
         Ok(())
     }
@@ -440,65 +321,38 @@ impl Receiver {
             founder,
         };
         self.with_view(|view| report.received = view.received());
-        let fence = self
-            .local
-            .engine
-            .ask(move |e| {
-                let fence = e.fence_between(actor)?;
-                if fence.is_none() {
-                    e.heard(report)?;
-                }
-                Ok(fence)
-            })
-            .await?;
-        let Some(fence) = fence else { return Ok(true) };
+        let engine = &self.local.engine;
+        let close = engine.ask(move |e| exchange::heard(e, report)).await?;
+        let Some(close) = close else { return Ok(true) };
         // What is under way from it is not taken any more.
         self.peer = None;
-        let is_theirs = fence.actor == actor;
-        let close = hello::fenced(fence.actor, is_theirs, &reason(&fence));
         self.link.close(self.connection, close).await?;
         Ok(false)
     }
 
     async fn connected(&mut self, connection: ConnectionNo, hello: Box<Hello>) -> Result<()> {
-        tracing::info!(site = self.local.remote.1, journal = %hello.actor, "connected");
-        let own = self.local.engine.ask(Engine::actor).await?;
-        let of_ours: Vec<StreamCursor> = hello.cursors_of(own.incarnation).copied().collect();
-        let chains = of_ours
-            .iter()
-            .map(|c| (c.stream, (c.received, c.chain)))
-            .collect();
-        let fork = self
-            .local
-            .engine
-            .ask(move |e| e.first_fork(&chains))
-            .await?;
-        if let Some(stream) = fork {
-            let detail = format!(
-                "your copy of our stream {stream} is not our history: one of the two was restored \
-                 or cloned; give the restored site a new incarnation"
-            );
-            tracing::error!(site = self.local.remote.1, stream, "journal forked");
-            return self
-                .link
-                .close(connection, Close::new(CloseReason::RolledBack, detail))
-                .await;
-        }
-        let has_nothing = hello.streams.iter().all(|state| state.head == 0);
-        if has_nothing && self.local.engine.ask(Engine::heads).await?.is_empty() {
-            self.local.engine.ask(Engine::meet_empty).await?;
-        }
+        tracing::info!(site = self.local.remote.name, journal = %hello.actor, "connected");
+        let theirs = hello.clone();
+        let engine = &self.local.engine;
+        let known = engine.ask(move |e| exchange::connected(e, &theirs)).await?;
+        let known = match known {
+            Ok(known) => known,
+            Err(close) => {
+                tracing::error!(site = self.local.remote.name, %close, "journal forked");
+                return self.link.close(connection, close).await;
+            }
+        };
         (self.peer, self.connection) = (Some(hello.actor), connection);
-        (self.told, self.told_mark_us) = (BTreeMap::new(), 0);
-        self.local.causes.clear_refused(&self.local.remote.1);
-        let cursors = of_ours.iter().map(|c| (c.stream, c.received)).collect();
+        self.told = Told::default();
+        self.local.causes.clear_refused(&self.local.remote.name);
+        let cursors = known
+            .iter()
+            .map(|(stream, receipt)| (*stream, receipt.received));
+        let cursors = cursors.collect();
         let (actor, role, founder) = (hello.actor, hello.role, hello.founder);
         let now = self.local.clock.monotonic();
         self.with_view(|view| {
-            view.receipts = of_ours
-                .iter()
-                .map(|cursor| (cursor.stream, known(own, cursor)))
-                .collect();
+            view.receipts = known;
             view.moved_at = Some(now);
             view.hello = Some(hello);
         });
@@ -515,7 +369,7 @@ impl Receiver {
         if !self.note_peer().await? {
             return Ok(());
         }
-        let site_id = self.local.remote.0;
+        let site_id = self.local.remote.site_id;
         let wall_us = beat.clock.wall_us;
         let asked = self.local.engine.ask(move |e| {
             e.peer_clock(wall_us)?;
@@ -525,7 +379,7 @@ impl Receiver {
         let mut received = BTreeMap::new();
         self.with_view(|view| received = view.received());
         let backlog = backlog(&self.local.engine, &heads, received).await?;
-        let waiting = self.told.values().any(|one| one.applied < one.received);
+        let waiting = self.told.waits();
         self.with_view(|view| {
             let applied = |stream| view.receipts.get(stream).map_or(0, |r| r.applied);
             let behind = heads.iter().any(|(stream, head)| applied(stream) < *head);
@@ -574,7 +428,7 @@ impl Receiver {
     }
 
     fn refusal_of(&self, stream: Option<u32>) -> Topic {
-        Topic::Refused(self.local.remote.1.clone(), stream)
+        Topic::Refused(self.local.remote.name.clone(), stream)
     }
 
     /// Shows the operator that entries of the peer are not taken.
@@ -588,64 +442,30 @@ impl Receiver {
     }
 
     async fn refuse(&self, actor: Actor, connection: ConnectionNo, refusal: Refusal) -> Result<()> {
-        let site = &self.local.remote.1;
-        let nak = |stream, batch_seq, received, reason, detail| Nak {
-            actor,
-            stream,
-            reason,
-            received,
-            batch_seq,
-            detail,
-        };
-        let nak = match refusal {
-            Refusal::Hold { until_us, detail } => {
+        let site = &self.local.remote.name;
+        match &refusal {
+            Refusal::Hold { detail, .. } => {
                 tracing::error!(site, detail, "entries held");
-                self.refused(None, &detail);
-                return self
-                    .link
-                    .send_hold(connection, Hold { until_us, detail })
-                    .await;
+                self.refused(None, detail);
             }
-            Refusal::Gap {
-                stream,
-                batch_seq,
-                received,
-            } => nak(stream, batch_seq, received, NakReason::Gap, String::new()),
-            Refusal::Fork {
-                stream,
-                batch_seq,
-                detail,
-            } => {
+            Refusal::Fork { stream, detail, .. } => {
                 tracing::error!(site, stream, detail, "journal forked");
-                self.refused(Some(stream), &detail);
-                nak(stream, batch_seq, 0, NakReason::Fork, detail)
+                self.refused(Some(*stream), detail);
             }
-            Refusal::Invalid {
-                stream,
-                batch_seq,
-                received,
-                detail,
-            } => {
+            Refusal::Invalid { stream, detail, .. } => {
                 tracing::error!(site, stream, detail, "batch breaks a rule");
-                self.refused(Some(stream), &detail);
-                nak(stream, batch_seq, received, NakReason::Invalid, detail)
+                self.refused(Some(*stream), detail);
             }
-            Refusal::NoSpace {
-                stream,
-                batch_seq,
-                received,
-                detail,
-            } => {
+            Refusal::NoSpace { stream, detail, .. } => {
                 tracing::error!(site, stream, detail, "no room for received entries");
-                self.refused(Some(stream), &detail);
-                nak(stream, batch_seq, received, NakReason::NoSpace, detail)
+                self.refused(Some(*stream), detail);
             }
-            Refusal::Role { stream, batch_seq } => {
-                let detail = "this site is a primary and takes no entries".to_owned();
-                nak(stream, batch_seq, 0, NakReason::Role, detail)
-            }
-        };
-        self.link.send_nak(connection, nak).await
+            Refusal::Gap { .. } | Refusal::Role { .. } => {}
+        }
+        match exchange::answer(actor, refusal) {
+            Answer::Hold(hold) => self.link.send_hold(connection, hold).await,
+            Answer::Nak(nak) => self.link.send_nak(connection, nak).await,
+        }
     }
 
     /// Sends what moved since the last time.
@@ -663,28 +483,15 @@ impl Receiver {
             .ask(move |e| e.applied_mark(peer))
             .await?
             .unwrap_or(0);
-        let mut receipts = Vec::new();
-        for one in progress {
-            if self.told.get(&one.stream) != Some(&one) {
-                self.told.insert(one.stream, one.clone());
-                receipts.push(receipt(one));
-            }
+        match self.told.news(progress, mark) {
+            Some(receipts) => self.link.send_receipts(receipts).await,
+            None => Ok(()),
         }
-        if receipts.is_empty() && mark <= self.told_mark_us {
-            return Ok(());
-        }
-        self.told_mark_us = self.told_mark_us.max(mark);
-        self.link
-            .send_receipts(Receipts {
-                receipts,
-                applied_mark_us: mark,
-            })
-            .await
     }
 
     async fn order(&self, order: Order) {
         if self.orders.send(order).await.is_err() {
-            tracing::debug!(site = self.local.remote.1, "sender is gone");
+            tracing::debug!(site = self.local.remote.name, "sender is gone");
         }
     }
 

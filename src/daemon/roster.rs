@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 use super::causes::Causes;
 use super::content::ask::Links;
 use super::content::serve::TreeContent;
-use super::peer::{self, Identity, LocalSite};
+use super::exchange::{Expected, Identity};
+use super::peer::{self, LocalSite};
 use super::peers::{PeerHandle, Peers};
 use super::status::TreeFacts;
 use super::tasks::Tasks;
@@ -181,7 +182,10 @@ impl Roster {
                 role,
             },
             actor: self.actor,
-            remote: (other.id, other.name.clone()),
+            remote: Expected {
+                site_id: other.id,
+                name: other.name.clone(),
+            },
             engine: self.engine.clone(),
             clock: Arc::clone(&self.clock),
             seen: Arc::default(),

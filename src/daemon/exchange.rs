@@ -1,0 +1,283 @@
+//! What the engine of a site and a session with a peer have to say to each other, without a task and without a network.
+//!
+//! Every function is one visit to the engine: what was decided in it was decided at one moment.
+
+use std::collections::BTreeMap;
+
+use crate::clock::{Clock, rfc3339};
+use crate::conduit::hello::{self, Opening, Remembered};
+use crate::conduit::message::{
+    ClockPair, Close, CloseReason, Hello, Hold, Nak, NakReason, Receipt, Receipts, Role,
+    StreamCursor, StreamState,
+};
+use crate::error::Result;
+use crate::journal::dot::Actor;
+use crate::sync::engine::{Engine, Fence, FenceCause, MemberReport, Refusal, Standing};
+use crate::sync::progress::StreamProgress;
+use crate::topology::SiteId;
+
+/// Who this site is, for every hello.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Its name.
+    pub name: String,
+    /// Its cluster.
+    pub cluster: String,
+    /// What it does.
+    pub role: Role,
+}
+
+/// Who is expected to answer, as far as it is known.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    /// Number of the site.
+    pub site_id: SiteId,
+    /// Its name.
+    pub name: String,
+}
+
+/// What this site says first on a connection, and what it expects.
+///
+/// # Errors
+/// When the engine failed before and cannot be opened again.
+pub fn opening(
+    engine: &mut Engine,
+    identity: &Identity,
+    expected: &Expected,
+    clock: &dyn Clock,
+) -> Result<Opening> {
+    let standing = engine.standing(expected.site_id)?;
+    let fences = standing.fences.iter();
+    let fenced = fences.map(|fence| (fence.actor, reason(fence))).collect();
+    Ok(Opening {
+        hello: hello(&standing, identity, clock),
+        remote_site_id: expected.site_id,
+        remote_name: expected.name.clone(),
+        certificate_site: None,
+        remembered: remembered(&standing),
+        fenced,
+        joined: standing.joined,
+    })
+}
+
+fn hello(standing: &Standing, identity: &Identity, clock: &dyn Clock) -> Hello {
+    let streams = standing.heads.iter().map(|head| StreamState {
+        stream: head.stream,
+        tail: head.tail,
+        head: head.head,
+        chain_head: head.chain,
+    });
+    let cursors = standing
+        .cursors
+        .iter()
+        .map(|(progress, chain)| StreamCursor {
+            stream: progress.stream,
+            received: progress.received,
+            chain: *chain,
+            merged: progress.merged,
+            durable: progress.applied,
+            applied: progress.applied,
+        });
+    Hello {
+        actor: standing.actor,
+        site_name: identity.name.clone(),
+        cluster: identity.cluster.clone(),
+        shard_function: 1,
+        tags: vec![u32::from(standing.tag)],
+        streams: streams.collect(),
+        cursors: cursors.collect(),
+        clock: ClockPair {
+            wall_us: clock.now_us(),
+            hlc_us: standing.hlc_us,
+            synchronised: false,
+        },
+        role: identity.role,
+        epoch: standing.epoch,
+        founder: standing.founder,
+        peer_incarnation: standing.peer.map_or(0, |peer| peer.incarnation),
+        ..Hello::default()
+    }
+}
+
+fn remembered(standing: &Standing) -> Remembered {
+    let streams = standing.cursors.iter();
+    Remembered {
+        incarnation: standing.peer.map_or(0, |peer| peer.incarnation),
+        streams: streams
+            .map(|(p, chain)| (p.stream, (p.received, *chain)))
+            .collect(),
+    }
+}
+
+/// Who fenced a journal, when and why, for people.
+#[must_use]
+pub fn reason(fence: &Fence) -> String {
+    let at = rfc3339(fence.at_us).unwrap_or_else(|| "an unknown time".to_owned());
+    let why = match fence.cause {
+        Some(FenceCause::Budget { pinned_bytes }) => {
+            format!(
+                " because it held back {} MiB of the journal, more than state.journal_budget",
+                pinned_bytes >> 20
+            )
+        }
+        Some(FenceCause::Absence { unheard }) => {
+            let days = unheard.as_secs() / 86_400;
+            format!(" because it was not heard for {days} days, longer than state.max_absence")
+        }
+        None => String::new(),
+    };
+    format!("by site {} at {at}{why}", fence.by_site_id)
+}
+
+/// What the peer's hello says of this site's journal, as receipts; or why the two cannot go on.
+///
+/// # Errors
+/// When the engine fails.
+pub fn connected(
+    engine: &mut Engine,
+    hello: &Hello,
+) -> Result<std::result::Result<BTreeMap<u32, Receipt>, Close>> {
+    let own = engine.actor()?;
+    let of_ours: Vec<StreamCursor> = hello.cursors_of(own.incarnation).copied().collect();
+    let chains = of_ours.iter();
+    let chains = chains.map(|c| (c.stream, (c.received, c.chain))).collect();
+    if let Some(stream) = engine.first_fork(&chains)? {
+        let detail = format!(
+            "your copy of our stream {stream} is not our history: one of the two was restored or cloned; give the \
+             restored site a new incarnation"
+        );
+        return Ok(Err(Close::new(CloseReason::RolledBack, detail)));
+    }
+    let has_nothing = hello.streams.iter().all(|state| state.head == 0);
+    if has_nothing && engine.heads()?.is_empty() {
+        engine.meet_empty()?;
+    }
+    let known = |cursor: &StreamCursor| Receipt {
+        actor: own,
+        stream: cursor.stream,
+        received: cursor.received,
+        merged: cursor.merged,
+        durable: cursor.durable,
+        applied: cursor.applied,
+        ..Receipt::default()
+    };
+    let receipts = of_ours.iter().map(|c| (c.stream, known(c)));
+    Ok(Ok(receipts.collect()))
+}
+
+/// Notes what a member says of itself. Some: it, or this site, was fenced, and nothing is exchanged any more.
+///
+/// # Errors
+/// When the engine fails.
+pub fn heard(engine: &mut Engine, report: MemberReport) -> Result<Option<Close>> {
+    let actor = report.actor;
+    let Some(fence) = engine.fence_between(actor)? else {
+        engine.heard(report)?;
+        return Ok(None);
+    };
+    let is_theirs = fence.actor == actor;
+    let close = hello::fenced(fence.actor, is_theirs, &reason(&fence));
+    Ok(Some(close))
+}
+
+/// What the peer is told when not all of a frame was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// This batch was refused.
+    Nak(Nak),
+    /// Nothing is taken for now.
+    Hold(Hold),
+}
+
+/// How a refusal is told to the peer that sent the frame.
+#[must_use]
+pub fn answer(actor: Actor, refusal: Refusal) -> Answer {
+    let nak = |stream, batch_seq, received, reason, detail| {
+        Answer::Nak(Nak {
+            actor,
+            stream,
+            reason,
+            received,
+            batch_seq,
+            detail,
+        })
+    };
+    match refusal {
+        Refusal::Hold { until_us, detail } => Answer::Hold(Hold { until_us, detail }),
+        Refusal::Gap {
+            stream,
+            batch_seq,
+            received,
+        } => nak(stream, batch_seq, received, NakReason::Gap, String::new()),
+        Refusal::Fork {
+            stream,
+            batch_seq,
+            detail,
+        } => nak(stream, batch_seq, 0, NakReason::Fork, detail),
+        Refusal::Invalid {
+            stream,
+            batch_seq,
+            received,
+            detail,
+        } => nak(stream, batch_seq, received, NakReason::Invalid, detail),
+        Refusal::NoSpace {
+            stream,
+            batch_seq,
+            received,
+            detail,
+        } => nak(stream, batch_seq, received, NakReason::NoSpace, detail),
+        Refusal::Role { stream, batch_seq } => {
+            let detail = "this site is a primary and takes no entries".to_owned();
+            nak(stream, batch_seq, 0, NakReason::Role, detail)
+        }
+    }
+}
+
+/// What a peer was told on one connection of how far its entries got.
+#[derive(Debug, Default)]
+pub struct Told {
+    streams: BTreeMap<u32, StreamProgress>,
+    mark_us: u64,
+}
+
+impl Told {
+    /// What is new in `progress`, and the mark up to which all is applied. None: nothing is.
+    pub fn news(&mut self, progress: Vec<StreamProgress>, mark_us: u64) -> Option<Receipts> {
+        let mut receipts = Vec::new();
+        for one in progress {
+            if self.streams.get(&one.stream) != Some(&one) {
+                self.streams.insert(one.stream, one.clone());
+                receipts.push(receipt(one));
+            }
+        }
+        if receipts.is_empty() && mark_us <= self.mark_us {
+            return None;
+        }
+        self.mark_us = self.mark_us.max(mark_us);
+        Some(Receipts {
+            receipts,
+            applied_mark_us: mark_us,
+        })
+    }
+
+    /// Whether something was received that is not applied.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        let mut streams = self.streams.values();
+        streams.any(|one| one.applied < one.received)
+    }
+}
+
+fn receipt(progress: StreamProgress) -> Receipt {
+    Receipt {
+        actor: progress.actor,
+        stream: progress.stream,
+        received: progress.received,
+        merged: progress.merged,
+        // What is on the tree has its bytes here. More may have; nobody looks, so it is not claimed.
+        durable: progress.applied,
+        applied: progress.applied,
+        parked: progress.parked,
+        parked_count: progress.parked_count,
+    }
+}
