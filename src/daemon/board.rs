@@ -193,7 +193,7 @@ impl Asker {
         let (at, now_us, status, mark_us, from) = self.engine.ask(asked).await?;
         {
             let mut timeline = self.timeline.lock().unwrap_or_else(PoisonError::into_inner);
-            timeline.note(&status.heads, now_us);
+            timeline.note(&status.heads, &status.written, now_us);
         }
         let written: u64 = status.heads.values().sum();
         self.paces.retain(|site, _| applied.contains_key(site));

@@ -367,6 +367,7 @@ fn shards(view: &PeerView, told: &Told, timeline: &Timeline, now_us: u64) -> Vec
             applied,
             behind_entries: head.saturating_sub(applied),
             lag: timeline.age_in(*stream, *head, applied, now_us),
+            behind_bytes: timeline.bytes_in(*stream, *head, applied),
         }
     };
     told.status.heads.iter().map(shard).collect()

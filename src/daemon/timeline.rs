@@ -1,7 +1,7 @@
-//! Pure: when the journal's heads stood where, so that a position tells how old what stands behind it is.
+//! Pure: when the journal's heads stood where, so that a position tells how old and how large is what stands behind it.
 //!
-//! Looked at about once a second, so an age is true to that. Of two moments between which an entry was written the
-//! earlier one counts: an age may be told too great by a second, never too small.
+//! Looked at about once a second, so both are true to that. Of two moments between which an entry was written the
+//! earlier one counts: age and bytes may be told too great by those of a second, never too small.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -19,13 +19,31 @@ const RATE_WINDOW: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Moment {
     head: u64,
+    /// Bytes of all entries by then, since the journal was opened. None: it was opened anew since.
+    bytes: Option<u64>,
     until_us: TimestampUs,
+}
+
+/// One stream over time.
+#[derive(Debug, Clone, Default)]
+struct Stream {
+    moments: VecDeque<Moment>,
+    /// Bytes of all entries at the last look, since the journal was opened.
+    written: u64,
+}
+
+impl Stream {
+    /// The last moment at which nothing behind `at` was there.
+    fn before(&self, at: u64) -> Option<&Moment> {
+        let after = self.moments.partition_point(|moment| moment.head <= at);
+        self.moments.get(after.checked_sub(1)?)
+    }
 }
 
 /// Heads of a journal over time.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Timeline {
-    streams: BTreeMap<u32, VecDeque<Moment>>,
+    streams: BTreeMap<u32, Stream>,
     /// When heads were looked at first.
     since_us: Option<TimestampUs>,
     /// When last.
@@ -33,24 +51,40 @@ pub(super) struct Timeline {
 }
 
 impl Timeline {
-    /// Takes note of the heads at `now_us`.
-    pub(super) fn note(&mut self, heads: &BTreeMap<u32, u64>, now_us: TimestampUs) {
+    /// Takes note of the heads at `now_us`, and of the bytes `written` to each stream since the journal was opened.
+    pub(super) fn note(
+        &mut self,
+        heads: &BTreeMap<u32, u64>,
+        written: &BTreeMap<u32, u64>,
+        now_us: TimestampUs,
+    ) {
         let is_first = self.since_us.is_none();
         self.since_us.get_or_insert(now_us);
         let before_us = std::mem::replace(&mut self.looked_us, now_us);
         for (stream, head) in heads {
-            let moments = self.streams.entry(*stream).or_default();
+            let Stream {
+                moments,
+                written: before,
+            } = self.streams.entry(*stream).or_default();
+            let bytes = written.get(stream).copied().unwrap_or(0);
             if moments.is_empty() && !is_first {
                 // At the look before it had nothing.
                 moments.push_back(Moment {
                     head: 0,
+                    bytes: Some(0),
                     until_us: before_us,
                 });
             }
+            if std::mem::replace(before, bytes) > bytes {
+                moments.iter_mut().for_each(|moment| moment.bytes = None);
+            }
             match moments.back_mut() {
-                Some(last) if last.head == *head => last.until_us = now_us,
+                Some(last) if last.head == *head => {
+                    (last.bytes, last.until_us) = (Some(bytes), now_us);
+                }
                 Some(_) | None => moments.push_back(Moment {
                     head: *head,
+                    bytes: Some(bytes),
                     until_us: now_us,
                 }),
             }
@@ -81,13 +115,23 @@ impl Timeline {
         let Some(since_us) = self.since_us else {
             return Lag::Unknown;
         };
-        let moments = self.streams.get(&stream);
-        let after = moments.map_or(0, |m| m.partition_point(|moment| moment.head <= at));
-        let before = after.checked_sub(1).and_then(|i| moments?.get(i));
+        let before = self
+            .streams
+            .get(&stream)
+            .and_then(|stream| stream.before(at));
         match before {
             Some(moment) => Lag::Known(now_us.saturating_sub(moment.until_us)),
             None => Lag::AtLeast(now_us.saturating_sub(since_us)),
         }
+    }
+
+    /// Bytes of the entries of a stream behind `at`. None: some are from before the journal was opened or looked at.
+    pub(super) fn bytes_in(&self, stream: u32, head: u64, at: u64) -> Option<u64> {
+        if at >= head {
+            return Some(0);
+        }
+        let stream = self.streams.get(&stream)?;
+        Some(stream.written.saturating_sub(stream.before(at)?.bytes?))
     }
 }
 
@@ -193,9 +237,11 @@ mod tests {
         let mut timeline = Timeline::default();
         let now = heads(&[(1, 9), (2, 3)]);
         assert_eq!(timeline.age(&now, &heads(&[(1, 4)]), 100 * S), Lag::Unknown);
-        timeline.note(&heads(&[(1, 4)]), 100 * S);
-        timeline.note(&heads(&[(1, 4)]), 101 * S);
-        timeline.note(&now, 102 * S);
+        let mut note =
+            |heads: &BTreeMap<u32, u64>, s| timeline.note(heads, &BTreeMap::new(), s * S);
+        note(&heads(&[(1, 4)]), 100);
+        note(&heads(&[(1, 4)]), 101);
+        note(&now, 102);
         let age = |at: &[(u32, u64)]| timeline.age(&now, &heads(at), 110 * S);
         assert_eq!(age(&[(1, 9), (2, 3)]), Lag::Known(0));
         // Both came between 101 and 102.
@@ -206,6 +252,29 @@ mod tests {
             Lag::AtLeast(10 * S),
             "from before this began"
         );
+    }
+
+    #[test]
+    fn bytes_behind_a_position_are_counted_from_the_last_look_that_did_not_see_them() {
+        let mut timeline = Timeline::default();
+        let mut note = |head, written, s| {
+            timeline.note(&heads(&[(1, head)]), &heads(&[(1, written)]), s * S);
+            let timeline = timeline.clone();
+            move |at| timeline.bytes_in(1, head, at)
+        };
+        assert_eq!(note(4, 0, 100)(4), Some(0));
+        let behind = note(6, 500, 101);
+        assert_eq!((behind(6), behind(4)), (Some(0), Some(500)));
+        assert_eq!(behind(5), Some(500), "from the earlier of the two looks on");
+        assert_eq!(behind(3), None, "from before the journal was opened");
+        let behind = note(9, 900, 102);
+        assert_eq!((behind(4), behind(6)), (Some(900), Some(400)));
+        let behind = note(10, 70, 103);
+        assert_eq!(behind(9), None, "it was opened anew in between");
+        let behind = note(11, 100, 104);
+        assert_eq!((behind(9), behind(10)), (None, Some(30)));
+        let nothing = Timeline::default();
+        assert_eq!(nothing.bytes_in(1, 3, 2), None, "never looked at");
     }
 
     #[test]
@@ -238,7 +307,9 @@ mod tests {
         ) {
             let mut timeline = Timeline::default();
             let (mut head, mut now, mut written) = (0, 1_000 * S, Vec::new());
-            timeline.note(&heads(&[(7, head)]), now);
+            // Every entry has as many bytes as its number.
+            let bytes = |head: u64| heads(&[(7, head * (head + 1) / 2)]);
+            timeline.note(&heads(&[(7, head)]), &bytes(head), now);
             for (more, seconds) in steps {
                 // Written at some moment between two looks: the earliest possible one.
                 let from = now + 1;
@@ -247,15 +318,17 @@ mod tests {
                     head += 1;
                     written.push((head, from));
                 }
-                timeline.note(&heads(&[(7, head)]), now);
+                timeline.note(&heads(&[(7, head)]), &bytes(head), now);
             }
+            let behind: u64 = (at + 1..=head).sum();
+            prop_assert!(timeline.bytes_in(7, head, at).is_some_and(|told| told >= behind));
             let oldest = written.iter().find(|(seq, _)| *seq > at).map(|(_, when)| *when);
             match (timeline.age_in(7, head, at, now), oldest) {
                 (Lag::Known(us), None) => prop_assert_eq!(us, 0),
                 (Lag::Known(us), Some(when)) => prop_assert!(us >= now - when),
                 (lag, _) => prop_assert!(false, "{:?}", lag),
             }
-            let moments = timeline.streams.get(&7).map_or(0, VecDeque::len);
+            let moments = timeline.streams.get(&7).map_or(0, |one| one.moments.len());
             prop_assert!(moments <= MOMENTS_MAX + 1);
         }
     }

@@ -74,6 +74,8 @@ pub struct NotKept {
 pub struct Journal {
     log: SegmentLog,
     streams: Streams,
+    /// Bytes of the entries of each stream, since it was opened.
+    written: BTreeMap<u32, u64>,
 }
 
 impl Journal {
@@ -109,7 +111,7 @@ impl Journal {
         };
         let log = SegmentLog::create(place)?;
         let streams = Streams::new(LogKind::Journal);
-        Ok(Self { log, streams })
+        Ok(Self::of(log, streams))
     }
 
     /// Opens the journal in `dir`. An unsynced tail is cut, which the caller reports.
@@ -124,7 +126,15 @@ impl Journal {
     ) -> Result<(Self, Recovery)> {
         let (log, streams, recovery) =
             recovery::open(disk, dir.into(), LogKind::Journal, None, options)?;
-        Ok((Self { log, streams }, recovery))
+        Ok((Self::of(log, streams), recovery))
+    }
+
+    const fn of(log: SegmentLog, streams: Streams) -> Self {
+        Self {
+            log,
+            streams,
+            written: BTreeMap::new(),
+        }
     }
 
     /// Makes `groups` durable with one sync, in order, all or none.
@@ -139,6 +149,7 @@ impl Journal {
             streams: self.streams.clone(),
             records: Vec::new(),
             entries: 0,
+            written: BTreeMap::new(),
         };
         for group in groups {
             staged.take(group)?;
@@ -147,6 +158,9 @@ impl Journal {
             let hlc_us = staged.streams.last_hlc_us();
             self.log.append(&staged.records, &self.streams, hlc_us)?;
             self.streams = staged.streams;
+            for (stream, bytes) in staged.written {
+                *self.written.entry(stream).or_default() += bytes;
+            }
         }
         Ok(Appended {
             entries: staged.entries,
@@ -178,6 +192,12 @@ impl Journal {
     #[must_use]
     pub fn points(&self) -> &BTreeMap<u32, StreamPoint> {
         self.streams.points()
+    }
+
+    /// Bytes of the entries that were appended to each stream since this journal was opened.
+    #[must_use]
+    pub const fn written(&self) -> &BTreeMap<u32, u64> {
+        &self.written
     }
 
     /// Highest hybrid clock of any entry ever appended; 0 when there are none.
@@ -334,6 +354,8 @@ struct Staged {
     streams: Streams,
     records: Vec<RawRecord>,
     entries: u64,
+    /// Bytes of the entries of each stream.
+    written: BTreeMap<u32, u64>,
 }
 
 impl Staged {
@@ -345,7 +367,9 @@ impl Staged {
         }
         let mut stored = Vec::with_capacity(group.entries.len());
         for entry in &group.entries {
-            stored.push(self.take_entry(entry)?);
+            let taken = self.take_entry(entry)?;
+            *self.written.entry(entry.shard_id).or_default() += taken.raw.len() as u64;
+            stored.push(taken);
         }
         self.take_stored(stored)?;
         for (entry, device) in group.entries.iter().zip(&group.trailers) {

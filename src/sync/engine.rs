@@ -91,6 +91,8 @@ pub struct EngineStatus {
     pub actor: Actor,
     /// Last seq of every stream of the journal that holds entries.
     pub heads: BTreeMap<u32, u64>,
+    /// Bytes of the entries of each stream that were written since the journal was opened.
+    pub written: BTreeMap<u32, u64>,
     /// Bytes of the journal's segments.
     pub journal_bytes: u64,
     /// Entries of others that are merged and not applied.
@@ -529,6 +531,7 @@ impl Engine {
             Ok(EngineStatus {
                 actor: opened.journal.actor(),
                 heads: opened.heads(),
+                written: opened.journal.written().clone(),
                 journal_bytes: opened.journal.bytes(),
                 waiting: opened.waiting.len(),
                 parked,

@@ -263,7 +263,7 @@ pub const BINDINGS: &[Binding] = bindings! {
     View, EVERYWHERE, "?", [Char('?')], A::Help, "", "this help";
     View, EVERYWHERE, "s", [Char('s')], A::Sort, "", "sort by another column";
     View, EVERYWHERE, "u", [Char('u')], A::Units, "", "charts in time, entries or bytes";
-    View, EVERYWHERE, "m", [Char('m')], A::Metric, "", "heat map by age, entries, or entries not safe there";
+    View, EVERYWHERE, "m", [Char('m')], A::Metric, "", "heat map by age, entries, bytes, or entries not safe there";
     View, EVERYWHERE, "z", [Char('z')], A::Zoom, "", "zoom the panel";
     View, EVERYWHERE, "f", [Char('f')], A::Freeze, "", "hold the picture, or go on";
     View, EVERYWHERE, "t T", [Char('t')], A::Theme, "", "theme; T: UTC or local time";

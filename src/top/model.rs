@@ -226,6 +226,8 @@ pub enum Metric {
     Age,
     /// Entries that are not applied.
     Entries,
+    /// Bytes of the journal that are not applied.
+    Bytes,
     /// Entries that are not safe at the peer.
     Unsafe,
 }
@@ -236,7 +238,8 @@ impl Metric {
     pub const fn next(self) -> Self {
         match self {
             Self::Age => Self::Entries,
-            Self::Entries => Self::Unsafe,
+            Self::Entries => Self::Bytes,
+            Self::Bytes => Self::Unsafe,
             Self::Unsafe => Self::Age,
         }
     }
@@ -247,6 +250,7 @@ impl Metric {
         match self {
             Self::Age => "age of the oldest",
             Self::Entries => "entries behind",
+            Self::Bytes => "bytes behind",
             Self::Unsafe => "entries not safe there",
         }
     }

@@ -63,6 +63,9 @@ pub struct ShardLag {
     pub applied: u64,
     /// Entries that are not shown.
     pub behind_entries: u64,
+    /// Their bytes in the journal, to which those of large files come, and at most those of a second too many; null: some
+    /// were written before the daemon was started.
+    pub behind_bytes: Option<u64>,
     /// Age of the oldest of them; true to a second.
     #[serde(flatten)]
     pub lag: Lag,

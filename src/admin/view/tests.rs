@@ -164,6 +164,7 @@ pub(crate) fn lag() -> LagView {
                     merged: 37_001,
                     applied: 36_998,
                     behind_entries: 6,
+                    behind_bytes: Some(1_200),
                     lag: Lag::Known(300_000),
                 }],
             },

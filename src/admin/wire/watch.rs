@@ -84,6 +84,7 @@ fn shard_to(shard: ShardLag) -> pb::ShardLag {
         merged: shard.merged,
         applied: shard.applied,
         behind_entries: shard.behind_entries,
+        behind_bytes: shard.behind_bytes,
         lag: Some(lag_to(shard.lag)),
     }
 }
@@ -97,6 +98,7 @@ fn shard_from(shard: pb::ShardLag) -> ShardLag {
         merged: shard.merged,
         applied: shard.applied,
         behind_entries: shard.behind_entries,
+        behind_bytes: shard.behind_bytes,
         lag: lag_from(shard.lag),
     }
 }

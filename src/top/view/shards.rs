@@ -10,16 +10,17 @@ use super::Pen;
 use super::table::{Column, Row, offset};
 use super::words::{self, known};
 use crate::admin::view::{Lag, ShardLag, SiteLag};
-use crate::text::{count, duration};
+use crate::text::{bytes, count, duration};
 
 /// Columns of a map with its frame: a heading of four and two for each of sixteen cells.
 const MAP_COLUMNS: u16 = 40;
 /// Rows: headings, sixteen rows, a summary and the frame.
 const MAP_ROWS: u16 = 20;
 const SIDE: u32 = 16;
-/// From which value on a cell is stronger, in microseconds and in entries.
+/// From which value on a cell is stronger, in microseconds, in entries and in bytes.
 const AGES_US: [u64; 4] = [1, 5_000_000, 30_000_000, 300_000_000];
 const ENTRIES: [u64; 4] = [1, 100, 1_000, 10_000];
+const BYTES: [u64; 4] = [1, 64 << 10, 1 << 20, 16 << 20];
 const GLYPHS: [&str; 5] = ["·", "░", "▒", "▓", "█"];
 /// Columns of the details.
 const DETAIL: &[Column] = &[
@@ -30,6 +31,7 @@ const DETAIL: &[Column] = &[
     Column::right("MERGED", 10, 6),
     Column::right("APPLIED", 10, 0),
     Column::right("BEHIND", 9, 0),
+    Column::right("BYTES", 9, 2),
     Column::right("OLDEST", 9, 0),
 ];
 
@@ -38,6 +40,10 @@ pub(super) fn legend(metric: Metric) -> String {
     match metric {
         Metric::Age => {
             "· in step   ░ < 5s   ▒ < 30s   ▓ < 5m   █ older   × not known   (blank: no entries)"
+                .to_owned()
+        }
+        Metric::Bytes => {
+            "· none   ░ < 64 KiB   ▒ < 1 MiB   ▓ < 16 MiB   █ more   × not known   (blank: no entries)"
                 .to_owned()
         }
         Metric::Entries | Metric::Unsafe => {
@@ -56,6 +62,7 @@ fn strength(shard: &ShardLag, metric: Metric) -> Option<usize> {
             (_, Lag::Known(us) | Lag::AtLeast(us)) => (us.max(1), AGES_US),
         },
         Metric::Entries => (shard.behind_entries, ENTRIES),
+        Metric::Bytes => (shard.behind_bytes?, BYTES),
         Metric::Unsafe => (shard.head.saturating_sub(shard.received), ENTRIES),
     };
     Some(steps.iter().filter(|step| value >= **step).count())
@@ -282,6 +289,7 @@ fn shard_cells(lag: &SiteLag, one: Option<&ShardLag>) -> Vec<(Tone, String)> {
         seq(|one| one.merged),
         seq(|one| one.applied),
         (tone, known(behind, count)),
+        (tone, known(one.and_then(|one| one.behind_bytes), bytes)),
         (tone, oldest),
     ]
 }
@@ -307,6 +315,12 @@ mod tests {
             ..shard
         };
         assert_eq!(strength(&unknown, Metric::Age), None);
+        assert_eq!(strength(&unknown, Metric::Bytes), None);
+        let some = ShardLag {
+            behind_bytes: Some(1 << 20),
+            ..shard
+        };
+        assert_eq!(strength(&some, Metric::Bytes), Some(3));
         assert_eq!(strength(&ShardLag::default(), Metric::Age), Some(0));
     }
 }
