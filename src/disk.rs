@@ -7,7 +7,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Debug;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::Result;
@@ -74,6 +74,9 @@ pub trait Disk: Debug + Send + Sync {
     /// # Errors
     /// When the system refuses.
     fn free_bytes(&self, dir: &Path) -> Result<u64>;
+
+    /// Where a library that opens files by itself finds this one. None: it has to go through this disk.
+    fn system_path(&self, path: &Path) -> Option<PathBuf>;
 }
 
 /// One open file. Methods take `&self`: a reader works beside the writer, at other offsets.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::disk::SharedDisk;
 use crate::error::Result;
 use crate::journal::dot::{Actor, LwwKey, Seen};
 use crate::journal::op::{FileTime, Name};
@@ -77,13 +78,13 @@ pub const FRESH_MAX: usize = 1_024;
 pub const CHANGED_MAX: usize = 128;
 
 impl Store {
-    /// Opens the store in the file `path`, made when it is missing.
+    /// Opens the store in the file `path` of `disk`, made when it is missing.
     ///
     /// # Errors
     /// When the file cannot be opened, is damaged, or is in use by another process.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub fn open(disk: &SharedDisk, path: &Path) -> Result<Self> {
         let mut store = Self {
-            kv: kv::Kv::open(path)?,
+            kv: kv::Kv::open(disk, path)?,
             nodes: Cached::new(Table::Node, codec::node_to_bytes, |_, bytes| {
                 codec::node_from_bytes(bytes)
             }),

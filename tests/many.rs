@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{ChildStdout, Stdio};
 
 use claudefs_repl::clock::{Clock as _, SystemClock};
+use claudefs_repl::disk::RealDisk;
 use claudefs_repl::journal::dot::LwwKey;
 use claudefs_repl::journal::entry::RegisterId;
 use claudefs_repl::store::Store;
@@ -26,7 +27,7 @@ const DAEMON_MORE_KIB: u64 = 48 << 10;
 
 /// Puts this many conflicts into the state of a site that does not run, as the merge would.
 pub(crate) fn record(site: &Site, count: u64) {
-    let mut store = Store::open(&site.state.join("state.redb")).unwrap();
+    let mut store = Store::open(&RealDisk::shared(), &site.state.join("state.redb")).unwrap();
     let now_us = SystemClock.now_us();
     for nth in 1..=count {
         let mut id = ConflictId::default();

@@ -231,6 +231,7 @@ mod tests {
     use super::super::logs::tests::state;
     use super::*;
     use crate::admin::view::preview::{Outcome, SitePreview};
+    use crate::disk::RealDisk;
     use crate::store::Store;
 
     fn names() -> BTreeMap<u64, String> {
@@ -262,7 +263,7 @@ mod tests {
             sites[0].notes
         );
         let file = folder.path().join("state.redb");
-        let mut store = Store::open(&file).unwrap();
+        let mut store = Store::open(&RealDisk::shared(), &file).unwrap();
         let (stream, point) = journal.points().iter().next().unwrap();
         store.set_number("member/2/incarnation", 9);
         store.set_number(&format!("member/2/received/{stream}"), point.seq);

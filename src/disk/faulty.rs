@@ -447,6 +447,10 @@ impl Disk for FaultyDisk {
         let state = self.lock();
         Ok(state.capacity.saturating_sub(state.used()))
     }
+
+    fn system_path(&self, _path: &Path) -> Option<PathBuf> {
+        None
+    }
 }
 
 impl FaultyDisk {

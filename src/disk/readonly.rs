@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::real::{RealDisk, open_to_read};
@@ -60,6 +60,10 @@ impl Disk for ReadOnlyDisk {
 
     fn free_bytes(&self, dir: &Path) -> Result<u64> {
         RealDisk.free_bytes(dir)
+    }
+
+    fn system_path(&self, path: &Path) -> Option<PathBuf> {
+        RealDisk.system_path(path)
     }
 }
 

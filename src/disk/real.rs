@@ -99,6 +99,10 @@ impl Disk for RealDisk {
         let stat = rustix::fs::statvfs(dir).map_err(|e| ReplError::io("stat volume", dir, e))?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
+
+    fn system_path(&self, path: &Path) -> Option<PathBuf> {
+        Some(path.to_owned())
+    }
 }
 
 #[derive(Debug)]

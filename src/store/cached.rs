@@ -137,6 +137,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::disk::RealDisk;
 
     fn numbers() -> Cached<u64> {
         Cached::new(
@@ -154,7 +155,7 @@ mod tests {
         ) {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("state.redb");
-            let mut kv = Kv::open(&path).unwrap();
+            let mut kv = Kv::open(&RealDisk::shared(), &path).unwrap();
             let (mut cached, mut model) = (numbers(), BTreeMap::new());
             for (nth, (inode, value, reads)) in ops.iter().enumerate() {
                 if *reads {
@@ -180,7 +181,7 @@ mod tests {
             cached.flush(&mut kv);
             kv.commit().unwrap();
             drop(kv);
-            let (kv, again) = (Kv::open(&path).unwrap(), numbers());
+            let (kv, again) = (Kv::open(&RealDisk::shared(), &path).unwrap(), numbers());
             for inode in 0..3_000 {
                 let read = again.get(&kv, inode).unwrap().map(|value| *value);
                 prop_assert_eq!(read, of_model(inode));

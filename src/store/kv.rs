@@ -4,7 +4,6 @@
 //! not committed costs a replay and nothing else. Dropping the overlay undoes everything since the last commit.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +11,11 @@ use redb::{
     Database, Durability, ReadOnlyDatabase, ReadOnlyTable, ReadableDatabase, TableDefinition,
 };
 
+use crate::disk::SharedDisk;
 use crate::error::{ReplError, Result};
+use backend::{Guarded, Lost};
+
+mod backend;
 
 const TABLE: TableDefinition<'static, &'static [u8], &'static [u8]> = TableDefinition::new("state");
 /// Page cache of redb. Its default is 1 GiB; the working set of a merge is the registers of one batch. It fills up as
@@ -31,28 +34,36 @@ pub(super) struct Kv {
 
 impl Kv {
     /// Opens the file, or makes it. A new one gets its name when it is whole: half of one could not be opened.
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        let failed = |e: std::io::Error| ReplError::io("make state store", path, e);
-        if !path.try_exists().map_err(failed)? {
-            let new = path.with_extension("new");
-            match std::fs::remove_file(&new) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
-                Ok(()) | Err(_) => {}
-            }
-            drop(Self::at(&new)?);
-            std::fs::rename(&new, path).map_err(failed)?;
-            if let Some(folder) = path.parent() {
-                let folder = std::fs::File::open(folder).map_err(failed)?;
-                folder.sync_all().map_err(failed)?;
-            }
+    pub(super) fn open(disk: &SharedDisk, path: &Path) -> Result<Self> {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let names = disk.list(folder)?;
+        let is_there = |path: &Path| names.iter().any(|name| Some(&**name) == path.file_name());
+        if is_there(path) {
+            return Self::at(disk, path, true);
         }
-        Self::at(path)
+        let new = path.with_extension("new");
+        if is_there(&new) {
+            disk.remove(&new)?;
+        }
+        drop(Self::at(disk, &new, false)?);
+        disk.rename(&new, path)?;
+        disk.sync_dir(folder)?;
+        Self::at(disk, path, true)
     }
 
-    fn at(path: &Path) -> Result<Self> {
-        let db = Database::builder()
+    fn at(disk: &SharedDisk, path: &Path, is_there: bool) -> Result<Self> {
+        let lost = Lost::new(disk, path);
+        let file = if is_there {
+            let file = disk.open(path)?;
+            lost.mend(&*file)?;
+            file
+        } else {
+            disk.create(path)?
+        };
+        let mut builder = Database::builder();
+        let db = builder
             .set_cache_size(CACHE_BYTES)
-            .create(path)
+            .create_with_backend(Guarded::new(lost, path, file)?)
             .map_err(|e| store_error("open state store", path, e.into()))?;
         Self::over(db, path)
     }
@@ -232,17 +243,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::disk::RealDisk;
 
     #[test]
     fn a_commit_survives_reopening_and_what_was_not_committed_does_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.redb");
-        let mut kv = Kv::open(&path).unwrap();
+        let mut kv = Kv::open(&RealDisk::shared(), &path).unwrap();
         kv.put(b"a".to_vec(), Some(b"1".to_vec()));
         kv.commit().unwrap();
         kv.put(b"b".to_vec(), Some(b"2".to_vec()));
         drop(kv);
-        let kv = Kv::open(&path).unwrap();
+        let kv = Kv::open(&RealDisk::shared(), &path).unwrap();
         assert_eq!(kv.get(b"a").unwrap(), Some(b"1".to_vec()));
         assert_eq!(kv.get(b"b").unwrap(), None);
     }
@@ -252,7 +264,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("state.new"), [0; 8_192]).unwrap();
         let path = folder.path().join("state.redb");
-        let mut kv = Kv::open(&path).unwrap();
+        let mut kv = Kv::open(&RealDisk::shared(), &path).unwrap();
         kv.put(b"a".to_vec(), Some(b"1".to_vec()));
         kv.commit().unwrap();
         assert!(!folder.path().join("state.new").exists());
@@ -265,7 +277,7 @@ mod tests {
             ops in proptest::collection::vec((0u8..12, proptest::option::of(any::<u8>()), any::<bool>()), 1..60),
         ) {
             let folder = tempfile::tempdir().unwrap();
-            let mut kv = Kv::open(&folder.path().join("state.redb")).unwrap();
+            let mut kv = Kv::open(&RealDisk::shared(), &folder.path().join("state.redb")).unwrap();
             let mut model = BTreeMap::new();
             for (key, value, commit) in ops {
                 let key = vec![key / 4, key % 4];

@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::disk::RealDisk;
 use crate::journal::dot::{CONTROL_STREAM, ROOT_INODE};
 use crate::journal::op::{Attr, Change, Content, ManifestRoot, MemberState, Owner, Place};
 use crate::journal::{EntryBatch, SeenRun};
@@ -119,7 +120,7 @@ proptest! {
         let path = folder.path().join("state.redb");
         let (here, there) = (Actor::new(1, 11), Actor::new(2, 22));
         let mut memory = Core::new(here, MemState::default(), 0);
-        let mut disk = Core::new(here, Store::open(&path).unwrap(), 0);
+        let mut disk = Core::new(here, Store::open(&RealDisk::shared(), &path).unwrap(), 0);
         let mut other = Core::new(there, MemState::default(), 0);
         for (at, (step, remote, event)) in (1u64..).zip(steps) {
             let (inode, change) = change(step);
@@ -161,7 +162,7 @@ proptest! {
         disk.state_mut().commit().unwrap();
         let last = disk.clock().last_us();
         drop(disk);
-        let mut reopened = Core::new(here, Store::open(&path).unwrap(), last);
+        let mut reopened = Core::new(here, Store::open(&RealDisk::shared(), &path).unwrap(), last);
         prop_assert_eq!(&expected, &summary(&mut reopened));
     }
 }
@@ -184,7 +185,7 @@ fn a_store_without_counters_counts_its_conflicts_when_it_is_opened() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.redb");
     let (one, two) = (Actor::new(1, 11), Actor::new(2, 22));
-    let mut here = Core::new(one, Store::open(&path).unwrap(), 0);
+    let mut here = Core::new(one, Store::open(&RealDisk::shared(), &path).unwrap(), 0);
     let mut there = Core::new(two, MemState::default(), 0);
     for (at, name) in [(1, 0), (2, 1)] {
         let (inode, change) = change((2, at, 0, name));
@@ -211,7 +212,10 @@ fn a_store_without_counters_counts_its_conflicts_when_it_is_opened() {
     store.commit().unwrap();
     drop(here);
     assert_eq!(
-        Store::open(&path).unwrap().conflict_counts().unwrap(),
+        Store::open(&RealDisk::shared(), &path)
+            .unwrap()
+            .conflict_counts()
+            .unwrap(),
         counts
     );
 }
@@ -237,7 +241,7 @@ fn numbers_cursors_devices_and_acks_survive_reopening() {
         key: ack.key,
         founder: true,
     };
-    let mut store = Store::open(&path).unwrap();
+    let mut store = Store::open(&RealDisk::shared(), &path).unwrap();
     store.set_number("journal", 77);
     store.set_cursor(actor, 4, 9).unwrap();
     store.set_device(5, Some(device)).unwrap();
@@ -247,7 +251,7 @@ fn numbers_cursors_devices_and_acks_survive_reopening() {
     store.set_number("member/3/incarnation", 7);
     store.commit().unwrap();
     drop(store);
-    let mut store = Store::open(&path).unwrap();
+    let mut store = Store::open(&RealDisk::shared(), &path).unwrap();
     assert_eq!(store.number("journal").unwrap(), 77);
     assert_eq!(store.cursors(4).unwrap().get(actor), 9);
     assert_eq!(store.inode_of(12, device.btime).unwrap(), Some(5));
@@ -291,7 +295,7 @@ fn parked_inodes_are_not_walked_over_and_come_back_in_their_order() {
     }
     check(&mut MemState::default());
     let dir = tempfile::tempdir().unwrap();
-    let mut store = Store::open(&dir.path().join("state")).unwrap();
+    let mut store = Store::open(&RealDisk::shared(), &dir.path().join("state")).unwrap();
     check(&mut store);
     store.commit().unwrap();
     assert_eq!(store.dirty_after(None, 9).unwrap(), [(25, 2), (30, 1)]);
@@ -312,7 +316,7 @@ fn suspects_come_by_their_clock_and_no_further_than_asked() {
         assert_eq!(state.suspects(40, 9).unwrap(), [3, 1, 2]);
     }
     let folder = tempfile::tempdir().unwrap();
-    let mut store = Store::open(&folder.path().join("state.redb")).unwrap();
+    let mut store = Store::open(&RealDisk::shared(), &folder.path().join("state.redb")).unwrap();
     check(&mut store);
     store.commit().unwrap();
     assert_eq!(store.suspects(40, 9).unwrap(), [3, 1, 2]);

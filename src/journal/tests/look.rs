@@ -244,6 +244,9 @@ impl Disk for Racing {
     fn free_bytes(&self, dir: &Path) -> crate::error::Result<u64> {
         ReadOnlyDisk.free_bytes(dir)
     }
+    fn system_path(&self, path: &Path) -> Option<PathBuf> {
+        ReadOnlyDisk.system_path(path)
+    }
 }
 
 impl DiskFile for Racing {

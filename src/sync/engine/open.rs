@@ -35,7 +35,7 @@ fn received_dir(actor: Actor) -> String {
 
 pub(super) fn open(config: &EngineConfig, wall: Option<WallClock>) -> Result<Opened> {
     // The state is read first: what it was made from was durable, and damage there is no torn tail.
-    let store = Store::open(&config.dir.join("state.redb"))?;
+    let store = Store::open(&config.disk, &config.dir.join("state.redb"))?;
     let journal = open_journal(config, store.number(JOURNAL_KEY)?)?;
     let actor = journal.actor();
     let received = open_received(config, &store)?;
