@@ -51,8 +51,6 @@ mod manners;
 #[cfg(feature = "cli")]
 mod many;
 #[cfg(test)]
-mod merge;
-#[cfg(test)]
 #[cfg(feature = "cli")]
 mod output;
 #[cfg(test)]

@@ -5,17 +5,15 @@
 //! every concurrent loser is on record, the same ones at every site; repetition changes nothing. A failing history
 //! prints its seed. `CFS_SEED=n` runs one history again, `CFS_HISTORIES=n` more of them.
 
-mod facts;
-mod local;
-mod oracle;
-mod reference;
 mod world;
 
 use std::collections::BTreeMap;
 
+use crate::judge::Check;
+use crate::judge::users::Theme;
 use claudefs_repl::sync::conflict::ConflictKind;
 use claudefs_repl::sync::core::Rules;
-use world::{Check, Plan, Theme, World};
+use world::{Plan, World};
 
 /// Histories of one run: what fits into about half a minute on two cores.
 const HISTORIES: u64 = 20_000;

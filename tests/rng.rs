@@ -36,10 +36,4 @@ impl Rng {
         }
         items.get(self.index(items.len()))
     }
-
-    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
-        for last in (1..items.len()).rev() {
-            items.swap(last, self.index(last + 1));
-        }
-    }
 }

@@ -2,7 +2,7 @@
 //! across streams, late, twice; clocks differ and step.
 //!
 //! The driver decides by chance only what happens, never what is right: that is for the oracle. A site's filesystem
-//! changes by its user's operations (see [`super::local`]) and by images that its core gives out, applied late or in
+//! changes by its user's operations and by images that its core gives out, applied late or in
 //! parts, so that what a site has merged is often not what its user sees.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,15 +10,17 @@ use std::sync::OnceLock;
 
 use claudefs_repl::journal::dot::{Actor, shard_of};
 use claudefs_repl::journal::{Dot, EntryBatch, JournalEntry, OpKind, RegisterId, Seen, SeenRun};
-use claudefs_repl::sync::author::Authored;
 use claudefs_repl::sync::compactor::BatchCompactor;
 use claudefs_repl::sync::conflict::{ConflictId, ConflictKind};
 use claudefs_repl::sync::core::{Core, Rules};
-use claudefs_repl::sync::port::{Image, LocalTxn, NodeKind, Outcome};
+use claudefs_repl::sync::port::{Image, LocalTxn, Outcome};
 use claudefs_repl::sync::state::{MemState, State};
 
-use super::facts::{Facts, Recorded};
-use super::oracle::{Kind, Shown, Tree, Values};
+use crate::judge::facts::{Facts, Recorded, context};
+use crate::judge::oracle::Tree;
+use crate::judge::told::{self, shown_of};
+use crate::judge::users::{Reports, Theme, User};
+use crate::judge::{Check, shuffle};
 use crate::rng::Rng;
 
 /// Shards in which all inodes of the worlds stand: few, so that they meet, and more than one, so that entries of one
@@ -28,19 +30,6 @@ pub(super) const SHARDS: [u32; 3] = [17, 101, 203];
 const IDS: usize = 400;
 /// Most sites of a world.
 const SITES_MAX: u64 = 4;
-
-/// What the users of a history mostly do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Theme {
-    /// Anything.
-    Any,
-    /// Directories come, go and move.
-    Dirs,
-    /// The same few files are written, changed, linked, removed and renamed.
-    Files,
-    /// One file is written.
-    Writes,
-}
 
 /// What a history is made of, beside its seed.
 #[derive(Debug, Clone, Copy, Default)]
@@ -77,9 +66,6 @@ pub(super) struct World {
     batches: u64,
 }
 
-/// What was found wrong.
-pub(super) type Check<T = ()> = Result<T, String>;
-
 impl World {
     pub(super) fn new(seed: u64, plan: Plan) -> Self {
         let mut rng = Rng::new(seed);
@@ -102,7 +88,7 @@ impl World {
             }
         });
         let sites = sites.collect();
-        let by_chance = [Theme::Any, Theme::Any, Theme::Dirs, Theme::Files][rng.index(4)];
+        let by_chance = Theme::drawn(&mut rng);
         Self {
             rng,
             theme: plan.theme.unwrap_or(by_chance),
@@ -176,7 +162,7 @@ impl World {
                     jobs.extend(SHARDS.map(|stream| (from, to, stream)));
                 }
             }
-            self.rng.shuffle(&mut jobs);
+            shuffle(&mut self.rng, &mut jobs);
             for (from, to, stream) in jobs {
                 self.deliver(from, to, stream, true)?;
                 if self.rng.one_in(4) {
@@ -196,44 +182,56 @@ impl World {
         self.now_us.saturating_add_signed(self.sites[at].skew_us)
     }
 
-    /// An inode or link id of a site that was not given out before.
-    pub(super) fn mint(&mut self, at: usize) -> u64 {
-        self.sites[at].ids.pop().expect("histories are short")
-    }
-
-    /// Journals an operation and notes what the user's filesystem showed; returns its entries.
-    pub(super) fn author(&mut self, at: usize, txn: &LocalTxn) -> Check<Authored> {
+    /// One operation by the user of the site `at`.
+    ///
+    /// Fidelity is judged here: after an operation at a site whose filesystem showed everything that its core knew, the
+    /// core wants nothing changed. What the user did stays as the user saw it.
+    fn local(&mut self, at: usize) -> Check {
+        let settled = self.sites[at].core.work(usize::MAX).unwrap().is_empty();
         let now_us = self.clock(at);
-        let site = &mut self.sites[at];
-        let authored = site.core.author(txn, now_us).unwrap();
-        for (entry, vector) in authored.entries.iter().zip(&authored.seen) {
-            entry.validate().unwrap();
-            if entry.hlc_us <= site.seen_hlc_us {
-                return Err(format!("{} is stamped before what it saw", entry.dot()));
-            }
-            site.seen_hlc_us = entry.hlc_us;
-            let mut seen = vector.clone();
-            for (actor, seq) in &entry.seen_except {
-                seen.set(*actor, *seq);
-            }
-            seen.set(entry.actor(), entry.seq - 1);
-            let base = site.tree.content(entry.inode);
-            let writes = matches!(entry.op, OpKind::Write | OpKind::Truncate)
-                && self.plan.rules.seen_exceptions;
-            if writes && entry.prev_of(&RegisterId::Content) != base {
-                return Err(format!(
-                    "{} does not say that it replaced {base:?}",
-                    entry.dot()
-                ));
-            }
-            self.facts.note(entry, &seen, base);
-            let stream = site.journal.entry(entry.shard_id).or_default();
-            stream.push((entry.clone(), vector.clone()));
-            if stream.len() as u64 != entry.seq {
-                return Err(format!("{} does not follow its stream", entry.dot()));
-            }
+        let Site {
+            core,
+            tree,
+            journal,
+            ids,
+            seen_hlc_us,
+            ..
+        } = &mut self.sites[at];
+        let mut user = User {
+            tree,
+            rng: &mut self.rng,
+            value: &mut self.value,
+            theme: self.theme,
+            is_first: at == 0,
+            to: &mut Desk {
+                core,
+                journal,
+                ids,
+                seen_hlc_us,
+                facts: &mut self.facts,
+                rules: self.plan.rules,
+                now_us,
+            },
+        };
+        if !user.act()? {
+            return Ok(());
         }
-        Ok(authored)
+        self.ops += 1;
+        if !settled {
+            return Ok(());
+        }
+        let images = self.sites[at].core.work(usize::MAX).unwrap();
+        let tree = &self.sites[at].tree;
+        let told = tree.told(&shown_of(&images));
+        let told = told.map_err(|fault| format!("site {at} is told that {fault}"))?;
+        if told.looks_like(tree) {
+            return Ok(());
+        }
+        Err(format!(
+            "fidelity: the user of site {at} saw\n{}and is told to see\n{}",
+            tree.print(),
+            told.print()
+        ))
     }
 
     fn deliver(&mut self, from: usize, to: usize, stream: u32, all: bool) -> Check {
@@ -373,15 +371,10 @@ impl World {
         let mut entries: Vec<(JournalEntry, Seen)> = Vec::new();
         for site in &self.sites {
             for (entry, vector) in site.journal.values().flatten() {
-                let mut seen = vector.clone();
-                for (actor, seq) in &entry.seen_except {
-                    seen.set(*actor, *seq);
-                }
-                seen.set(entry.actor(), entry.seq - 1);
-                entries.push((entry.clone(), seen));
+                entries.push((entry.clone(), context(entry, vector)));
             }
         }
-        self.rng.shuffle(&mut entries);
+        shuffle(&mut self.rng, &mut entries);
         for at in 0..self.sites.len() {
             let before = self.open_conflicts(at);
             let tree = self.sites[at].tree.clone();
@@ -403,14 +396,7 @@ impl World {
 
     /// Conflicts that count.
     pub(super) fn open_conflicts(&self, at: usize) -> BTreeMap<ConflictId, String> {
-        let records = self.sites[at].core.state().conflicts().unwrap();
-        let open = records.into_iter().filter(|record| !record.superseded);
-        open.map(|r| {
-            let loser = r.loser.dot();
-            let text = format!("{} {:x} {:?} {loser}", r.kind.word(), r.inode, r.register);
-            (r.id, text)
-        })
-        .collect()
+        told::open_conflicts(&self.sites[at].core.state().conflicts().unwrap())
     }
 
     /// Kinds of conflicts that a site has on record, counting or not.
@@ -420,18 +406,7 @@ impl World {
     }
 
     pub(super) fn recorded(&self, at: usize) -> Recorded {
-        let mut recorded = Recorded::default();
-        for record in self.sites[at].core.state().conflicts().unwrap() {
-            if record.register != RegisterId::Content {
-                continue;
-            }
-            let loser = (record.inode, record.loser.dot());
-            recorded.writes.insert(loser);
-            if record.kind == ConflictKind::Register && !record.superseded {
-                recorded.open_writes.insert(loser);
-            }
-        }
-        recorded
+        told::recorded(&self.sites[at].core.state().conflicts().unwrap())
     }
 
     /// How far a site has merged every stream.
@@ -494,41 +469,55 @@ fn make_ids(site_id: u64) -> Vec<u64> {
     ids
 }
 
-/// Images as plain words.
-pub(super) fn shown_of(images: &[Image]) -> Vec<(u64, Shown)> {
-    images
-        .iter()
-        .map(|image| (image.inode, shown(image)))
-        .collect()
+/// Where the operations of a site's user are reported: its core and its journal, with the facts noted.
+struct Desk<'a> {
+    core: &'a mut Core<MemState>,
+    journal: &'a mut BTreeMap<u32, Vec<(JournalEntry, Seen)>>,
+    ids: &'a mut Vec<u64>,
+    seen_hlc_us: &'a mut u64,
+    facts: &'a mut Facts,
+    rules: Rules,
+    now_us: u64,
 }
 
-fn shown(image: &Image) -> Shown {
-    let kind = match image.kind {
-        NodeKind::File => Kind::File,
-        NodeKind::Dir => Kind::Dir,
-        NodeKind::Symlink => Kind::Symlink,
-    };
-    let mut values = Values::of(kind);
-    let bytes = image.content.as_ref();
-    values.content = bytes.map(|content| (content.dot, content.value.size));
-    values.mode = image.mode.as_ref().map(|mode| mode.value);
-    let mtime = image.mtime.as_ref().map(|mtime| mtime.value.seconds);
-    values.mtime = mtime.filter(|_| kind != Kind::Dir);
-    let xattrs = image.xattrs.iter();
-    values.xattrs = xattrs
-        .map(|(name, value)| (name.to_vec(), value.value.to_vec()))
-        .collect();
-    values.target = image.target.as_ref().map(|target| target.to_vec());
-    let on_disk = image.links.iter().filter(|_| image.merged_into.is_none());
-    let links = on_disk
-        .map(|link| (link.link, link.parent, link.name.as_bytes().to_vec()))
-        .collect();
-    Shown { links, values }
-}
+impl Reports for Desk<'_> {
+    fn mint(&mut self) -> u64 {
+        self.ids.pop().expect("histories are short")
+    }
 
-/// Where an entry stands in its journal.
-pub(super) fn dot_of(authored: &Authored, inode: u64) -> Option<Dot> {
-    let entries = authored.entries.iter();
-    let of_inode = entries.filter(|entry| entry.inode == inode);
-    of_inode.map(JournalEntry::dot).last()
+    fn now_us(&self) -> u64 {
+        self.now_us
+    }
+
+    fn report(&mut self, tree: &Tree, txn: LocalTxn) -> Check<Dot> {
+        let authored = self.core.author(&txn, self.now_us).unwrap();
+        for (entry, vector) in authored.entries.iter().zip(&authored.seen) {
+            entry.validate().unwrap();
+            if entry.hlc_us <= *self.seen_hlc_us {
+                return Err(format!("{} is stamped before what it saw", entry.dot()));
+            }
+            *self.seen_hlc_us = entry.hlc_us;
+            let seen = context(entry, vector);
+            let base = tree.content(entry.inode);
+            let writes =
+                matches!(entry.op, OpKind::Write | OpKind::Truncate) && self.rules.seen_exceptions;
+            if writes && entry.prev_of(&RegisterId::Content) != base {
+                return Err(format!(
+                    "{} does not say that it replaced {base:?}",
+                    entry.dot()
+                ));
+            }
+            self.facts.note(entry, &seen, base);
+            let stream = self.journal.entry(entry.shard_id).or_default();
+            stream.push((entry.clone(), vector.clone()));
+            if stream.len() as u64 != entry.seq {
+                return Err(format!("{} does not follow its stream", entry.dot()));
+            }
+        }
+        let inode = txn.ops.last().map_or(0, |op| op.inode);
+        let entries = authored.entries.iter();
+        let of_inode = entries.filter(|entry| entry.inode == inode);
+        let dot = of_inode.map(JournalEntry::dot).last();
+        Ok(dot.expect("every operation is an entry"))
+    }
 }

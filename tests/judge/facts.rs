@@ -40,21 +40,31 @@ struct Displaced {
 
 /// What a site says of the register conflicts in the bytes of files, and of removals against writes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Recorded {
+pub(crate) struct Recorded {
     /// Losing writes, counting or not.
-    pub(super) writes: BTreeSet<(u64, Dot)>,
+    pub(crate) writes: BTreeSet<(u64, Dot)>,
     /// Losing writes against writes that count.
-    pub(super) open_writes: BTreeSet<(u64, Dot)>,
+    pub(crate) open_writes: BTreeSet<(u64, Dot)>,
+}
+
+/// Everything that the author of an entry had seen of its stream, given the vector that holds for the stream.
+pub(crate) fn context(entry: &JournalEntry, vector: &Seen) -> Seen {
+    let mut seen = vector.clone();
+    for (actor, seq) in &entry.seen_except {
+        seen.set(*actor, *seq);
+    }
+    seen.set(entry.actor(), entry.seq - 1);
+    seen
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Facts {
+pub(crate) struct Facts {
     all: BTreeMap<Dot, Fact>,
     displaced: Vec<Displaced>,
 }
 
 impl Facts {
-    pub(super) fn note(&mut self, entry: &JournalEntry, seen: &Seen, base: Option<Dot>) {
+    pub(crate) fn note(&mut self, entry: &JournalEntry, seen: &Seen, base: Option<Dot>) {
         let told = Told {
             key: entry.key(),
             inode: entry.inode,
@@ -66,7 +76,7 @@ impl Facts {
         self.all.insert(entry.dot(), fact);
     }
 
-    pub(super) fn displace(&mut self, site: usize, inode: u64, (old, new): (Dot, Option<Dot>)) {
+    pub(crate) fn displace(&mut self, site: usize, inode: u64, (old, new): (Dot, Option<Dot>)) {
         let displaced = Displaced {
             site,
             inode,
@@ -102,7 +112,7 @@ impl Facts {
     }
 
     /// Writes that nobody who wrote later had seen, but for the last one: (inode, version).
-    pub(super) fn concurrent_losers(&self) -> BTreeSet<(u64, Dot)> {
+    pub(crate) fn concurrent_losers(&self) -> BTreeSet<(u64, Dot)> {
         let mut losers = BTreeSet::new();
         for (inode, writes) in self.contents() {
             let last = writes.iter().map(|(_, fact)| fact.told.key).max();
@@ -119,12 +129,12 @@ impl Facts {
     }
 
     /// What everything together amounts to.
-    pub(super) fn reference(&self) -> Reference {
+    pub(crate) fn reference(&self) -> Reference {
         Reference::of(self.all.values().map(|fact| fact.told.clone()).collect())
     }
 
     /// Every concurrent loser is on record at the site, and nothing else counts.
-    pub(super) fn check_losers(&self, site: usize, recorded: &Recorded) -> Result<(), String> {
+    pub(crate) fn check_losers(&self, site: usize, recorded: &Recorded) -> Result<(), String> {
         let losers = self.concurrent_losers();
         if recorded.open_writes == losers {
             return Ok(());
@@ -137,7 +147,7 @@ impl Facts {
     }
 
     /// No bytes left a disk unless the author of what replaced them had them, or a record keeps them.
-    pub(super) fn check_displaced(
+    pub(crate) fn check_displaced(
         &self,
         recorded: &[Recorded],
         finally: &BTreeMap<u64, Dot>,

@@ -1,14 +1,13 @@
-//! What the users of the worlds do: operations with POSIX semantics on what they see, and their report to the core.
-//!
-//! Fidelity is judged here: after an operation at a site whose filesystem showed everything that its core knew, the
-//! core wants nothing changed. What the user did stays as the user saw it.
+//! What the users of a world do: operations with POSIX semantics on what they see.
 
 use bytes::Bytes;
+use claudefs_repl::journal::Dot;
 use claudefs_repl::journal::op::{Attr, Change, Content, FileTime, ManifestRoot, Name, Place};
 use claudefs_repl::sync::port::{LocalOp, LocalTxn};
 
-use super::oracle::{Kind, ROOT, Values};
-use super::world::{Check, Theme, World, dot_of, shown_of};
+use super::Check;
+use super::oracle::{Kind, ROOT, Tree, Values};
+use crate::rng::Rng;
 
 /// Few names, so that sites choose the same ones.
 const NAMES: [&[u8]; 4] = [b"a", b"b", b"c.txt", b"d"];
@@ -21,36 +20,63 @@ const TRIES_MAX: u32 = 6;
 /// A name in a directory and the inode that stands there.
 type Entry = ((u64, Vec<u8>), u64);
 
-impl World {
-    /// One operation by the user of the site `at`.
-    pub(super) fn local(&mut self, at: usize) -> Check {
-        let settled = self.sites[at].core.work(usize::MAX).unwrap().is_empty();
-        let mut tries = 0;
-        while !self.any(at)? {
-            tries += 1;
-            if tries == TRIES_MAX {
-                return Ok(());
+/// What the users of a history mostly do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Theme {
+    /// Anything.
+    Any,
+    /// Directories come, go and move.
+    Dirs,
+    /// The same few files are written, changed, linked, removed and renamed.
+    Files,
+    /// One file is written.
+    Writes,
+}
+
+impl Theme {
+    /// By chance, but for the one that is for a purpose.
+    pub(crate) fn drawn(rng: &mut Rng) -> Self {
+        [Self::Any, Self::Any, Self::Dirs, Self::Files][rng.index(4)]
+    }
+}
+
+/// Where operations are reported.
+pub(crate) trait Reports {
+    /// An inode or link id that was not given out before.
+    fn mint(&mut self) -> u64;
+
+    /// The wall clock.
+    fn now_us(&self) -> u64;
+
+    /// Takes an operation that `tree` does not show yet. The entry that tells of the last inode of it, as far as it is
+    /// known by now.
+    fn report(&mut self, tree: &Tree, txn: LocalTxn) -> Check<Dot>;
+}
+
+/// The user of one site.
+pub(crate) struct User<'a> {
+    pub(crate) tree: &'a mut Tree,
+    pub(crate) rng: &'a mut Rng,
+    /// Makes the bytes of every write different.
+    pub(crate) value: &'a mut u64,
+    pub(crate) theme: Theme,
+    /// Who makes the first file where only one is written.
+    pub(crate) is_first: bool,
+    pub(crate) to: &'a mut dyn Reports,
+}
+
+impl User<'_> {
+    /// One operation, unless none of several that were tried fits. Whether there was one.
+    pub(crate) fn act(&mut self) -> Check<bool> {
+        for _ in 0..TRIES_MAX {
+            if self.any()? {
+                return Ok(true);
             }
         }
-        self.ops += 1;
-        if !settled {
-            return Ok(());
-        }
-        let images = self.sites[at].core.work(usize::MAX).unwrap();
-        let tree = &self.sites[at].tree;
-        let told = tree.told(&shown_of(&images));
-        let told = told.map_err(|fault| format!("site {at} is told that {fault}"))?;
-        if told.looks_like(tree) {
-            return Ok(());
-        }
-        Err(format!(
-            "fidelity: the user of site {at} saw\n{}and is told to see\n{}",
-            tree.print(),
-            told.print()
-        ))
+        Ok(false)
     }
 
-    fn any(&mut self, at: usize) -> Check<bool> {
+    fn any(&mut self) -> Check<bool> {
         // Out of a hundred: create, mkdir, symlink, write, chmod, utimes, xattr, unlink, rmdir, rename of a file, of
         // a directory, link.
         let weights = match self.theme {
@@ -66,99 +92,103 @@ impl World {
             kind += 1;
         }
         match kind {
-            0 if self.theme == Theme::Writes => self.writes(at),
-            0 => self.create(at),
-            1 => self.make_dir(at),
-            2 => self.make_symlink(at),
-            3 => self.write(at),
-            4 => self.change_mode(at),
-            5 => self.change_times(at),
-            6 => self.change_xattr(at),
-            7 => self.unlink(at),
-            8 => self.remove_dir(at),
-            9 => self.rename_file(at),
-            10 => self.rename_dir(at),
-            _ => self.link(at),
+            0 if self.theme == Theme::Writes => self.writes(),
+            0 => self.create(),
+            1 => self.make_dir(),
+            2 => self.make_symlink(),
+            3 => self.write(),
+            4 => self.change_mode(),
+            5 => self.change_times(),
+            6 => self.change_xattr(),
+            7 => self.unlink(),
+            8 => self.remove_dir(),
+            9 => self.rename_file(),
+            10 => self.rename_dir(),
+            _ => self.link(),
         }
     }
 
-    fn writes(&mut self, at: usize) -> Check<bool> {
-        if !self.entries(at, Kind::File).is_empty() {
-            self.write(at)
-        } else if at == 0 {
-            self.create(at)
+    fn report(&mut self, txn: LocalTxn) -> Check<Dot> {
+        self.to.report(self.tree, txn)
+    }
+
+    fn writes(&mut self) -> Check<bool> {
+        if !self.entries(Kind::File).is_empty() {
+            self.write()
+        } else if self.is_first {
+            self.create()
         } else {
             Ok(false)
         }
     }
 
-    fn entries(&self, at: usize, kind: Kind) -> Vec<Entry> {
-        let tree = &self.sites[at].tree;
+    fn entries(&self, kind: Kind) -> Vec<Entry> {
+        let tree = &self.tree;
         let of_kind = |(_, inode): &Entry| tree.get(*inode).unwrap().values.kind == kind;
         tree.names().into_iter().filter(of_kind).collect()
     }
 
-    fn pick(&mut self, at: usize, kind: Kind) -> Option<Entry> {
-        let entries = self.entries(at, kind);
+    fn pick(&mut self, kind: Kind) -> Option<Entry> {
+        let entries = self.entries(kind);
         self.rng.pick(&entries).cloned()
     }
 
     /// A name in a directory, taken or not.
-    fn somewhere(&mut self, at: usize) -> (u64, Vec<u8>) {
-        let dirs = self.sites[at].tree.dirs();
+    fn somewhere(&mut self) -> (u64, Vec<u8>) {
+        let dirs = self.tree.dirs();
         let directory = *self.rng.pick(&dirs).unwrap();
         let name = NAMES[self.rng.index(NAMES.len())].to_vec();
         (directory, name)
     }
 
-    fn nowhere(&mut self, at: usize) -> Option<(u64, Vec<u8>)> {
-        let (directory, name) = self.somewhere(at);
-        let taken = self.sites[at].tree.at(directory, &name).is_some();
+    fn nowhere(&mut self) -> Option<(u64, Vec<u8>)> {
+        let (directory, name) = self.somewhere();
+        let taken = self.tree.at(directory, &name).is_some();
         (!taken).then_some((directory, name))
     }
 
     fn next_value(&mut self) -> u64 {
-        self.value += 1;
-        self.value
+        *self.value += 1;
+        *self.value
     }
 
-    fn create(&mut self, at: usize) -> Check<bool> {
-        let Some((directory, name)) = self.nowhere(at) else {
+    fn create(&mut self) -> Check<bool> {
+        let Some((directory, name)) = self.nowhere() else {
             return Ok(false);
         };
-        let inode = self.mint(at);
+        let inode = self.to.mint();
         let mut values = Values::of(Kind::File);
         let attr = self.birth(&mut values);
         let place = place(directory, &name);
         let op = op(inode, inode, Change::Create { place, attr });
-        self.author(at, &LocalTxn { ops: vec![op] })?;
-        let tree = &mut self.sites[at].tree;
+        self.report(LocalTxn { ops: vec![op] })?;
+        let tree = &mut self.tree;
         tree.insert(inode, (inode, directory, name), values);
-        self.write_to(at, inode)?;
+        self.write_to(inode)?;
         Ok(true)
     }
 
-    fn make_dir(&mut self, at: usize) -> Check<bool> {
-        let Some((directory, name)) = self.nowhere(at) else {
+    fn make_dir(&mut self) -> Check<bool> {
+        let Some((directory, name)) = self.nowhere() else {
             return Ok(false);
         };
-        let inode = self.mint(at);
+        let inode = self.to.mint();
         let mut values = Values::of(Kind::Dir);
         let attr = self.birth(&mut values);
         values.mtime = None;
         let place = place(directory, &name);
         let op = op(inode, inode, Change::MkDir { place, attr });
-        self.author(at, &LocalTxn { ops: vec![op] })?;
-        let tree = &mut self.sites[at].tree;
+        self.report(LocalTxn { ops: vec![op] })?;
+        let tree = &mut self.tree;
         tree.insert(inode, (inode, directory, name), values);
         Ok(true)
     }
 
-    fn make_symlink(&mut self, at: usize) -> Check<bool> {
-        let Some((directory, name)) = self.nowhere(at) else {
+    fn make_symlink(&mut self) -> Check<bool> {
+        let Some((directory, name)) = self.nowhere() else {
             return Ok(false);
         };
-        let inode = self.mint(at);
+        let inode = self.to.mint();
         let mut values = Values::of(Kind::Symlink);
         let attr = self.birth(&mut values);
         let target = Bytes::from(format!("to {}", self.next_value()));
@@ -169,8 +199,8 @@ impl World {
             target,
         };
         let ops = vec![op(inode, inode, change)];
-        self.author(at, &LocalTxn { ops })?;
-        let tree = &mut self.sites[at].tree;
+        self.report(LocalTxn { ops })?;
+        let tree = &mut self.tree;
         tree.insert(inode, (inode, directory, name), values);
         Ok(true)
     }
@@ -186,18 +216,18 @@ impl World {
         }
     }
 
-    fn write(&mut self, at: usize) -> Check<bool> {
-        let Some((_, inode)) = self.pick(at, Kind::File) else {
+    fn write(&mut self) -> Check<bool> {
+        let Some((_, inode)) = self.pick(Kind::File) else {
             return Ok(false);
         };
         for _ in 0..1 + self.rng.below(3) {
-            self.write_to(at, inode)?;
+            self.write_to(inode)?;
         }
         Ok(true)
     }
 
     /// New bytes; the kernel takes set-uid away from a file that is written.
-    fn write_to(&mut self, at: usize, inode: u64) -> Check {
+    fn write_to(&mut self, inode: u64) -> Check {
         let value = self.next_value();
         let mut manifest_root = ManifestRoot::default();
         manifest_root.0[..8].copy_from_slice(&value.to_le_bytes());
@@ -207,7 +237,7 @@ impl World {
             mtime: time(value),
             inline: None,
         };
-        let before = self.sites[at].tree.get(inode).unwrap().values.mode;
+        let before = self.tree.get(inode).unwrap().values.mode;
         let mode = before.filter(|mode| mode & SET_ID != 0);
         let mode = mode.map(|mode| mode & !SET_ID);
         let change = if self.rng.one_in(4) {
@@ -215,30 +245,29 @@ impl World {
         } else {
             Change::Write { content, mode }
         };
-        let mut op = op(inode, self.link_of(at, inode), change);
+        let mut op = op(inode, self.link_of(inode), change);
         if self.rng.one_in(8) {
-            op.back_date_us = Some(self.clock(at).saturating_sub(300_000));
+            op.back_date_us = Some(self.to.now_us().saturating_sub(300_000));
         }
-        let authored = self.author(at, &LocalTxn { ops: vec![op] })?;
-        let dot = dot_of(&authored, inode).expect("a write is an entry");
-        let values = self.sites[at].tree.values_mut(inode);
+        let dot = self.report(LocalTxn { ops: vec![op] })?;
+        let values = self.tree.values_mut(inode);
         values.content = Some((dot, value));
         values.mtime = Some(time(value).seconds);
         values.mode = mode.or(before);
         Ok(())
     }
 
-    fn link_of(&self, at: usize, inode: u64) -> u64 {
-        self.sites[at].tree.get(inode).unwrap().links[0].0
+    fn link_of(&self, inode: u64) -> u64 {
+        self.tree.get(inode).unwrap().links[0].0
     }
 
-    fn change_mode(&mut self, at: usize) -> Check<bool> {
+    fn change_mode(&mut self) -> Check<bool> {
         let kind = if self.rng.one_in(3) {
             Kind::Dir
         } else {
             Kind::File
         };
-        let Some((_, inode)) = self.pick(at, kind) else {
+        let Some((_, inode)) = self.pick(kind) else {
             return Ok(false);
         };
         let mode = MODES[self.rng.index(MODES.len())];
@@ -246,14 +275,14 @@ impl World {
             mode: Some(mode),
             ..Attr::default()
         };
-        let op = op(inode, self.link_of(at, inode), Change::SetAttr { attr });
-        self.author(at, &LocalTxn { ops: vec![op] })?;
-        self.sites[at].tree.values_mut(inode).mode = Some(mode);
+        let op = op(inode, self.link_of(inode), Change::SetAttr { attr });
+        self.report(LocalTxn { ops: vec![op] })?;
+        self.tree.values_mut(inode).mode = Some(mode);
         Ok(true)
     }
 
-    fn change_times(&mut self, at: usize) -> Check<bool> {
-        let Some((_, inode)) = self.pick(at, Kind::File) else {
+    fn change_times(&mut self) -> Check<bool> {
+        let Some((_, inode)) = self.pick(Kind::File) else {
             return Ok(false);
         };
         let mtime = time(self.next_value());
@@ -261,23 +290,23 @@ impl World {
             mtime: Some(mtime),
             ..Attr::default()
         };
-        let mut op = op(inode, self.link_of(at, inode), Change::SetAttr { attr });
+        let mut op = op(inode, self.link_of(inode), Change::SetAttr { attr });
         if self.rng.one_in(4) {
-            op.back_date_us = Some(self.clock(at).saturating_sub(300_000));
+            op.back_date_us = Some(self.to.now_us().saturating_sub(300_000));
         }
-        self.author(at, &LocalTxn { ops: vec![op] })?;
-        self.sites[at].tree.values_mut(inode).mtime = Some(mtime.seconds);
+        self.report(LocalTxn { ops: vec![op] })?;
+        self.tree.values_mut(inode).mtime = Some(mtime.seconds);
         Ok(true)
     }
 
-    fn change_xattr(&mut self, at: usize) -> Check<bool> {
-        let Some((_, inode)) = self.pick(at, Kind::File) else {
+    fn change_xattr(&mut self) -> Check<bool> {
+        let Some((_, inode)) = self.pick(Kind::File) else {
             return Ok(false);
         };
         let name = Bytes::from_static(b"user.note");
-        let link = self.link_of(at, inode);
+        let link = self.link_of(inode);
         let value = Bytes::from(self.next_value().to_string());
-        let known = &self.sites[at].tree.get(inode).unwrap().values.xattrs;
+        let known = &self.tree.get(inode).unwrap().values.xattrs;
         let removes = known.contains_key(&name[..]) && self.rng.one_in(2);
         let change = if removes {
             Change::RemoveXattr { name: name.clone() }
@@ -286,8 +315,8 @@ impl World {
             Change::SetXattr { name, value }
         };
         let ops = vec![op(inode, link, change)];
-        self.author(at, &LocalTxn { ops })?;
-        let xattrs = &mut self.sites[at].tree.values_mut(inode).xattrs;
+        self.report(LocalTxn { ops })?;
+        let xattrs = &mut self.tree.values_mut(inode).xattrs;
         if removes {
             xattrs.remove(&name[..]);
         } else {
@@ -296,24 +325,24 @@ impl World {
         Ok(true)
     }
 
-    fn unlink(&mut self, at: usize) -> Check<bool> {
+    fn unlink(&mut self) -> Check<bool> {
         let kind = if self.rng.one_in(4) {
             Kind::Symlink
         } else {
             Kind::File
         };
-        let Some(((directory, name), inode)) = self.pick(at, kind) else {
+        let Some(((directory, name), inode)) = self.pick(kind) else {
             return Ok(false);
         };
-        let ops = vec![self.removal(at, inode, directory, &name)];
-        self.author(at, &LocalTxn { ops })?;
-        self.sites[at].tree.remove(directory, &name);
+        let ops = vec![self.removal(inode, directory, &name)];
+        self.report(LocalTxn { ops })?;
+        self.tree.remove(directory, &name);
         Ok(true)
     }
 
     /// The report of a name that goes away; one link stands for all that are shown there as one.
-    fn removal(&mut self, at: usize, inode: u64, directory: u64, name: &[u8]) -> LocalOp {
-        let tree = &self.sites[at].tree;
+    fn removal(&mut self, inode: u64, directory: u64, name: &[u8]) -> LocalOp {
+        let tree = &self.tree;
         let dir = tree.get(inode).unwrap().values.kind == Kind::Dir;
         let links = tree.links_at(inode, directory, name);
         let link = *self.rng.pick(&links).unwrap();
@@ -321,30 +350,30 @@ impl World {
         op(inode, link, Change::Unlink { place, dir })
     }
 
-    fn remove_dir(&mut self, at: usize) -> Check<bool> {
-        let Some(((directory, name), inode)) = self.pick(at, Kind::Dir) else {
+    fn remove_dir(&mut self) -> Check<bool> {
+        let Some(((directory, name), inode)) = self.pick(Kind::Dir) else {
             return Ok(false);
         };
-        if !self.sites[at].tree.is_empty_dir(inode) {
+        if !self.tree.is_empty_dir(inode) {
             return Ok(false);
         }
-        let ops = vec![self.removal(at, inode, directory, &name)];
-        self.author(at, &LocalTxn { ops })?;
-        self.sites[at].tree.remove(directory, &name);
+        let ops = vec![self.removal(inode, directory, &name)];
+        self.report(LocalTxn { ops })?;
+        self.tree.remove(directory, &name);
         Ok(true)
     }
 
-    fn rename_file(&mut self, at: usize) -> Check<bool> {
+    fn rename_file(&mut self) -> Check<bool> {
         let kind = if self.rng.one_in(5) {
             Kind::Symlink
         } else {
             Kind::File
         };
-        let Some(((from, old), inode)) = self.pick(at, kind) else {
+        let Some(((from, old), inode)) = self.pick(kind) else {
             return Ok(false);
         };
-        let (to, new) = self.target(at);
-        let tree = &self.sites[at].tree;
+        let (to, new) = self.target();
+        let tree = &self.tree;
         let victim = tree.at(to, &new);
         let victim_kind = victim.map(|victim| tree.get(victim).unwrap().values.kind);
         if victim == Some(inode) || victim_kind == Some(Kind::Dir) {
@@ -357,8 +386,8 @@ impl World {
             dir: false,
         };
         let renamed = op(inode, link, change);
-        self.rename(at, renamed, victim, (to, &new))?;
-        let tree = &mut self.sites[at].tree;
+        self.rename(renamed, victim, (to, &new))?;
+        let tree = &mut self.tree;
         tree.remove(to, &new);
         tree.add_link(inode, (link, to, new));
         tree.remove(from, &old);
@@ -366,37 +395,31 @@ impl World {
     }
 
     /// Where something is renamed to: mostly a fresh choice, sometimes an entry that is there, whatever its name.
-    fn target(&mut self, at: usize) -> (u64, Vec<u8>) {
-        let names: Vec<_> = self.sites[at].tree.names().into_keys().collect();
+    fn target(&mut self) -> (u64, Vec<u8>) {
+        let names: Vec<_> = self.tree.names().into_keys().collect();
         match self.rng.pick(&names).cloned() {
             Some(taken) if self.rng.one_in(4) => taken,
-            Some(_) | None => self.somewhere(at),
+            Some(_) | None => self.somewhere(),
         }
     }
 
-    fn rename(
-        &mut self,
-        at: usize,
-        renamed: LocalOp,
-        victim: Option<u64>,
-        (to, new): (u64, &[u8]),
-    ) -> Check {
+    fn rename(&mut self, renamed: LocalOp, victim: Option<u64>, (to, new): (u64, &[u8])) -> Check {
         let mut ops = vec![renamed];
         if let Some(victim) = victim {
-            let removal = self.removal(at, victim, to, new);
+            let removal = self.removal(victim, to, new);
             let index = self.rng.index(2);
             ops.insert(index, removal);
         }
-        self.author(at, &LocalTxn { ops })?;
+        self.report(LocalTxn { ops })?;
         Ok(())
     }
 
-    fn rename_dir(&mut self, at: usize) -> Check<bool> {
-        let Some(((from, old), inode)) = self.pick(at, Kind::Dir) else {
+    fn rename_dir(&mut self) -> Check<bool> {
+        let Some(((from, old), inode)) = self.pick(Kind::Dir) else {
             return Ok(false);
         };
-        let (to, new) = self.target(at);
-        let tree = &self.sites[at].tree;
+        let (to, new) = self.target();
+        let tree = &self.tree;
         let victim = tree.at(to, &new);
         let refused = |victim: u64| {
             let dir = tree.get(victim).unwrap().values.kind == Kind::Dir;
@@ -409,25 +432,24 @@ impl World {
             place: Some(place(to, &new)),
             dir: true,
         };
-        self.rename(at, op(inode, inode, change), victim, (to, &new))?;
-        let tree = &mut self.sites[at].tree;
+        self.rename(op(inode, inode, change), victim, (to, &new))?;
+        let tree = &mut self.tree;
         tree.remove(to, &new);
         tree.add_link(inode, (inode, to, new));
         tree.remove(from, &old);
         Ok(true)
     }
 
-    fn link(&mut self, at: usize) -> Check<bool> {
-        let (Some((_, inode)), Some((directory, name))) =
-            (self.pick(at, Kind::File), self.nowhere(at))
+    fn link(&mut self) -> Check<bool> {
+        let (Some((_, inode)), Some((directory, name))) = (self.pick(Kind::File), self.nowhere())
         else {
             return Ok(false);
         };
-        let link = self.mint(at);
+        let link = self.to.mint();
         let place = place(directory, &name);
         let ops = vec![op(inode, link, Change::Link { place })];
-        self.author(at, &LocalTxn { ops })?;
-        let tree = &mut self.sites[at].tree;
+        self.report(LocalTxn { ops })?;
+        let tree = &mut self.tree;
         tree.add_link(inode, (link, directory, name));
         Ok(true)
     }

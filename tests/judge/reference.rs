@@ -12,11 +12,11 @@ use super::oracle::{ROOT, Tree};
 
 /// An entry as far as the rules look at it.
 #[derive(Debug, Clone)]
-pub(super) struct Told {
-    pub(super) key: LwwKey,
-    pub(super) inode: u64,
-    pub(super) link: u64,
-    pub(super) change: Change,
+pub(crate) struct Told {
+    pub(crate) key: LwwKey,
+    pub(crate) inode: u64,
+    pub(crate) link: u64,
+    pub(crate) change: Change,
 }
 
 /// A name in a directory.
@@ -31,7 +31,7 @@ struct Claim {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Reference {
+pub(crate) struct Reference {
     names: BTreeMap<At, u64>,
     /// Files shown beside the name that they claim: where, which.
     gave_way: BTreeSet<(At, u64)>,
@@ -39,7 +39,7 @@ pub(super) struct Reference {
 }
 
 impl Reference {
-    pub(super) fn of(mut entries: Vec<Told>) -> Self {
+    pub(crate) fn of(mut entries: Vec<Told>) -> Self {
         entries.sort_by_key(|told| told.key);
         let (places, live) = directories(&entries);
         let mut claims = links(&entries);
@@ -96,7 +96,7 @@ impl Reference {
     }
 
     /// What a site shows against what it should.
-    pub(super) fn check(&self, tree: &Tree) -> Result<(), String> {
+    pub(crate) fn check(&self, tree: &Tree) -> Result<(), String> {
         let mut names = tree.names();
         for (at, inode) in &self.names {
             let name = at.1.escape_ascii();

@@ -8,32 +8,32 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use claudefs_repl::journal::Dot;
 
-pub(super) const ROOT: u64 = 1;
+pub(crate) const ROOT: u64 = 1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     File,
     Dir,
     Symlink,
 }
 
 /// One name of an inode: hard link id, directory, name.
-pub(super) type Link = (u64, u64, Vec<u8>);
+pub(crate) type Link = (u64, u64, Vec<u8>);
 
 /// Everything of an inode but its names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Values {
-    pub(super) kind: Kind,
+pub(crate) struct Values {
+    pub(crate) kind: Kind,
     /// Which write made the bytes, and the bytes.
-    pub(super) content: Option<(Dot, u64)>,
-    pub(super) mode: Option<u32>,
-    pub(super) mtime: Option<i64>,
-    pub(super) xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
-    pub(super) target: Option<Vec<u8>>,
+    pub(crate) content: Option<(Dot, u64)>,
+    pub(crate) mode: Option<u32>,
+    pub(crate) mtime: Option<i64>,
+    pub(crate) xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(crate) target: Option<Vec<u8>>,
 }
 
 impl Values {
-    pub(super) const fn of(kind: Kind) -> Self {
+    pub(crate) const fn of(kind: Kind) -> Self {
         Self {
             kind,
             content: None,
@@ -47,22 +47,22 @@ impl Values {
 
 /// An inode as it is shown; without links it is not shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Shown {
-    pub(super) links: Vec<Link>,
-    pub(super) values: Values,
+pub(crate) struct Shown {
+    pub(crate) links: Vec<Link>,
+    pub(crate) values: Values,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     nodes: BTreeMap<u64, Shown>,
 }
 
 impl Tree {
-    pub(super) fn get(&self, inode: u64) -> Option<&Shown> {
+    pub(crate) fn get(&self, inode: u64) -> Option<&Shown> {
         self.nodes.get(&inode)
     }
 
-    pub(super) fn values_mut(&mut self, inode: u64) -> &mut Values {
+    pub(crate) fn values_mut(&mut self, inode: u64) -> &mut Values {
         &mut self
             .nodes
             .get_mut(&inode)
@@ -70,16 +70,16 @@ impl Tree {
             .values
     }
 
-    pub(super) fn content(&self, inode: u64) -> Option<Dot> {
+    pub(crate) fn content(&self, inode: u64) -> Option<Dot> {
         Some(self.nodes.get(&inode)?.values.content?.0)
     }
 
-    pub(super) fn inodes(&self) -> BTreeSet<u64> {
+    pub(crate) fn inodes(&self) -> BTreeSet<u64> {
         self.nodes.keys().copied().collect()
     }
 
     /// What stands where, each name once.
-    pub(super) fn names(&self) -> BTreeMap<(u64, Vec<u8>), u64> {
+    pub(crate) fn names(&self) -> BTreeMap<(u64, Vec<u8>), u64> {
         let mut names = BTreeMap::new();
         for (inode, shown) in &self.nodes {
             for (_, parent, name) in &shown.links {
@@ -89,7 +89,7 @@ impl Tree {
         names
     }
 
-    pub(super) fn at(&self, directory: u64, name: &[u8]) -> Option<u64> {
+    pub(crate) fn at(&self, directory: u64, name: &[u8]) -> Option<u64> {
         let here = |link: &Link| link.1 == directory && link.2 == name;
         let found = self.nodes.iter();
         found
@@ -99,7 +99,7 @@ impl Tree {
     }
 
     /// Link ids of `inode` at a name.
-    pub(super) fn links_at(&self, inode: u64, directory: u64, name: &[u8]) -> Vec<u64> {
+    pub(crate) fn links_at(&self, inode: u64, directory: u64, name: &[u8]) -> Vec<u64> {
         let links = self.nodes.get(&inode).map_or(&[][..], |shown| &shown.links);
         let here = links
             .iter()
@@ -107,13 +107,13 @@ impl Tree {
         here.map(|link| link.0).collect()
     }
 
-    pub(super) fn is_empty_dir(&self, directory: u64) -> bool {
+    pub(crate) fn is_empty_dir(&self, directory: u64) -> bool {
         let inside = |shown: &Shown| shown.links.iter().any(|link| link.1 == directory);
         !self.nodes.values().any(inside)
     }
 
     /// Whether `at` is `directory` or stands below it.
-    pub(super) fn is_inside(&self, at: u64, directory: u64) -> bool {
+    pub(crate) fn is_inside(&self, at: u64, directory: u64) -> bool {
         let mut at = at;
         for _ in 0..=self.nodes.len() {
             if at == directory {
@@ -128,7 +128,7 @@ impl Tree {
     }
 
     /// Directories, the root among them.
-    pub(super) fn dirs(&self) -> Vec<u64> {
+    pub(crate) fn dirs(&self) -> Vec<u64> {
         let dirs = self.nodes.iter();
         let dirs = dirs.filter(|(_, shown)| shown.values.kind == Kind::Dir);
         std::iter::once(ROOT)
@@ -136,18 +136,41 @@ impl Tree {
             .collect()
     }
 
-    pub(super) fn insert(&mut self, inode: u64, link: Link, values: Values) {
+    pub(crate) fn insert(&mut self, inode: u64, link: Link, values: Values) {
         let links = vec![link];
         self.nodes.insert(inode, Shown { links, values });
     }
 
-    pub(super) fn add_link(&mut self, inode: u64, link: Link) {
+    pub(crate) fn add_link(&mut self, inode: u64, link: Link) {
         let shown = self.nodes.get_mut(&inode).expect("the inode is shown");
         shown.links.push(link);
     }
 
+    /// Another id for an inode or a link.
+    pub(crate) fn rename(&mut self, old: u64, new: u64) {
+        if let Some(shown) = self.nodes.remove(&old) {
+            self.nodes.insert(new, shown);
+        }
+        for (link, parent, _) in self.nodes.values_mut().flat_map(|shown| &mut shown.links) {
+            for id in [link, parent] {
+                if *id == old {
+                    *id = new;
+                }
+            }
+        }
+    }
+
+    /// Names the versions of the bytes, as far as they are known by now.
+    pub(crate) fn date_contents(&mut self, version_of: &dyn Fn(u64) -> Option<Dot>) {
+        for shown in self.nodes.values_mut() {
+            if let Some((version, bytes)) = &mut shown.values.content {
+                *version = version_of(*bytes).unwrap_or(*version);
+            }
+        }
+    }
+
     /// Takes the name away, whatever stands there; an inode without a name is gone.
-    pub(super) fn remove(&mut self, directory: u64, name: &[u8]) {
+    pub(crate) fn remove(&mut self, directory: u64, name: &[u8]) {
         for shown in self.nodes.values_mut() {
             shown
                 .links
@@ -157,7 +180,7 @@ impl Tree {
     }
 
     /// Whether a user sees no difference.
-    pub(super) fn looks_like(&self, other: &Self) -> bool {
+    pub(crate) fn looks_like(&self, other: &Self) -> bool {
         let values = |tree: &Self| {
             let nodes = tree.nodes.clone().into_iter();
             nodes
@@ -168,7 +191,7 @@ impl Tree {
     }
 
     /// The tree with inodes shown as told, or why no filesystem shows that.
-    pub(super) fn told(&self, images: &[(u64, Shown)]) -> Result<Self, String> {
+    pub(crate) fn told(&self, images: &[(u64, Shown)]) -> Result<Self, String> {
         let mut told = self.clone();
         for (inode, shown) in images {
             if shown.links.is_empty() {
@@ -218,7 +241,7 @@ impl Tree {
     }
 
     /// For people.
-    pub(super) fn print(&self) -> String {
+    pub(crate) fn print(&self) -> String {
         let mut text = String::new();
         self.print_dir(ROOT, 1, &mut text);
         text

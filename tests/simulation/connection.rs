@@ -1,0 +1,439 @@
+//! A connection between two sites: the session at each end, and what is under way between them.
+//!
+//! Each direction keeps its order, as TCP does; it may be slow, stop, and lose all that is under way when it breaks. One
+//! end may take the connection for alive while the other one is gone.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use claudefs_repl::clock::Clock as _;
+use claudefs_repl::conduit::message::{
+    Beat, ClockPair, Close, CloseReason, Frame, Message, PROTOCOL_MAX, PROTOCOL_MIN, Receipt, Role,
+};
+use claudefs_repl::conduit::session::{Ended, Event, Session, SessionLimits};
+use claudefs_repl::conduit::wire;
+use claudefs_repl::daemon::exchange::{self, Answer, Expected, Identity, Told};
+use claudefs_repl::error::Result;
+use claudefs_repl::journal::BatchReader;
+use claudefs_repl::journal::dot::Actor;
+use claudefs_repl::sync::engine::{Engine, MemberReport};
+
+use super::book::Book;
+use super::site::{self, Site, Tried};
+use crate::rng::Rng;
+
+/// How long after a refusal a stream is tried again, as the daemon has it.
+const REFUSED_PAUSE: Duration = Duration::from_secs(5);
+/// Bytes of entries in a frame.
+const FRAME_BYTES: usize = 64 << 10;
+
+/// One end.
+struct End {
+    session: Session,
+    peer: Option<Actor>,
+    told: Told,
+    /// How far the peer is in this site's journal, as it said.
+    known: BTreeMap<u32, Receipt>,
+    sending: Option<Sending>,
+}
+
+/// What is read of the journal for one connection.
+struct Sending {
+    cursors: BTreeMap<u32, u64>,
+    reader: BatchReader,
+    mark_us: u64,
+    /// Read, and does not fit into the window.
+    ready: Option<Frame>,
+    not_before: Duration,
+}
+
+/// Two ends and two directions; direction `n` leads away from end `n`.
+#[derive(Default)]
+pub(super) struct Connection {
+    pub(super) sites: [usize; 2],
+    ends: [Option<End>; 2],
+    under_way: [VecDeque<Message>; 2],
+    /// What is sent here gets nowhere, and nobody hears of it.
+    lost: [bool; 2],
+    /// Messages that got through.
+    pub(super) delivered: u64,
+}
+
+fn identity(site_id: u64) -> Identity {
+    Identity {
+        name: site::name(site_id),
+        cluster: "simulated".to_owned(),
+        role: Role::Bidirectional,
+    }
+}
+
+impl Connection {
+    pub(super) fn between(one: usize, other: usize) -> Self {
+        Self {
+            sites: [one, other],
+            ..Self::default()
+        }
+    }
+
+    /// Neither end has anything to do with it any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.ends.iter().all(Option::is_none)
+    }
+
+    /// Nothing is under way.
+    pub(super) fn is_silent(&self) -> bool {
+        self.under_way.iter().all(VecDeque::is_empty)
+    }
+
+    /// Both sites begin anew; an end that thought that it was connected forgets that.
+    pub(super) fn connect(&mut self, sites: &mut [Site]) -> Result<()> {
+        self.sever();
+        for side in 0..2 {
+            let [own, other] = [self.sites[side], self.sites[1 - side]];
+            let (own_id, other_id) = (own as u64 + 1, other as u64 + 1);
+            let expected = Expected {
+                site_id: other_id,
+                name: site::name(other_id),
+            };
+            let site = &mut sites[own];
+            let clock = site.clock.clone();
+            let mut opening = site
+                .engine(|e| exchange::opening(e, &identity(own_id), &expected, &*clock))
+                .inspect_err(|_| self.ends = Default::default())?;
+            let hello = &mut opening.hello;
+            (hello.protocol_min, hello.protocol_max) = (PROTOCOL_MIN, PROTOCOL_MAX);
+            self.ends[side] = Some(End {
+                session: Session::new(opening, SessionLimits::default(), clock.monotonic()),
+                peer: None,
+                told: Told::default(),
+                known: BTreeMap::new(),
+                sending: None,
+            });
+        }
+        Ok(())
+    }
+
+    /// Both ends are gone at once, with all that was under way.
+    pub(super) fn sever(&mut self) {
+        self.ends = Default::default();
+        self.under_way = Default::default();
+        self.lost = [false; 2];
+    }
+
+    /// The end of a site is gone. The other one hears of it, or has to find out by the silence.
+    pub(super) fn drop_end(&mut self, at: usize, is_heard: bool) {
+        let Some(side) = self.sites.iter().position(|site| *site == at) else {
+            return;
+        };
+        self.ends[side] = None;
+        self.under_way[1 - side].clear();
+        self.lost[1 - side] = true;
+        if !is_heard {
+            return;
+        }
+        if let Some(other) = &mut self.ends[1 - side] {
+            other.session.handle_lost("reset by peer");
+        }
+    }
+
+    /// What is sent in this direction from here on gets nowhere.
+    pub(super) fn lose(&mut self, side: usize) {
+        self.lost[side] = true;
+        self.under_way[side].clear();
+    }
+
+    /// Both ends do what they have to, and the first `messages` of each direction arrive.
+    pub(super) fn run(
+        &mut self,
+        sites: &mut [Site],
+        book: &mut Book,
+        rng: &mut Rng,
+        messages: usize,
+    ) -> Tried {
+        for side in 0..2 {
+            self.work(side, sites, book, rng)?;
+        }
+        for side in 0..2 {
+            for _ in 0..messages {
+                let Some(message) = self.under_way[side].pop_front() else {
+                    break;
+                };
+                self.delivered += 1;
+                self.arrive(1 - side, message, sites, book, rng)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn arrive(
+        &mut self,
+        side: usize,
+        message: Message,
+        sites: &mut [Site],
+        book: &mut Book,
+        rng: &mut Rng,
+    ) -> Tried {
+        let now = sites[self.sites[side]].clock.monotonic();
+        let Some(end) = &mut self.ends[side] else {
+            return Ok(());
+        };
+        match wire::decode(wire::encode(&message)) {
+            Ok(incoming) => {
+                if let Some(message) = incoming.message {
+                    end.session.handle_message(message, now);
+                }
+                end.session.handle_refused(incoming.refused);
+            }
+            Err(error) => return Err(format!("{error}: {message:?}").into()),
+        }
+        self.work(side, sites, book, rng)
+    }
+
+    /// One end: what it heard, what it has to say.
+    fn work(&mut self, side: usize, sites: &mut [Site], book: &mut Book, rng: &mut Rng) -> Tried {
+        let site = &mut sites[self.sites[side]];
+        let Some(end) = &mut self.ends[side] else {
+            return Ok(());
+        };
+        let now = site.clock.monotonic();
+        if end.session.poll_timeout().is_some_and(|due| due <= now) {
+            end.session.handle_timeout(now, beat(site));
+        }
+        while let Some(event) = end.session.poll_event(now) {
+            if let Event::Closed(ended) = &event {
+                let expected = is_expected(ended);
+                let under_way = std::mem::take(&mut self.under_way[1 - side]);
+                drop(under_way);
+                while let Some(message) = end.session.poll_transmit() {
+                    self.under_way[side].push_back(message);
+                }
+                self.ends[side] = None;
+                let told = format!("site {}: {ended}", self.sites[side]);
+                return if expected { Ok(()) } else { Err(told.into()) };
+            }
+            end.handle(event, site, book)?;
+        }
+        end.send(site, rng)?;
+        while let Some(message) = end.session.poll_transmit() {
+            if let Message::Frame(frame) = &message {
+                book.check(&frame.batches)?;
+            }
+            if !self.lost[side] {
+                self.under_way[side].push_back(message);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a connection may end so without a fault of either site.
+fn is_expected(ended: &Ended) -> bool {
+    match ended {
+        Ended::ByUs(close) | Ended::ByPeer(close) => close.reason == CloseReason::Shutdown,
+        Ended::Silent(_) | Ended::Lost(_) => true,
+    }
+}
+
+fn beat(site: &Site) -> Beat {
+    let now_us = site.clock.now_us();
+    Beat {
+        clock: ClockPair {
+            wall_us: now_us,
+            hlc_us: now_us,
+            synchronised: false,
+        },
+        ..Beat::default()
+    }
+}
+
+impl End {
+    fn handle(&mut self, event: Event, site: &mut Site, book: &mut Book) -> Tried {
+        let now = site.clock.monotonic();
+        match event {
+            Event::Connected(hello) => {
+                match site.engine(|e| exchange::connected(e, &hello))? {
+                    Err(close) => return Err(format!("site {}: {close}", site.at).into()),
+                    Ok(known) => self.known = known,
+                }
+                self.peer = Some(hello.actor);
+                self.note_member(site)?;
+                let cursors = self.known.iter().map(|(s, r)| (*s, r.received)).collect();
+                self.start(site, cursors, Duration::ZERO)?;
+            }
+            Event::Frame(frame) => return self.frame(&frame, site, book),
+            Event::Receipts(receipts) => {
+                for receipt in receipts.receipts {
+                    self.known.insert(receipt.stream, receipt);
+                }
+            }
+            Event::Rewind { stream, from } => {
+                self.rewind(
+                    site,
+                    [(stream, from.saturating_sub(1))].into(),
+                    Duration::ZERO,
+                )?;
+            }
+            Event::Nak(nak) => {
+                let back = [(nak.stream, nak.received)].into();
+                self.rewind(site, back, now + REFUSED_PAUSE)?;
+            }
+            Event::Hold { hold, from } => {
+                let wait_us = hold.until_us.saturating_sub(site.clock.now_us());
+                let back = from
+                    .into_iter()
+                    .map(|(s, from)| (s, from.saturating_sub(1)));
+                let wait = Duration::from_micros(wait_us).min(Duration::from_secs(60));
+                self.rewind(site, back.collect(), now + wait)?;
+            }
+            Event::Heartbeat(beat, _) => {
+                let wall_us = beat.clock.wall_us;
+                site.engine(|e| e.peer_clock(wall_us))?;
+                self.note_member(site)?;
+            }
+            Event::Refused(batch) => {
+                return Err(format!("site {}: refused {batch:?}", site.at).into());
+            }
+            Event::Closed(_) => {}
+        }
+        Ok(())
+    }
+
+    fn note_member(&self, site: &mut Site) -> Result<()> {
+        let Some(actor) = self.peer else {
+            return Ok(());
+        };
+        let report = MemberReport {
+            actor,
+            takes: true,
+            received: self.known.iter().map(|(s, r)| (*s, r.received)).collect(),
+            founder: None,
+        };
+        site.engine(|e| exchange::heard(e, report)).map(drop)
+    }
+
+    fn frame(&mut self, frame: &Frame, site: &mut Site, book: &mut Book) -> Tried {
+        let Some(peer) = self.peer else {
+            return Ok(());
+        };
+        let arrived = site.engine(|e| e.receive(peer, &frame.batches, frame.mark_us));
+        let arrived = match arrived {
+            Ok(arrived) => arrived,
+            Err(error) => {
+                let close = Close::new(CloseReason::Shutdown, "cannot take entries");
+                self.session.close(close);
+                return Err(error.into());
+            }
+        };
+        let taken = arrived
+            .progress
+            .iter()
+            .map(|one| (one.stream, one.received));
+        let taken: BTreeMap<u32, u64> = taken.collect();
+        for entry in frame.batches.iter().flat_map(|batch| &batch.entries) {
+            if taken
+                .get(&entry.shard_id)
+                .is_some_and(|seq| *seq >= entry.seq)
+            {
+                book.heard(site.at, entry.hlc_us);
+            }
+        }
+        self.tell(site, Some(arrived.progress))?;
+        let Some(refusal) = arrived.refusal else {
+            return Ok(());
+        };
+        match exchange::answer(peer, refusal) {
+            Answer::Nak(nak) => self.session.send_nak(nak),
+            Answer::Hold(hold) => self.session.send_hold(hold),
+        }
+        Ok(())
+    }
+
+    /// Tells the peer how far its entries got.
+    fn tell(
+        &mut self,
+        site: &mut Site,
+        progress: Option<Vec<claudefs_repl::sync::progress::StreamProgress>>,
+    ) -> Result<()> {
+        let Some(peer) = self.peer.filter(|_| self.session.can_reply()) else {
+            return Ok(());
+        };
+        let progress = match progress {
+            Some(progress) => progress,
+            None => site.engine(|e| e.progress(peer))?,
+        };
+        let mark_us = site.engine(|e| e.applied_mark(peer))?.unwrap_or(0);
+        if let Some(receipts) = self.told.news(progress, mark_us) {
+            self.session.send_receipts(receipts);
+        }
+        Ok(())
+    }
+
+    fn start(
+        &mut self,
+        site: &mut Site,
+        cursors: BTreeMap<u32, u64>,
+        not_before: Duration,
+    ) -> Result<()> {
+        let behind = cursors.clone();
+        let (reader, _) = site.engine(|e| e.batches(behind))?;
+        self.sending = Some(Sending {
+            cursors,
+            reader,
+            mark_us: 0,
+            ready: None,
+            not_before,
+        });
+        Ok(())
+    }
+
+    fn rewind(
+        &mut self,
+        site: &mut Site,
+        back: BTreeMap<u32, u64>,
+        not_before: Duration,
+    ) -> Result<()> {
+        let Some(sending) = self.sending.take() else {
+            return Ok(());
+        };
+        let mut cursors = sending.cursors;
+        cursors.extend(back);
+        self.start(site, cursors, not_before.max(sending.not_before))
+    }
+
+    /// Sends receipts, and of the journal what the window takes.
+    fn send(&mut self, site: &mut Site, rng: &mut Rng) -> Result<()> {
+        self.tell(site, None)?;
+        let now = site.clock.monotonic();
+        loop {
+            let (mark, epoch) = site.engine(|e| Ok((Engine::mark(e)?, e.epoch()?)))?;
+            let Some(sending) = self.sending.as_mut().filter(|s| s.not_before <= now) else {
+                return Ok(());
+            };
+            if sending.ready.is_none() {
+                let entries = 1 + rng.index(40);
+                let next = sending.reader.next_frame(FRAME_BYTES, entries)?;
+                sending.ready = next.map(|(mut batches, mark_us)| {
+                    batches.iter_mut().for_each(|batch| batch.epoch = epoch);
+                    Frame { batches, mark_us }
+                });
+            }
+            let Some(frame) = sending.ready.take() else {
+                if mark > sending.mark_us && self.session.can_reply() {
+                    sending.mark_us = mark;
+                    let batches = Vec::new();
+                    let mark_us = mark;
+                    self.session.send_frame(Frame { batches, mark_us });
+                }
+                return Ok(());
+            };
+            if !self.session.can_send(&frame) {
+                sending.ready = Some(frame);
+                return Ok(());
+            }
+            sending.mark_us = frame.mark_us;
+            let ends = frame.batches.iter().map(|b| (b.stream, b.last));
+            sending.cursors.extend(ends);
+            self.session.send_frame(frame);
+        }
+    }
+}
