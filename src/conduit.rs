@@ -22,6 +22,7 @@ pub mod pki;
 pub mod route;
 pub mod server;
 pub mod session;
+pub(crate) mod slots;
 pub mod stats;
 pub mod tls;
 pub mod window;

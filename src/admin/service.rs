@@ -11,8 +11,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use prost::Message as _;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::transport::server::Connected;
@@ -22,7 +23,8 @@ use super::access::{Access, Caller};
 use super::filter::{AckRequest, Matcher};
 use super::{AdminError, Source, wire};
 use crate::conduit::accept::accept;
-use crate::conduit::tls::Tls;
+use crate::conduit::slots::{Held, Slots};
+use crate::conduit::tls::{Tls, names_of};
 use crate::daemon::tasks::Tasks;
 use crate::error::{ReplError, Result};
 use crate::proto::admin as pb;
@@ -39,6 +41,12 @@ pub const PAGE_CONFLICTS: usize = 256;
 /// Accepted connections that wait for the server, and requests under way on one connection. A handful of operators
 /// and scripts; more only slow each other down.
 const REQUESTS_MAX: usize = 32;
+/// Connections at once, besides those of the daemon's own user and of root.
+const CONNECTIONS_MAX: usize = 128;
+/// Those of one user, or of one certificate.
+const OF_ONE_MAX: usize = 32;
+/// Those of all certificates together that may do nothing.
+const STRANGERS_MAX: usize = 8;
 /// Longest that a request may take. A restore copies a file; everything else is quick.
 const REQUEST_MAX: Duration = Duration::from_secs(300);
 /// How long requests under way may take to end when the daemon does; those who only watch stay as long as they may.
@@ -79,8 +87,9 @@ pub fn serve(tasks: &Tasks, doors: Doors, source: Arc<dyn Source>) -> Result<()>
     let bound = socket::mark(&socket);
     let (ready, incoming) = mpsc::channel(REQUESTS_MAX);
     let own = tasks.clone();
+    let own_uid = access.own_uid;
     tasks.spawn("admin accept", async move {
-        let accepting = socket::accept(listener, ready);
+        let accepting = socket::accept(listener, ready, own_uid);
         let ended = own.token().run_until_cancelled(accepting).await;
         if ended.is_some() {
             tracing::debug!("admin server ended before its accept loop");
@@ -92,7 +101,8 @@ pub fn serve(tasks: &Tasks, doors: Doors, source: Arc<dyn Source>) -> Result<()>
         tasks: tasks.clone(),
     };
     let service = Arc::new(service);
-    let gate = gate::GateLayer(Arc::new(access));
+    let access = Arc::new(access);
+    let gate = gate::GateLayer(Arc::clone(&access));
     run(tasks, (&service, &gate), incoming)?;
     if let Some((listener, tls)) = network {
         let (ready, incoming) = mpsc::channel(REQUESTS_MAX);
@@ -100,9 +110,20 @@ pub fn serve(tasks: &Tasks, doors: Doors, source: Arc<dyn Source>) -> Result<()>
             let acceptor = tokio_rustls::TlsAcceptor::from(tls.server());
             acceptor.accept(stream)
         };
-        accept(tasks, listener, handshake, move |stream| {
-            (ready.clone(), stream)
-        });
+        let slots = Slots::new(CONNECTIONS_MAX);
+        let sort = move |stream: TlsStream<TcpStream>, _| {
+            let certificates = stream.get_ref().1.peer_certificates();
+            let names = certificates.and_then(|all| all.first()).map(names_of);
+            let names = names.unwrap_or_default();
+            let known = names
+                .into_iter()
+                .find(|name| access.certificates.contains(name));
+            // Who may do nothing is told so, and shares a few places with all others of that kind.
+            let most = known.as_ref().map_or(STRANGERS_MAX, |_| OF_ONE_MAX);
+            let slot = slots.take(known, most)?;
+            Some((ready.clone(), Held::new(stream, Some(slot))))
+        };
+        accept(tasks, listener, handshake, sort);
         run(tasks, (&service, &gate), incoming)?;
     }
     Ok(())

@@ -1,13 +1,13 @@
 //! Accepts connections over TCP and finishes their handshakes, bounded in number and time, so that strangers cost little.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use super::client::prepare;
+use super::slots::Slots;
 use super::tls;
 use crate::daemon::tasks::Tasks;
 
@@ -18,7 +18,8 @@ pub(super) const HANDSHAKES_MAX: usize = 64;
 /// Pause after a failing accept: out of file descriptors is the usual reason, and takes time to mend.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Has every connection attended to, at most `most` of them at once, until `tasks` ends. The log knows it as `name`.
+/// Has every connection attended to, at most `most` of them at once and a quarter of that from one address, until
+/// `tasks` ends. The log knows it as `name`.
 pub(crate) fn each<F>(
     tasks: &Tasks,
     listener: TcpListener,
@@ -27,7 +28,7 @@ pub(crate) fn each<F>(
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
-    let slots = Arc::new(Semaphore::new(most));
+    let slots = Slots::new(most);
     let own = tasks.clone();
     tasks.spawn(name, async move {
         loop {
@@ -43,7 +44,7 @@ pub(crate) fn each<F>(
                     continue;
                 }
             };
-            let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+            let Some(slot) = slots.take(from.ip(), most / 4) else {
                 tracing::warn!(name, %from, "too many connections at once, this one is dropped");
                 continue;
             };
@@ -56,13 +57,15 @@ pub(crate) fn each<F>(
     });
 }
 
-/// Accepts sockets and hands on those whose handshake succeeds, to where `sort` says.
-pub(crate) fn accept<I, F, H, S>(tasks: &Tasks, listener: TcpListener, handshake: H, sort: S)
+/// Accepts sockets and hands on those whose handshake succeeds, to where `sort` says; what it returns for none is
+/// dropped.
+pub(crate) fn accept<S, I, F, H, T>(tasks: &Tasks, listener: TcpListener, handshake: H, sort: T)
 where
+    S: Send + 'static,
     I: Send + 'static,
-    F: Future<Output = std::io::Result<I>> + Send + 'static,
+    F: Future<Output = std::io::Result<S>> + Send + 'static,
     H: Fn(TcpStream) -> F + Send + 'static,
-    S: Fn(I) -> (mpsc::Sender<std::io::Result<I>>, I) + Clone + Send + Sync + 'static,
+    T: Fn(S, SocketAddr) -> Option<Sorted<I>> + Clone + Send + Sync + 'static,
 {
     each(
         tasks,
@@ -76,16 +79,23 @@ where
                     tracing::debug!(%from, %error, "socket gone before its handshake");
                     return;
                 }
-                if let Some(stream) = finish(handshake, from).await {
-                    let (ready, stream) = sort(stream);
-                    if ready.send(Ok(stream)).await.is_err() {
-                        tracing::debug!(%from, "server stopped during a handshake");
-                    }
+                let Some(stream) = finish(handshake, from).await else {
+                    return;
+                };
+                let Some((ready, stream)) = sort(stream, from) else {
+                    tracing::warn!(%from, "too many connections, this one is dropped");
+                    return;
+                };
+                if ready.send(Ok(stream)).await.is_err() {
+                    tracing::debug!(%from, "server stopped during a handshake");
                 }
             }
         },
     );
 }
+
+/// Where a connection goes, and the connection.
+pub(crate) type Sorted<I> = (mpsc::Sender<std::io::Result<I>>, I);
 
 async fn finish<I>(
     handshake: impl Future<Output = std::io::Result<I>>,

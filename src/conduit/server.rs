@@ -1,9 +1,11 @@
 //! Accepts sites over gRPC: own accept loop, TLS handshake and streams; what is said on them is the session's affair.
 //!
 //! A certificate of the right authority is not enough: its site must be registered here, or the call is refused by
-//! the name that it showed. Handshakes are bounded in number and time, so that strangers cost little.
+//! the name that it showed. Handshakes are bounded in number and time, connections in number, in all and from one
+//! address, so that strangers cost little.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,11 +24,17 @@ use super::client::{CONNECTION_WINDOW_BYTES, SITE_HEADER, STREAM_WINDOW_BYTES, r
 use super::content::{self, ContentTransport};
 use super::join::Admit;
 use super::peer::{TRANSPORT_MESSAGES_MAX, Transport};
+use super::slots::{Held, Slots};
 use super::tls::{JOIN_PROTOCOL, Tls, names_of, site_of};
 use super::wire::{self, MESSAGE_BYTES_MAX};
 use crate::daemon::tasks::Tasks;
 use crate::proto::v1;
 use v1::conduit_server::{Conduit as Service, ConduitServer};
+
+/// Connections of other sites at once: two for each of 64 sites, and as many that are replaced.
+const CONNECTIONS_MAX: usize = 256;
+/// Connections of new sites at once, which show no certificate; nobody needs more than one.
+const JOINING_MAX: usize = 8;
 
 /// Where the connections of one site go.
 #[derive(Debug, Clone)]
@@ -84,7 +92,7 @@ pub fn serve(
     match tls {
         None => {
             let (ready, incoming) = mpsc::channel(HANDSHAKES_MAX);
-            let sort = move |stream| (ready.clone(), stream);
+            let sort = move |stream, _| Some((ready.clone(), stream));
             accept(tasks, listener, |stream| async { Ok(stream) }, sort);
             run(tasks, service, incoming);
         }
@@ -92,9 +100,15 @@ pub fn serve(
             let (ready, incoming) = mpsc::channel(HANDSHAKES_MAX);
             let (new, joining) = mpsc::channel(HANDSHAKES_MAX);
             let takes_new = join.is_some();
-            let sort = move |stream: TlsStream<TcpStream>| {
-                let to = if is_joining(&stream) { &new } else { &ready };
-                (to.clone(), stream)
+            let (sites, strangers) = (Slots::new(CONNECTIONS_MAX), Slots::new(JOINING_MAX));
+            let sort = move |stream: TlsStream<TcpStream>, from: SocketAddr| {
+                let (to, slots, most_of_one) = if is_joining(&stream) {
+                    (&new, &strangers, JOINING_MAX / 2)
+                } else {
+                    (&ready, &sites, CONNECTIONS_MAX / 4)
+                };
+                let slot = slots.take(from.ip(), most_of_one)?;
+                Some((to.clone(), Held::new(stream, Some(slot))))
             };
             accept(
                 tasks,
@@ -158,7 +172,10 @@ where
 }
 
 /// Serves new sites: one small call each, within the time of a handshake.
-fn run_join(tasks: &Tasks, join: Arc<dyn Admit>, incoming: Incoming<TlsStream<TcpStream>>) {
+fn run_join<I>(tasks: &Tasks, join: Arc<dyn Admit>, incoming: Incoming<I>)
+where
+    I: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+{
     let stop = tasks.token().clone();
     tasks.spawn("join server", async move {
         let served = tonic::transport::Server::builder()

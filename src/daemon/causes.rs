@@ -19,6 +19,8 @@ pub(super) enum Topic {
     StateRoom,
     /// The tree has no room: nothing is applied.
     TreeRoom,
+    /// Too many files are open: nothing is noticed or applied.
+    OpenFiles,
     /// The wall clock is not believed: entries are stamped at the old pace.
     Clock,
     /// Something in the tree cannot be read: it is not sent.
@@ -40,6 +42,7 @@ impl Topic {
             Self::Certificates
             | Self::StateRoom
             | Self::TreeRoom
+            | Self::OpenFiles
             | Self::Clock
             | Self::Unreadable
             | Self::Disbelief
@@ -60,6 +63,7 @@ impl Topic {
         match self {
             Self::Certificates => ("certificate.refused", "certificate.replaced"),
             Self::StateRoom | Self::TreeRoom => ("disk.full", "disk.room"),
+            Self::OpenFiles => ("files.exhausted", "files.free"),
             Self::Clock => ("clock.disbelieved", "clock.believed"),
             Self::Unreadable => ("tree.unreadable", "tree.readable"),
             Self::Disbelief => ("brake.held", "brake.released"),
@@ -93,6 +97,7 @@ impl Causes {
             Topic::Certificates
             | Topic::StateRoom
             | Topic::TreeRoom
+            | Topic::OpenFiles
             | Topic::Clock
             | Topic::Unreadable
             | Topic::Disbelief

@@ -8,15 +8,20 @@ use super::causes::{Causes, Topic};
 use super::status::{TreeFacts, note};
 use crate::admin::view::plural;
 use crate::clock::SharedClock;
-use crate::error::Result;
+use crate::error::{ReplError, Result};
 use crate::tree::scan::{Disbelief, ScanReport};
 use crate::tree::walk::{Note, NoteKind};
 use crate::tree::{Connector, ConnectorEvent};
 
-/// How long a tree whose state folder is full rests before it is tried again. Doubled with every try in vain, up to
-/// the most: each opens the tree anew, which may end in a look at everything.
-const ROOM_PAUSE: Duration = Duration::from_secs(1);
-const ROOM_PAUSE_MAX: Duration = Duration::from_secs(32);
+/// How long a tree rests before it is tried again, when there was no room in the state folder or for another open
+/// file. Doubled with every try in vain, up to the most: each opens the tree anew, which may end in a look at everything.
+const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(32);
+
+/// Whether the tree goes on by itself once this is over.
+fn passes(error: &ReplError) -> bool {
+    error.is_disk_full() || error.is_out_of_files()
+}
 
 /// Runs the connector on its thread, and opens it again when the state folder had no room and has some.
 pub(super) struct TreeWorker {
@@ -34,44 +39,55 @@ impl TreeWorker {
         mut connector: Connector,
         open: &dyn Fn() -> Result<Connector>,
     ) -> Result<()> {
-        let mut pause = ROOM_PAUSE;
+        let mut pause = PAUSE;
         loop {
             let mut result = connector.run(&self.stop, &mut |event| self.note(&event));
             while let Err(error) = &result
-                && error.is_disk_full()
+                && passes(error)
                 && !self.is_stopped()
             {
-                let known = self.no_room(
-                    Topic::StateRoom,
-                    "the disk of the state folder is full: nothing is noticed or applied",
-                );
+                let known = self.in_the_way(error);
                 if known {
-                    pause = pause.saturating_mul(2).min(ROOM_PAUSE_MAX);
+                    pause = pause.saturating_mul(2).min(PAUSE_MAX);
                 } else {
-                    tracing::error!(%error, "no room for state, the tree rests until there is");
-                    pause = ROOM_PAUSE;
+                    tracing::error!(%error, "the tree rests until this passes");
+                    pause = PAUSE;
                 }
                 self.rest(pause);
                 // What failed is taken back by opening it again, as after a crash.
                 result = open().map(|opened| connector = opened);
             }
+            if result.is_ok() {
+                self.causes.clear(Topic::OpenFiles);
+            }
             if result.is_err() || self.is_stopped() {
-                return result.or_else(|error| {
-                    if error.is_disk_full() {
-                        Ok(())
-                    } else {
-                        Err(error)
-                    }
-                });
+                return result.or_else(|error| if passes(&error) { Ok(()) } else { Err(error) });
             }
         }
+    }
+
+    /// Shows what the tree rests for; whether that was known.
+    fn in_the_way(&self, error: &ReplError) -> bool {
+        if error.is_disk_full() {
+            return self.no_room(
+                Topic::StateRoom,
+                "the disk of the state folder is full: nothing is noticed or applied",
+            );
+        }
+        let known = self.causes.has(&Topic::OpenFiles);
+        self.causes.set(
+            Topic::OpenFiles,
+            "there are too many open files: nothing is noticed or applied",
+            "see what holds them (lsof -p with the process of cfs-repl), or raise LimitNOFILE; it goes on by itself",
+        );
+        known
     }
 
     /// Waits; a stop ends it.
     fn rest(&self, pause: Duration) {
         let mut left = pause;
         while !left.is_zero() && !self.is_stopped() {
-            let step = left.min(ROOM_PAUSE);
+            let step = left.min(PAUSE);
             std::thread::sleep(step);
             left -= step;
         }

@@ -11,6 +11,8 @@ use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 
+use super::{CONNECTIONS_MAX, OF_ONE_MAX};
+use crate::conduit::slots::{Held, Slots};
 use crate::config::SOCKET_BYTES_MAX;
 use crate::error::{ReplError, Result};
 
@@ -77,18 +79,45 @@ pub(super) fn remove(socket: &Path, bound: Option<(u64, u64)>) {
     }
 }
 
-pub(super) async fn accept(listener: UnixListener, ready: mpsc::Sender<io::Result<UnixStream>>) {
+/// Hands on who connects. Others than `own_uid` and root have a number of connections, so that they cannot take the
+/// descriptors that the daemon needs.
+pub(super) async fn accept(
+    listener: UnixListener,
+    ready: mpsc::Sender<io::Result<Held<UnixStream, u32>>>,
+    own_uid: u32,
+) {
+    let slots = Slots::new(CONNECTIONS_MAX);
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                if ready.send(Ok(stream)).await.is_err() {
-                    return;
-                }
-            }
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
             Err(error) => {
                 tracing::warn!(%error, "accept failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
             }
+        };
+        let uid = match stream.peer_cred() {
+            Ok(cred) => cred.uid(),
+            Err(error) => {
+                tracing::debug!(%error, "who connected is gone");
+                continue;
+            }
+        };
+        let slot = if uid == own_uid || uid == 0 {
+            None
+        } else {
+            let slot = slots.take(uid, OF_ONE_MAX);
+            if slot.is_none() {
+                tracing::warn!(
+                    uid,
+                    "too many connections to the admin socket, this one is dropped"
+                );
+                continue;
+            }
+            slot
+        };
+        if ready.send(Ok(Held::new(stream, slot))).await.is_err() {
+            return;
         }
     }
 }

@@ -56,6 +56,11 @@ pub const EVENT_NAMES: &[(&str, &str)] = &[
         "an operator put the loser of a conflict back",
     ),
     ("disk.full", "there is no room for state or tree"),
+    (
+        "files.exhausted",
+        "too many files are open; the tree rests until some are closed",
+    ),
+    ("files.free", "files can be opened again"),
     ("disk.room", "there is room again"),
     (
         "clock.disbelieved",
