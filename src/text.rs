@@ -17,14 +17,32 @@ const DURATION_UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("m", 60)
 #[must_use]
 pub fn printable(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
+    let mut after_ascii = true;
     for c in text.chars() {
-        if c.is_control() || is_direction_mark(c) {
+        let is_joined = matches!(c, '\u{200d}' | '\u{fe0e}' | '\u{fe0f}') && !after_ascii;
+        if c.is_control() || is_direction_mark(c) || is_line_end(c) || is_unseen(c) && !is_joined {
             safe.extend(c.escape_default());
         } else {
             safe.push(c);
         }
+        after_ascii = c.is_ascii();
     }
     safe
+}
+
+/// Characters at which a terminal may begin a new line though they are no control characters.
+const fn is_line_end(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// Characters that show as nothing (Unicode, `Default_Ignorable_Code_Point`): two names that differ in one look alike.
+/// Those that join the parts of a picture are shown with it.
+const fn is_unseen(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}'
+        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Characters that reorder the line around them (Unicode UAX 9, explicit formatting).

@@ -321,6 +321,61 @@ fn a_reload_takes_what_can_change_names_what_cannot_and_refuses_a_bad_file() {
     a.ok(&["log-level", "debug"]);
     let (exit, _) = a.refused(&["log-level", "claudefs_repl=loud"]);
     assert_eq!(exit, 2);
+    // Certificates that are not good are no success either.
+    let certificate = a.path("tls/alpha.pem");
+    let good = fs::read(&certificate).unwrap();
+    fs::write(&certificate, "no certificate").unwrap();
+    let (exit, said) = a.refused(&["reload"]);
+    assert!(
+        exit == 8 && said.contains("the old ones stay in use"),
+        "{exit}: {said}"
+    );
+    fs::write(&certificate, good).unwrap();
+    a.ok(&["reload"]);
+    assert!(!a.ok(&["status"]).contains("not taken"));
+}
+
+#[test]
+fn the_number_of_a_site_that_was_removed_is_not_given_again() {
+    let (mut a, b, c) = (Machine::new(), Machine::new(), Machine::new());
+    a.found("alpha", "lab");
+    a.start();
+    let words = b.join(&a.invite(&[]), &["--name", "beta"]);
+    b.ok(&strs(&words));
+    a.ok(&["sites", "remove", "beta", "--confirm", "beta"]);
+    let words = c.join(&a.invite(&[]), &["--name", "gamma"]);
+    c.ok(&strs(&words));
+    let config = fs::read_to_string(c.path("config.toml")).unwrap();
+    assert!(config.contains("id = 3\n"), "{config}");
+}
+
+/// Connections to a port of this machine, from another address of it, over which nothing is said.
+fn silent(port: u16, count: usize) -> Vec<std::net::TcpStream> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .unwrap();
+    let connect = || async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        let to = format!("127.0.0.1:{port}").parse().unwrap();
+        socket.connect(to).await.unwrap().into_std().unwrap()
+    };
+    (0..count).map(|_| runtime.block_on(connect())).collect()
+}
+
+#[test]
+fn who_connects_and_says_nothing_keeps_no_new_site_out() {
+    let (mut a, b) = (Machine::new(), Machine::new());
+    a.found("alpha", "lab");
+    a.start();
+    let token = a.invite(&[]);
+    let silent = silent(a.port, 100);
+    let words = b.join(&token, &["--name", "beta"]);
+    b.ok(&strs(&words));
+    assert_eq!(a.ok(&["sites", "list", "-o", "name"]), "beta\n");
+    drop(silent);
+    a.assert_no_errors();
 }
 
 #[test]

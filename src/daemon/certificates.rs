@@ -48,11 +48,14 @@ impl Certificates {
         self.current.as_ref().map(|(tls, _)| tls)
     }
 
-    /// Reads the files again and takes them into use, or tells why the old ones stay.
-    pub fn reload(&self) {
+    /// Reads the files again and takes them into use.
+    ///
+    /// # Errors
+    /// Why the old ones stay, for people.
+    pub fn reload(&self) -> std::result::Result<(), String> {
         let Some((tls, files)) = &self.current else {
             tracing::info!("asked to read the certificates again, the configuration has no [tls]");
-            return;
+            return Ok(());
         };
         let cert = files.cert.display();
         let read = files
@@ -63,14 +66,15 @@ impl Certificates {
                 let expires = rfc3339(tls.expires_us()).unwrap_or_default();
                 tracing::info!(%cert, expires, "certificates were read again, new connections use them");
                 self.causes.clear(Topic::Certificates);
+                Ok(())
             }
             Err(error) => {
                 tracing::error!(%error, "certificates were not taken, the old ones stay in use");
-                self.causes.set(
-                    Topic::Certificates,
-                    format!("new certificates were not taken, the old ones stay in use: {error}"),
-                    "correct the file, then send SIGHUP to cfs-repl again",
-                );
+                let what =
+                    format!("new certificates were not taken, the old ones stay in use: {error}");
+                let next = "correct the file, then send SIGHUP to cfs-repl again";
+                self.causes.set(Topic::Certificates, what.clone(), next);
+                Err(what)
             }
         }
     }

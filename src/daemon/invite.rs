@@ -177,6 +177,7 @@ impl Inviter {
         let mut all = self
             .read(&config)
             .map_err(|e| cannot("read its invitations")(e.to_string()))?;
+        let given = largest_given(&all);
         let found = all.iter_mut().find(|one| one.print == print(secret));
         let invitation = found.ok_or_else(|| {
             Refused::NotInvited("the site that invited knows of no such invitation".to_owned())
@@ -188,7 +189,9 @@ impl Inviter {
             None => {
                 refuse_unfit(&config, invitation, &wish, now_us)?;
                 self.refuse_second_tree(&wish).await?;
-                free_id(&config)?
+                let heard = self.engine.ask(Engine::largest_site_id).await;
+                let heard = heard.map_err(|error| Refused::Failed(error.to_string()))?;
+                free_id(&config, given.max(Some(heard)))?
             }
         };
         let authority =
@@ -342,9 +345,16 @@ fn free_name(config: &Config, name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The number behind the largest that is known: one that is free in between may have been another site's once.
-fn free_id(config: &Config) -> Result<u64, Refused> {
-    let known = config.peers.iter().map(|peer| peer.id);
+/// The largest number that a new site got.
+fn largest_given(all: &[Kept]) -> Option<u64> {
+    let used = all.iter().filter_map(|one| one.used.as_ref());
+    used.map(|used| used.site_id).max()
+}
+
+/// The number behind the largest that is configured, or that any site is known to have had: who has entries of a site
+/// that is gone refuses another one of its number.
+fn free_id(config: &Config, ever: Option<u64>) -> Result<u64, Refused> {
+    let known = config.peers.iter().map(|peer| peer.id).chain(ever);
     let largest = known.chain([config.site.id]).max().unwrap_or(0);
     let free = largest.saturating_add(1);
     if free > SITE_ID_MAX {

@@ -212,11 +212,11 @@ impl Reporter {
             contact: Some(contact(link.contact)),
             traffic: Some(traffic(&peer.link.stats())),
         };
-        let lag = self.site_lag(&site, &view, told);
+        let lag = self.site_lag(&site, &view, told, connected);
         PeerFacts { site, lag }
     }
 
-    fn site_lag(&self, site: &SiteView, view: &PeerView, told: &Told) -> SiteLag {
+    fn site_lag(&self, site: &SiteView, view: &PeerView, told: &Told, connected: bool) -> SiteLag {
         let is_behind = behind(view, &told.status).is_some_and(|entries| entries > 0);
         let rates = told.rates.get(&site.site_id);
         let (stages, shards) = match &view.hello {
@@ -242,7 +242,7 @@ impl Reporter {
             unnoticed_us: Some(self.unnoticed_us(told.mark_us)),
             inbound: InboundLag {
                 unnoticed_us: site.unnoticed_us,
-                ..inbound(view, told, site.site_id)
+                ..inbound(view, told, site.site_id, connected)
             },
             applied_per_s: rates.map(|rates| rates.applied_per_s),
             catch_up_eta_us: rates
@@ -295,7 +295,7 @@ fn silent(age: Duration) -> Cause {
 }
 
 /// How far the answering site is behind a peer.
-fn inbound(view: &PeerView, told: &Told, site_id: u64) -> InboundLag {
+fn inbound(view: &PeerView, told: &Told, site_id: u64, connected: bool) -> InboundLag {
     let (Some(hello), Some(from)) = (&view.hello, told.from.get(&site_id)) else {
         return InboundLag::default();
     };
@@ -310,7 +310,11 @@ fn inbound(view: &PeerView, told: &Told, site_id: u64) -> InboundLag {
         inbound_lag(theirs, ours, waiting)
     };
     InboundLag {
-        lag,
+        // What it noticed since it was heard last is not known.
+        lag: match lag {
+            Lag::Known(us) if !connected && hello.role != WireRole::Replica => Lag::AtLeast(us),
+            Lag::Known(_) | Lag::AtLeast(_) | Lag::Unknown => lag,
+        },
         waiting_entries: Some(from.waiting()),
         unnoticed_us: None,
     }

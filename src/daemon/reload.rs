@@ -35,7 +35,18 @@ impl Reloader {
     /// [`AdminError::NotPossible`] when a file is not good; nothing was changed by that file.
     pub async fn reload(&self, by: &str) -> Result<ReloadedView> {
         let _turn = self.turn.lock().await;
-        self.certificates.reload();
+        let certificates = self.certificates.reload();
+        let view = self.reload_config(by).await?;
+        match certificates {
+            Ok(()) => Ok(view),
+            Err(what) => Err(AdminError::NotPossible {
+                what,
+                hint: "correct the file, then: cfs-repl reload".to_owned(),
+            }),
+        }
+    }
+
+    async fn reload_config(&self, by: &str) -> Result<ReloadedView> {
         let Some(file) = &self.file else {
             return Ok(ReloadedView::default());
         };

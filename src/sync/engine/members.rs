@@ -189,6 +189,22 @@ impl Engine {
         })
     }
 
+    /// The largest number of a site that was ever configured here, received from, or decided about: those of sites that
+    /// were removed since are among them.
+    ///
+    /// # Errors
+    /// As [`Engine::heard`].
+    pub fn largest_site_id(&mut self) -> Result<u64> {
+        self.with(|opened, config| {
+            let decided = opened.core.state().members()?;
+            let decided = decided.iter().map(|(actor, _)| actor.site_id);
+            let received = opened.received.keys().map(|actor| actor.site_id);
+            let tracked = opened.members.keys().copied();
+            let all = decided.chain(received).chain(tracked);
+            Ok(all.chain([config.site_id]).max().unwrap_or(0))
+        })
+    }
+
     /// Whether another site was met when both had nothing.
     ///
     /// # Errors
