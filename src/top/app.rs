@@ -20,7 +20,7 @@ use super::calls;
 use super::feed::Feed;
 use super::keys::Key;
 use super::message::{Done, Effect, Message, Told};
-use super::model::{Model, Now};
+use super::model::{Model, Now, Overlay};
 use super::record;
 use super::replay::{Played, Replay};
 use super::terminal;
@@ -224,7 +224,8 @@ impl App {
                     was_input = true;
                     match message {
                         Some(message) => self.input(message),
-                        None => return Ok(End::Quit),
+                        // The thread that reads keys is gone.
+                        None => return Ok(End::Failed),
                     }
                 }
                 done = self.done.recv() => match done {
@@ -233,7 +234,7 @@ impl App {
                 },
                 () = tokio::time::sleep_until(next_frame), if self.model.dirty => Vec::new(),
                 told = self.told.recv() => match told {
-                    Some(told) => self.tell_many(told)?,
+                    Some(told) => self.tell_many(told),
                     None => Vec::new(),
                 },
                 _ = tick.tick() => self.tick(),
@@ -344,35 +345,46 @@ impl App {
     }
 
     /// Takes in what was told, and what else waits.
-    fn tell_many(&mut self, first: Told) -> io::Result<Vec<Effect>> {
+    fn tell_many(&mut self, first: Told) -> Vec<Effect> {
         let now = self.now();
         let mut effects = self.take(Message::Tick(now));
         let mut next = Some(first);
         for _ in 0..BATCH_MAX {
             let Some(told) = next.take() else { break };
-            self.keep(&told)?;
+            self.keep(&told);
             effects.extend(self.take(Message::Told(Box::new(told))));
             next = self.told.try_recv().ok();
         }
         if let Some(told) = next {
-            self.keep(&told)?;
+            self.keep(&told);
             effects.extend(self.take(Message::Told(Box::new(told))));
         }
-        Ok(effects)
+        effects
     }
 
-    fn keep(&mut self, told: &Told) -> io::Result<()> {
-        let Running::Daemon {
-            record: Some(recorder),
-            ..
-        } = &mut self.source
-        else {
-            return Ok(());
+    /// Records what was told. When that fails it is said, and the dashboard goes on without.
+    fn keep(&mut self, told: &Told) {
+        let Running::Daemon { record, .. } = &mut self.source else {
+            return;
         };
+        let Some(recorder) = record else { return };
         let t_us = micros(self.clock.monotonic().saturating_sub(recorder.from));
-        recorder
-            .file
-            .write_all(record::lines(t_us, told.clone()).as_bytes())
+        let lines = record::lines(t_us, told.clone());
+        if let Err(error) = recorder.file.write_all(lines.as_bytes()) {
+            *record = None;
+            let told = crate::text::printable(&error.to_string());
+            self.model.choice.overlay = Some(Overlay::Text {
+                title: "The record ends here".to_owned(),
+                lines: vec![
+                    format!("cannot write it: {told}"),
+                    "What was told until now is in the file; the dashboard goes on without."
+                        .to_owned(),
+                ],
+                copy: told,
+                is_bad: true,
+            });
+            self.model.dirty = true;
+        }
     }
 
     fn draw<B>(&mut self, screen: &mut Terminal<B>) -> io::Result<()>

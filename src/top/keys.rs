@@ -130,6 +130,8 @@ pub enum Action {
     SaveLoser,
     /// Pauses a site, or lets it go on.
     Pause,
+    /// Lets a site go on.
+    Resume,
     /// Makes the connection to a site anew.
     Reconnect,
     /// Has the daemon read configuration and certificates.
@@ -217,9 +219,9 @@ const CONFLICTS: &[Screen] = &[Screen::Conflicts];
 const EVENTS: &[Screen] = &[Screen::Events];
 
 macro_rules! bindings {
-    ($($group:ident, $screens:expr, $shown:literal, [$($key:expr),+], $action:expr, $short:literal, $what:literal;)+) => {
+    ($($group:ident, $screens:expr, $shown:literal, [$($key:expr),*], $action:expr, $short:literal, $what:literal;)+) => {
         &[$(Binding {
-            keys: &[$($key),+],
+            keys: &[$($key),*],
             shown: $shown,
             action: $action,
             screens: $screens,
@@ -281,6 +283,7 @@ pub const BINDINGS: &[Binding] = bindings! {
     Act, CONFLICTS, "R", [Char('R')], A::Restore, "restore", "put the losing version back";
     Act, CONFLICTS, "S", [Char('S')], A::SaveLoser, "save loser", "save the losing version to a file";
     Act, SITES, "p", [Char('p')], A::Pause, "pause", "pause a site, or let it go on: type its name";
+    Act, SITES, ":resume", [], A::Resume, "", "let a site go on that is paused or held";
     Act, SITES, "r", [Char('r')], A::Reconnect, "reconnect", "connect to a site anew, at once";
     Act, EVERYWHERE, "r", [Char('r')], A::Reconnect, "", "";
     Act, EVERYWHERE, "C", [Char('C')], A::Reload, "", "read configuration and certificates again";
@@ -364,7 +367,7 @@ pub const NAMES: &[(&str, Action)] = &[
     ("save-loser", A::SaveLoser),
     ("diff", A::Diff),
     ("pause", A::Pause),
-    ("resume", A::Pause),
+    ("resume", A::Resume),
     ("reconnect", A::Reconnect),
     ("reload", A::Reload),
     ("log-level", A::LogLevel),

@@ -88,14 +88,12 @@ impl Replay {
     /// Does what is wanted.
     pub fn steer(&mut self, steer: Steer) -> Played {
         match steer {
-            Steer::PlayPause if !self.paused => self.paused = true,
-            Steer::PlayPause => {
+            // At the end: from the beginning.
+            Steer::PlayPause if self.at_us >= self.length_us() => {
                 self.paused = false;
-                // At the end: from the beginning.
-                if self.at_us >= self.length_us() {
-                    return self.seek(0);
-                }
+                return self.seek(0);
             }
+            Steer::PlayPause => self.paused = !self.paused,
             Steer::Faster => self.speed_percent = (self.speed_percent * 2).min(FASTEST),
             Steer::Slower => self.speed_percent = (self.speed_percent / 2).max(SLOWEST),
             Steer::Seek(by_us) => {
@@ -111,6 +109,8 @@ impl Replay {
             self.next = 0;
         }
         self.at_us = to_us.min(self.length_us());
+        // The time that it takes to show what was before is not played.
+        self.asked_us = None;
         Played {
             starts_over,
             told: self.take(),
@@ -177,5 +177,15 @@ mod tests {
         assert_eq!(seconds(&back), [0, 1]);
         let to_start = replay.steer(Steer::Seek(i64::MIN));
         assert_eq!((to_start.starts_over, replay.player().at_us), (true, 0));
+        replay.poll(1_000 * S);
+        assert_eq!(
+            replay.player().at_us,
+            0,
+            "seeking takes no time of the record"
+        );
+        replay.steer(Steer::Seek(i64::MAX));
+        let again = replay.steer(Steer::PlayPause);
+        assert_eq!((again.starts_over, replay.player().at_us), (true, 0));
+        assert!(!replay.player().paused, "the end, and once more");
     }
 }

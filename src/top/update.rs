@@ -211,6 +211,7 @@ fn act_on(model: &mut Model, action: Action) -> Vec<Effect> {
         | Action::Restore
         | Action::SaveLoser
         | Action::Pause
+        | Action::Resume
         | Action::Reconnect
         | Action::Reload
         | Action::LogLevel => return act::ask(model, action),

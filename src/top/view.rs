@@ -304,6 +304,13 @@ impl Pen<'_> {
                 .data
                 .events_seen
                 .saturating_sub(self.data.events_seen);
+            let live = &self.model.data;
+            if live.loss().is_some() {
+                return (format!("FROZEN {age} ‖ DAEMON LOST"), Tone::Bad);
+            }
+            if live.is_stale() {
+                return (format!("FROZEN {age} ‖ now STALE"), Tone::Bad);
+            }
             let more = format!("{} events since", count(more));
             return (format!("FROZEN {age} ‖ {more}"), Tone::Attention);
         }
@@ -315,6 +322,9 @@ impl Pen<'_> {
             return (format!("STALE {age} {}", glyph(Tone::Dim)), Tone::Bad);
         }
         let age = duration(age);
+        if self.model.player.is_some() {
+            return (format!("RECORD {} {age}", glyph(Tone::Dim)), Tone::Strong);
+        }
         (format!("LIVE {} {age}", glyph(Tone::Good)), Tone::Good)
     }
 
@@ -379,7 +389,7 @@ impl Pen<'_> {
         let plain = self.style(Tone::Plain);
         let taken = self.put(x + used + 3, y, room, &told.what, plain);
         let rest = usize::from(room.saturating_sub(taken + 3));
-        let right = [&told.right, &told.short]
+        let right = [&told.right, &told.short, &told.least]
             .into_iter()
             .find(|right| right.width() <= rest);
         if let Some(right) = right {

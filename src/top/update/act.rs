@@ -21,6 +21,7 @@ const QUESTIONS: &[(Action, Asking)] = &[
     (Action::Restore, restore),
     (Action::SaveLoser, save),
     (Action::Pause, pause),
+    (Action::Resume, resume),
     (Action::Reconnect, reconnect),
     (Action::Reload, |_| Ok(reload())),
     (Action::LogLevel, |_| Ok(log_level())),
@@ -109,6 +110,7 @@ fn ack(model: &Model) -> Result<Question, String> {
     });
     let mut question = with_text(question(title, act, lines), "note", "");
     if many > NAMED_MAX {
+        question.lines.push(format!("Type {many} to confirm."));
         question.need = Need::Word(many.to_string());
     }
     Ok(question)
@@ -202,6 +204,9 @@ fn restore(model: &Model) -> Result<Question, String> {
 
 fn save(model: &Model) -> Result<Question, String> {
     let conflict = model.selected_conflict().ok_or("no conflict is selected")?;
+    if conflict.lost_bytes.is_none() {
+        return Err("it lost no bytes that could be saved".to_owned());
+    }
     let name = format!("{}.loser", conflict.id);
     let act = Act::Save {
         id: conflict.id.clone(),
@@ -280,6 +285,14 @@ fn pause(model: &Model) -> Result<Question, String> {
     question.lines.push(format!("Type {name} to confirm."));
     question.need = Need::Word(site);
     Ok(question)
+}
+
+fn resume(model: &Model) -> Result<Question, String> {
+    let state = model.selected_site().map(|site| site.state);
+    match state {
+        Some(SiteState::Paused | SiteState::Held) | None => pause(model),
+        Some(_) => Err("it is neither paused nor held".to_owned()),
+    }
 }
 
 fn reconnect(model: &Model) -> Result<Question, String> {

@@ -183,7 +183,11 @@ impl Pen<'_> {
             )],
         };
         if let Some(detail) = detail {
-            lines.extend(value(detail.shown.as_ref()));
+            match wanted_name(one, detail) {
+                // What the loser lacks is what the winner has.
+                Some(name) => lines.push(("has", Tone::Plain, name)),
+                None => lines.extend(value(detail.shown.as_ref())),
+            }
             lines.push(("why", Tone::Plain, detail.why.clone()));
         } else {
             lines.push(("", Tone::Dim, "the versions are on their way".to_owned()));
@@ -213,7 +217,18 @@ impl Pen<'_> {
     ) -> Vec<(&'static str, Tone, String)> {
         let mut lines = self.stamp(&one.loser);
         if let Some(detail) = detail {
-            lines.extend(value(detail.lost.as_ref()));
+            match wanted_name(one, detail) {
+                Some(name) => {
+                    lines.push(("wanted", Tone::Plain, name));
+                    let stands = detail
+                        .shown
+                        .as_ref()
+                        .and_then(|shown| shown.path.as_deref());
+                    let stands = stands.map_or_else(|| "not known here".to_owned(), path_text);
+                    lines.push(("stands", Tone::Strong, stands));
+                }
+                None => lines.extend(value(detail.lost.as_ref())),
+            }
             if let Some((tone, text)) = order(detail) {
                 lines.push(("order", tone, text));
             }
@@ -317,6 +332,12 @@ fn where_bytes(at: BytesAt) -> &'static str {
         BytesAt::Elsewhere => "its bytes are at the site that wrote them",
         BytesAt::Gone => "its bytes are gone",
     }
+}
+
+/// The name for which two files clashed; none for any other conflict.
+fn wanted_name(one: &ConflictView, detail: &ConflictDetail) -> Option<String> {
+    let lost = detail.lost.as_ref().filter(|_| one.kind == "name_clash");
+    Some(path_text(lost?.path.as_deref()?))
 }
 
 /// What a register held, line by line.

@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 
 use super::super::explain;
 use super::super::model::{SiteSort, rows};
-use super::super::theme::{Tone, glyph, of_level};
+use super::super::theme::{Tone, glyph, of_level, of_state};
 use super::Pen;
 use super::words;
 use crate::admin::view::{EventView, Level};
@@ -133,7 +133,12 @@ impl Pen<'_> {
             self.put(inner.x + 1, y, NAME - 2, &row.site.site, strong);
             for column in 0..width {
                 let to = start + range * u64::from(column + 1) / u64::from(width.max(1));
-                if let Some(tone) = stood(data, &row.site.site, to) {
+                let stood = if column + 1 == width {
+                    Some(of_state(row.site.state))
+                } else {
+                    stood(data, &row.site.site, to)
+                };
+                if let Some(tone) = stood {
                     let style = self.style(tone);
                     self.cell(inner.x + NAME + column, y, glyph(tone), style);
                 }

@@ -68,7 +68,8 @@ pub(super) fn full_in(data: &Data) -> Option<u64> {
 pub(super) fn pinned_by(data: &Data) -> Option<(String, Option<u64>)> {
     let status = &data.look.as_deref()?.status;
     let most = status.sites.iter().max_by_key(|site| site.behind_bytes)?;
-    let size = status.journal.pinned_bytes.or(most.behind_bytes);
+    // Whole segments are pinned; what is in the one that is written counts as well.
+    let size = status.journal.pinned_bytes.max(most.behind_bytes);
     (size? > 0).then(|| (most.site.clone(), size))
 }
 
@@ -191,7 +192,8 @@ impl Pen<'_> {
         }
         let full = full_in(self.data).map(duration);
         let full = full.unwrap_or_else(|| "? (not known yet, or it does not grow)".to_owned());
-        let pinned = known(journal.pinned_bytes, bytes);
+        let pinned = pinned_by(self.data).map_or(journal.pinned_bytes, |(_, size)| size);
+        let pinned = known(pinned, bytes);
         let written = known(self.data.history.written_per_s, count);
         let second = format!("full in {full}   kept for a site {pinned}   {written} entries/s");
         self.put(x, inner.y + 1, width, &second, dim);

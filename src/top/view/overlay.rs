@@ -12,6 +12,9 @@ use super::super::update;
 use super::Pen;
 use crate::text::printable;
 
+/// Lines of the equal command that a question shows.
+const SAME_MAX: usize = 4;
+
 impl Pen<'_> {
     pub(super) fn overlay(&mut self, area: Rect) {
         let Some(overlay) = &self.model.choice.overlay else {
@@ -94,28 +97,7 @@ impl Pen<'_> {
             "Keys  (type to filter)   Esc closes",
             Tone::Strong,
         );
-        let typed = field.text();
-        let mut lines: Vec<(Tone, String, &str)> = Vec::new();
-        for group in Group::ALL {
-            let all = keys::BINDINGS.iter().chain(keys::REPLAY_BINDINGS);
-            let of_group = all.filter(|binding| {
-                binding.group == group
-                    && !binding.what.is_empty()
-                    && rows::fits(typed, &[binding.what, binding.shown])
-            });
-            let mut is_first = true;
-            for binding in of_group {
-                if std::mem::take(&mut is_first) {
-                    if !lines.is_empty() {
-                        lines.push((Tone::Plain, String::new(), ""));
-                    }
-                    lines.push((Tone::Strong, group.heading().to_owned(), ""));
-                }
-                let is_off = binding.action.is_act() && self.model.read_only.is_some();
-                let tone = if is_off { Tone::Dim } else { Tone::Plain };
-                lines.push((tone, binding.shown.to_owned(), binding.what));
-            }
-        }
+        let lines = self.help_lines(field.text());
         let foot = 3;
         let rows = usize::from(inner.height.saturating_sub(foot));
         let columns = if inner.width >= 90 { 2 } else { 1 };
@@ -142,8 +124,14 @@ impl Pen<'_> {
         let dim = self.style(Tone::Dim);
         let told = "● good  ▲ attention  ✖ bad  ‖ paused  ◌ not known; unknown is ?, never zero; Shift selects text";
         self.put(inner.x, last.saturating_sub(1), inner.width, told, dim);
+        let hidden = lines
+            .len()
+            .saturating_sub(per_column * usize::from(columns));
         let reason = match &self.model.read_only {
             Some(reason) => format!("grey: not possible: {reason}"),
+            None if hidden > 0 => {
+                format!("… {hidden} more lines: type a word of what you want to do")
+            }
             None => String::new(),
         };
         self.put(inner.x, last.saturating_sub(2), inner.width, &reason, dim);
@@ -153,6 +141,32 @@ impl Pen<'_> {
             ..inner
         };
         self.input(line, "filter: ", field, true);
+    }
+
+    /// Keys and what they do, by groups.
+    fn help_lines(&self, typed: &str) -> Vec<(Tone, String, &'static str)> {
+        let mut lines: Vec<(Tone, String, &'static str)> = Vec::new();
+        for group in Group::ALL {
+            let all = keys::BINDINGS.iter().chain(keys::REPLAY_BINDINGS);
+            let of_group = all.filter(|binding| {
+                binding.group == group
+                    && !binding.what.is_empty()
+                    && rows::fits(typed, &[binding.what, binding.shown])
+            });
+            let mut is_first = true;
+            for binding in of_group {
+                if std::mem::take(&mut is_first) {
+                    if !lines.is_empty() {
+                        lines.push((Tone::Plain, String::new(), ""));
+                    }
+                    lines.push((Tone::Strong, group.heading().to_owned(), ""));
+                }
+                let is_off = binding.action.is_act() && self.model.read_only.is_some();
+                let tone = if is_off { Tone::Dim } else { Tone::Plain };
+                lines.push((tone, binding.shown.to_owned(), binding.what));
+            }
+        }
+        lines
     }
 
     fn palette(&mut self, area: Rect, field: &Field, at: usize) {
@@ -183,7 +197,11 @@ impl Pen<'_> {
         let act = update::with_text(question);
         let same = command::of_act(&self.model.program, &act);
         let lines = wrapped(&question.lines, 72);
-        let same = wrapped(&[same], 72);
+        let mut same = wrapped(&[same], 72);
+        if same.len() > SAME_MAX {
+            same.truncate(SAME_MAX);
+            same.push("…".to_owned());
+        }
         let fields = u16::from(question.text.is_some()) + u16::from(question.need != Need::Enter);
         let height = u16::try_from(lines.len() + same.len())
             .unwrap_or(u16::MAX)
@@ -271,6 +289,18 @@ fn skip_columns(text: &str, columns: usize) -> String {
         .collect()
 }
 
+/// As much of the beginning as has room in `width` columns, one character at least.
+fn first_columns(text: &str, width: usize) -> String {
+    let mut head = String::new();
+    for c in text.chars() {
+        if !head.is_empty() && head.width() + c.to_string().width() > width {
+            break;
+        }
+        head.push(c);
+    }
+    head
+}
+
 /// Lines that are not longer than `width`, broken between words where they can be.
 pub(super) fn wrapped(lines: &[String], width: usize) -> Vec<String> {
     let mut all = Vec::new();
@@ -281,9 +311,9 @@ pub(super) fn wrapped(lines: &[String], width: usize) -> Vec<String> {
             if !current.is_empty() && current.width() + 1 + word.width() > width {
                 all.push(std::mem::take(&mut current));
             }
-            while word.width() > width && width > 0 {
-                let head: String = word.chars().take(width).collect();
-                word = word.chars().skip(width).collect();
+            while word.width() > width && width > 1 {
+                let head = first_columns(&word, width);
+                word = word.chars().skip(head.chars().count()).collect();
                 all.push(head);
             }
             if !current.is_empty() {
@@ -304,5 +334,7 @@ mod tests {
     fn long_lines_are_broken_between_words_and_long_words_anywhere() {
         let lines = ["a bc d".to_owned(), "abcdefgh".to_owned(), String::new()];
         assert_eq!(wrapped(&lines, 4), ["a bc", "d", "abcd", "efgh", ""]);
+        let wide = ["宽宽宽a宽".to_owned()];
+        assert_eq!(wrapped(&wide, 5), ["宽宽", "宽a宽"]);
     }
 }

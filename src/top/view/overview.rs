@@ -180,7 +180,8 @@ impl Pen<'_> {
             };
             (tone, text)
         };
-        let live = |text: String| plain(if is_stale { "—".to_owned() } else { text });
+        let is_old = is_stale || words::is_without_connection(site.state);
+        let live = |text: String| plain(if is_old { "—".to_owned() } else { text });
         let lag = row.lag;
         let eta = lag.and_then(|lag| lag.catch_up_eta_us).map(duration);
         let nothing_behind = site.behind_entries == Some(0);

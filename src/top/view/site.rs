@@ -137,8 +137,15 @@ impl Pen<'_> {
             let tried = known(endpoint.tried_us, |us| {
                 format!("{} ago", duration(now_us.saturating_sub(us)))
             });
+            let is_connected = of_state(site.state) == Tone::Good;
             let (tone, result) = match (&endpoint.error, endpoint.tried_us) {
-                (Some(error), _) => (Tone::Bad, format!("{}x: {error}", endpoint.failures)),
+                (Some(error), _) => {
+                    let own = format!("{}: ", endpoint.endpoint);
+                    let error = error.strip_prefix(&own).unwrap_or(error);
+                    // It came to us meanwhile.
+                    let tone = if is_connected { Tone::Dim } else { Tone::Bad };
+                    (tone, format!("{}x: {error}", endpoint.failures))
+                }
                 (None, Some(_)) => (Tone::Good, "no failure".to_owned()),
                 (None, None) => (Tone::Dim, "not dialled yet".to_owned()),
             };
@@ -159,16 +166,18 @@ impl Pen<'_> {
             let pauses: Vec<String> = pauses.collect();
             lines.push(("pauses", Tone::Dim, pauses.join(" ")));
         }
+        let last = if of_state(site.state) == Tone::Good {
+            ""
+        } else {
+            " when it was connected last"
+        };
         let (tone, seen) = match &contact.certificate_site {
-            Some(seen) if *seen == site.site => (Tone::Plain, seen.clone()),
-            Some(seen) => (Tone::Bad, format!("{seen}, which is another site")),
+            Some(seen) if *seen == site.site => (Tone::Plain, format!("of {seen}{last}")),
+            Some(seen) => (Tone::Bad, format!("of {seen}, which is another site{last}")),
             None => (Tone::Dim, "none was shown".to_owned()),
         };
-        lines.push((
-            "certificate",
-            tone,
-            format!("of {seen}   wanted {}", site.site),
-        ));
+        let wanted = format!("{seen}   wanted {}", site.site);
+        lines.push(("certificate", tone, wanted));
         lines
     }
 
@@ -182,7 +191,11 @@ impl Pen<'_> {
             .look
             .as_deref()
             .and_then(|look| look.lag.sites.iter().find(|lag| lag.site == site.site));
-        let stages: &[StageLag] = lag.map_or(&[], |lag| &lag.stages);
+        let all: &[StageLag] = lag.map_or(&[], |lag| &lag.stages);
+        // Heading of the panel, heading of the table, and the two lines below it; where there is no room for all steps,
+        // the last ones tell most.
+        let room = usize::from(inner.height.saturating_sub(4));
+        let stages = all.get(all.len().saturating_sub(room)..).unwrap_or(all);
         let row = |at: usize| {
             let stage = stages.get(at)?;
             let tone = if stage.entries == 0 {
@@ -207,10 +220,10 @@ impl Pen<'_> {
         self.note(inner, "us → them, step by step", heading);
         let steps = Rect {
             y: inner.y + 1,
-            height: inner.height.saturating_sub(1).min(6),
+            height: inner.height.saturating_sub(3).min(6),
             ..inner
         };
-        if stages.is_empty() {
+        if all.is_empty() {
             let dim = self.style(Tone::Dim);
             self.put(
                 inner.x + 1,

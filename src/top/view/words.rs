@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use super::super::message::Player;
 use super::super::model::{Data, Model, Screen};
 use super::super::theme::{Tone, of_severity, of_state, of_verdict};
-use crate::admin::view::{Cause, Lag, SiteLag, SiteState, SiteView, StatusView, Verdict};
+use crate::admin::view::{Cause, Lag, SiteLag, SiteState, SiteView, StatusView, Verdict, plural};
 use crate::clock::TimestampUs;
 use crate::text::{bytes, count, duration};
 
@@ -24,6 +24,8 @@ pub(super) struct Told {
     pub(super) right: String,
     /// The same in short.
     pub(super) short: String,
+    /// What of it matters most.
+    pub(super) least: String,
     pub(super) cause: String,
     pub(super) next: String,
     /// What stands in front of the second and the third line.
@@ -38,6 +40,7 @@ impl Default for Told {
             what: String::new(),
             right: String::new(),
             short: String::new(),
+            least: String::new(),
             cause: String::new(),
             next: String::new(),
             heads: ["cause", "next"],
@@ -113,7 +116,11 @@ pub(super) fn player(player: &Player) -> String {
         let seconds = us / 1_000_000;
         format!("{:02}:{:02}", seconds / 60, seconds % 60)
     };
-    let mark = if player.paused { "‖" } else { "▶" };
+    let mark = match (player.at_us >= player.length_us, player.paused) {
+        (true, _) => "■",
+        (false, true) => "‖",
+        (false, false) => "▶",
+    };
     let speed = if player.speed_percent.is_multiple_of(100) {
         format!("{}×", player.speed_percent / 100)
     } else {
@@ -166,9 +173,9 @@ fn no_data(data: &Data) -> Option<Told> {
         let hint = failed.hint.clone().unwrap_or_default();
         let age = duration(now_us.saturating_sub(since_us));
         let what = if data.look.is_some() {
-            format!(
-                "the daemon was lost {age} ago; nothing below is current; replication may go on"
-            )
+            format!("daemon lost {age} ago; replication may go on; nothing below is current")
+        } else if failed.denied {
+            "the daemon does not let this user look".to_owned()
         } else {
             "there is no daemon to ask".to_owned()
         };
@@ -177,7 +184,7 @@ fn no_data(data: &Data) -> Option<Told> {
             word: "NO DATA".to_owned(),
             what,
             cause: format!("{}{why}", failed.message),
-            next: format!("{hint}   · try {} in {retry}, r: now", lost.attempt + 1),
+            next: format!("try {} in {retry}, r: now   · {hint}", lost.attempt + 1),
             ..Told::default()
         });
     }
@@ -226,6 +233,18 @@ fn cause_line(cause: Option<&Cause>, more: usize) -> String {
     format!("{site}: {}{more}", cause.text)
 }
 
+/// Whether nothing is measured of a site at present.
+pub(super) const fn is_without_connection(state: SiteState) -> bool {
+    matches!(
+        state,
+        SiteState::Backoff
+            | SiteState::Connecting
+            | SiteState::NeverConnected
+            | SiteState::Paused
+            | SiteState::Fenced
+    )
+}
+
 /// Time until a site is dialled again.
 pub(super) fn next_try(site: &SiteView, now_us: TimestampUs) -> Option<u64> {
     let next_us = site.contact.as_ref()?.next_us?;
@@ -250,28 +269,26 @@ pub(super) fn down_since(data: &Data, site: &str) -> Option<TimestampUs> {
     (last.name != "site.up" && last.name != "site.resumed").then_some(last.at_us)
 }
 
+/// What would be lost, and what nobody has looked at: in full, in short, and what matters most.
+fn at_risk(status: &StatusView) -> [String; 3] {
+    let (risk, open) = (&status.at_risk, count(status.conflicts.open));
+    if risk.entries == 0 {
+        let right = format!("nothing at risk   open conflicts {open}");
+        return [right, format!("conflicts {open}"), String::new()];
+    }
+    let least = format!("at risk {}", lag(risk.lag, false, 0));
+    let right = format!(
+        "{least} · {} entries · {}   open conflicts {open}",
+        count(risk.entries),
+        known(risk.journal_bytes, bytes)
+    );
+    [right, format!("{least}   conflicts {open}"), least]
+}
+
 fn whole(data: &Data, status: &StatusView) -> Told {
     let (cause, more) = worst(status, None);
-    let risk = &status.at_risk;
-    let risk = match (risk.entries, risk.lag) {
-        (0, _) => "nothing at risk".to_owned(),
-        (entries, lag) => format!(
-            "at risk {} · {} entries · {}",
-            self::lag(lag, false, 0),
-            count(entries),
-            known(risk.journal_bytes, bytes)
-        ),
-    };
     let open = status.conflicts.open;
-    let right = format!("{risk}   open conflicts {}", count(open));
-    let short = match status.at_risk.entries {
-        0 => format!("conflicts {}", count(open)),
-        _ => format!(
-            "at risk {}   conflicts {}",
-            lag(status.at_risk.lag, false, 0),
-            count(open)
-        ),
-    };
+    let [right, short, least] = at_risk(status);
     let since = cause
         .and_then(|cause| cause.site.as_deref())
         .and_then(|site| down_since(data, site));
@@ -285,21 +302,24 @@ fn whole(data: &Data, status: &StatusView) -> Told {
     {
         tone = Tone::Bad;
     }
+    if tone == Tone::Good && open > 0 {
+        tone = Tone::Attention;
+    }
     let next = match (cause, status.sites.is_empty(), status.verdict) {
         (Some(cause), _, _) => cause.next.clone(),
         (None, true, _) => {
             "cfs-repl peer invite   makes an invitation for a second machine".to_owned()
         }
+        (None, false, Verdict::Ok) if open > 0 => {
+            "4: look at the conflicts, or cfs-repl conflicts list".to_owned()
+        }
         (None, false, Verdict::Ok) => "nothing to do".to_owned(),
-        (
-            None,
-            false,
-            Verdict::Unknown
-            | Verdict::CatchingUp
-            | Verdict::Degraded
-            | Verdict::Stalled
-            | Verdict::Down,
-        ) => String::new(),
+        (None, false, Verdict::CatchingUp) => {
+            "nothing to do but to wait: cfs-repl wait --for synced".to_owned()
+        }
+        (None, false, Verdict::Unknown | Verdict::Degraded | Verdict::Stalled | Verdict::Down) => {
+            String::new()
+        }
     };
     let cause = match (cause, status.sites.is_empty()) {
         (None, true) => "no other site is known: nothing is replicated yet".to_owned(),
@@ -311,6 +331,7 @@ fn whole(data: &Data, status: &StatusView) -> Told {
         what: format!("{}{since}", status.summary),
         right,
         short,
+        least,
         cause,
         next,
         ..Told::default()
@@ -369,7 +390,10 @@ fn shards(model: &Model, data: &Data) -> Option<Told> {
         } else {
             Tone::Attention
         },
-        word: format!("256 shards × {} peers", look.lag.sites.len()),
+        word: format!(
+            "256 shards × {}",
+            plural(look.lag.sites.len() as u64, "peer")
+        ),
         what: if behind.is_empty() {
             "none is behind".to_owned()
         } else {
