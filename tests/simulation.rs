@@ -99,14 +99,7 @@ fn sites_come_to_rest_with_one_tree_whatever_fails_on_the_way() {
     }
     let runs = number("CFS_SIM_RUNS").unwrap_or(RUNS);
     let from = number("CFS_SIM_FROM").unwrap_or(0);
-    let (counts, refused) = histories(
-        from,
-        runs,
-        Faults {
-            disks: number("CFS_SIM_DISKS") != Some(0),
-            ..Faults::ALL
-        },
-    );
+    let (counts, refused) = histories(from, runs, Faults::ALL);
     println!("{runs} histories: {counts:?}");
     none_refused(&refused);
 }

@@ -119,6 +119,9 @@ impl World {
     pub(super) fn run(&mut self) -> Check {
         for _ in 0..self.steps {
             self.step()?;
+            let disks = self.sites.iter().map(|site| site.disk.operations());
+            let disks: Vec<u64> = disks.collect();
+            self.trace.note(|| format!("{disks:?}"));
         }
         self.rest()?;
         self.judge()
@@ -138,10 +141,22 @@ impl World {
             8..=9 => self.apply(at),
             10..=15 => self.exchange(),
             16 => self.tries(at, "tick", |site, _, _| Ok(site.engine(Engine::tick)?)),
-            17 if self.faults.network => self.disturb(),
-            18 if self.faults.stops => self.halt(at),
-            19 if self.faults.disks => self.plan_fault(at),
-            _ => self.step_clock(at),
+            17 if self.faults.network => {
+                self.disturb();
+                Ok(())
+            }
+            18 if self.faults.stops => {
+                self.halt(at);
+                Ok(())
+            }
+            19 if self.faults.disks => {
+                self.plan_fault(at);
+                Ok(())
+            }
+            _ => {
+                self.step_clock(at);
+                Ok(())
+            }
         }
     }
 
@@ -290,7 +305,7 @@ impl World {
         self.promises(other)
     }
 
-    fn disturb(&mut self) -> Check {
+    fn disturb(&mut self) {
         let nth = self.rng.index(self.connections.len());
         let kind = self.rng.below(3);
         let connection = &mut self.connections[nth];
@@ -300,13 +315,12 @@ impl World {
         }
         self.trace
             .note(|| format!("connection {nth}: disturbed {kind}"));
-        Ok(())
     }
 
     /// A machine loses its power now or soon, or a daemon is killed.
-    fn halt(&mut self, at: usize) -> Check {
+    fn halt(&mut self, at: usize) {
         if !self.sites[at].runs() {
-            return Ok(());
+            return;
         }
         let kind = self.rng.below(3);
         let disk = self.sites[at].disk.clone();
@@ -326,10 +340,9 @@ impl World {
             }
         }
         self.trace.note(|| format!("{at}: halt {kind}"));
-        Ok(())
     }
 
-    fn plan_fault(&mut self, at: usize) -> Check {
+    fn plan_fault(&mut self, at: usize) {
         let fault = if self.rng.one_in(2) {
             Fault::Io
         } else {
@@ -338,18 +351,16 @@ impl World {
         let disk = &self.sites[at].disk;
         disk.fail_at(disk.operations() + self.rng.below(20), fault);
         self.trace.note(|| format!("{at}: {fault:?} soon"));
-        Ok(())
     }
 
-    fn step_clock(&mut self, at: usize) -> Check {
+    fn step_clock(&mut self, at: usize) {
         if !self.faults.clocks {
-            return Ok(());
+            return;
         }
         let clock = &self.sites[at].clock;
         let by = self.rng.below(400_000);
         clock.step_to((clock.now_us() + by).saturating_sub(200_000));
         self.trace.note(|| format!("{at}: clock {by}"));
-        Ok(())
     }
 
     /// What a site said that it has, it has, whatever happened since.
@@ -425,7 +436,7 @@ impl World {
                     after - before
                 )
             });
-            let is_done = applied == 0 && self.is_everywhere()?;
+            let is_done = applied == 0 && self.missing().is_empty();
             still = if is_done { still + 1 } else { 0 };
             if still >= ROUNDS_STILL {
                 return Ok(());
@@ -435,10 +446,6 @@ impl World {
             "no rest after {ROUNDS_MAX} rounds: {}",
             self.missing()
         ))
-    }
-
-    fn is_everywhere(&mut self) -> Check<bool> {
-        Ok(self.missing().is_empty())
     }
 
     /// What is not everywhere.
