@@ -3,6 +3,8 @@
 //! A process started with [`VARIABLE`] set to `<point>` or `<point>:<nth>` aborts at the nth pass of that point. They
 //! are compiled in with debug assertions or the feature `failpoints`; elsewhere a pass is nothing at all. The state is
 //! one per process on purpose: a crash ends the process, not a part of it.
+//!
+//! And named [`RULES`] that a test may break on its own thread, to show that it would notice.
 
 use crate::error::{ReplError, Result};
 
@@ -47,6 +49,38 @@ pub const POINTS: &[&str] = &[
     "recovered",
 ];
 
+/// Rules of delivery and durability that a test may break.
+pub const RULES: &[&str] = &[
+    "journal is synced",
+    "received log is synced",
+    "gaps are refused",
+    "clock goes on behind the logs",
+    "received logs are replayed",
+    "ids go on behind those given out",
+    "a store is mended",
+    "marks are what was noticed",
+];
+
+/// Whether `rule` holds: always, unless a test broke it on this thread.
+#[must_use]
+pub fn holds(rule: &'static str) -> bool {
+    #[cfg(any(debug_assertions, feature = "failpoints"))]
+    return broken::holds(rule);
+    #[cfg(not(any(debug_assertions, feature = "failpoints")))]
+    {
+        let _ = rule;
+        true
+    }
+}
+
+/// Breaks a rule on this thread, or none. Does nothing in a build without fail points.
+pub fn break_on_this_thread(rule: Option<&'static str>) {
+    #[cfg(any(debug_assertions, feature = "failpoints"))]
+    broken::set(rule);
+    #[cfg(not(any(debug_assertions, feature = "failpoints")))]
+    let _ = rule;
+}
+
 /// Ends the process if `point` is armed and this is the pass that is meant.
 pub fn pass(point: &'static str) {
     #[cfg(any(debug_assertions, feature = "failpoints"))]
@@ -86,6 +120,29 @@ fn parse(text: &str) -> std::result::Result<(&'static str, u64), String> {
     match nth.parse() {
         Ok(nth) if nth > 0 => Ok((point, nth)),
         Ok(_) | Err(_) => Err(format!("{nth:?} is no pass of {point}; the first is 1")),
+    }
+}
+
+#[cfg(any(debug_assertions, feature = "failpoints"))]
+mod broken {
+    //! The rule that is broken on each thread.
+
+    use std::cell::Cell;
+
+    thread_local! {
+        static BROKEN: Cell<Option<&'static str>> = const { Cell::new(None) };
+    }
+
+    pub(super) fn holds(rule: &'static str) -> bool {
+        debug_assert!(
+            super::RULES.contains(&rule),
+            "{rule} is missing in the list"
+        );
+        BROKEN.get() != Some(rule)
+    }
+
+    pub(super) fn set(rule: Option<&'static str>) {
+        BROKEN.set(rule);
     }
 }
 

@@ -258,6 +258,52 @@ fn the_checks_notice_when_superseded_losers_are_not_named() {
 fn caught(rules: Rules, plan: Plan, within: u64) -> Option<String> {
     let plan = Plan { rules, ..plan };
     let mut counts = Counts::default();
-    let refused = (0..within).find_map(|seed| history(seed, plan, &mut counts).err());
-    refused.map(|refused| refused.fault)
+    let refused = (0..within).find_map(|seed| history(seed, plan, &mut counts).err())?;
+    println!("noticed in history {} of {within}", refused.seed + 1);
+    Some(refused.fault)
+}
+
+#[test]
+fn the_checks_notice_when_directories_may_move_into_themselves() {
+    let rules = Rules {
+        cycles: false,
+        ..Rules::default()
+    };
+    let plan = Plan {
+        theme: Some(Theme::Dirs),
+        ..Plan::default()
+    };
+    caught(rules, plan, CAUGHT_WITHIN).expect("noticed");
+}
+
+#[test]
+fn the_checks_notice_when_stamps_are_what_the_wall_clock_shows() {
+    let rules = Rules {
+        causal_stamps: false,
+        ..Rules::default()
+    };
+    caught(rules, Plan::default(), CAUGHT_WITHIN).expect("noticed");
+}
+
+#[test]
+fn the_checks_notice_when_places_are_dated_back() {
+    let rules = Rules {
+        places_are_now: false,
+        ..Rules::default()
+    };
+    caught(rules, Plan::default(), CAUGHT_WITHIN).expect("noticed");
+}
+
+#[test]
+fn the_checks_notice_when_of_several_writes_only_the_last_is_sent() {
+    let plan = Plan {
+        theme: Some(Theme::Writes),
+        naive: true,
+        ..Plan::default()
+    };
+    let fault = caught(Rules::default(), plan, CAUGHT_WITHIN).expect("noticed");
+    assert!(
+        fault.contains("in silence") || fault.contains("losers"),
+        "{fault}"
+    );
 }

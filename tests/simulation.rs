@@ -17,6 +17,7 @@ mod site;
 mod trace;
 mod world;
 
+use claudefs_repl::failpoint;
 use world::{Counts, Faults, World};
 
 /// Histories of one run.
@@ -116,4 +117,33 @@ fn a_seed_always_tells_the_same_story() {
         };
         assert_eq!(trace(), trace(), "CFS_SIM_SEED={seed}");
     }
+}
+
+/// Histories within which the checks must notice that a rule is broken.
+const CAUGHT_WITHIN: u64 = 3_000;
+
+/// The first history that a check refuses when `rule` is broken.
+fn caught(rule: &'static str) -> Option<String> {
+    failpoint::break_on_this_thread(Some(rule));
+    let refused = (0..CAUGHT_WITHIN)
+        .find_map(|seed| history(seed, Faults::ALL, &mut Counts::default()).err());
+    failpoint::break_on_this_thread(None);
+    let refused = refused?;
+    let first = refused.fault.lines().next().unwrap_or_default();
+    println!("{rule}: noticed in history {}: {first}", refused.seed + 1);
+    Some(refused.fault)
+}
+
+#[test]
+fn the_checks_notice_every_broken_rule_of_delivery_and_durability() {
+    if !failpoint::COMPILED {
+        println!("skipped: this build cannot break rules");
+        return;
+    }
+    let missed: Vec<&str> = failpoint::RULES
+        .iter()
+        .copied()
+        .filter(|rule| caught(rule).is_none())
+        .collect();
+    assert!(missed.is_empty(), "not noticed: {missed:?}");
 }

@@ -133,7 +133,12 @@ impl<S: State> Core<S> {
         let seq = self.state.cursor(self.local, shard)? + 1;
         let hlc_us = self.clock.tick(now_us);
         let node = self.load(op.inode)?;
-        let timestamp_us = stamp(op, kind, &node, hlc_us);
+        let mut timestamp_us = stamp(op, kind, &node, hlc_us);
+        if !self.rules.causal_stamps {
+            timestamp_us = now_us;
+        } else if !self.rules.places_are_now {
+            timestamp_us = op.back_date_us.unwrap_or(hlc_us).min(hlc_us);
+        }
         let mut vector = self.state.cursors(shard)?;
         vector.set(self.local, 0);
         let seen_except = self.exceptions(&node, &vector);

@@ -22,6 +22,12 @@ pub struct Rules {
     pub seen_exceptions: bool,
     /// A derived state becomes explicit when a local operation touches it.
     pub touch: bool,
+    /// A move of a directory into itself is skipped.
+    pub cycles: bool,
+    /// Stamps are greater than all that was seen, whatever the wall clock says.
+    pub causal_stamps: bool,
+    /// Only bytes and attributes are dated back, never places.
+    pub places_are_now: bool,
 }
 
 impl Default for Rules {
@@ -30,6 +36,9 @@ impl Default for Rules {
             overrides: true,
             seen_exceptions: true,
             touch: true,
+            cycles: true,
+            causal_stamps: true,
+            places_are_now: true,
         }
     }
 }

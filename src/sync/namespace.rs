@@ -130,7 +130,8 @@ impl<S: State> Core<S> {
             later.insert(0, (key, added));
         }
         for (key, dir_move) in later {
-            let inside_itself = self.is_inside(&places, dir_move.to.parent, dir_move.inode)?;
+            let inside_itself =
+                self.rules.cycles && self.is_inside(&places, dir_move.to.parent, dir_move.inode)?;
             let before = self.place_in(&places, dir_move.inode)?;
             let redone = DirMove {
                 skipped: inside_itself,
@@ -319,7 +320,12 @@ impl<S: State> Core<S> {
     /// Marks everything below a directory, and the directory.
     fn touch_subtree(&mut self, directory: u64) -> Result<()> {
         let mut open = vec![directory];
+        let mut touched = BTreeSet::new();
         while let Some(at) = open.pop() {
+            // Directories that stand inside each other exist only in a broken state; it has an end all the same.
+            if !touched.insert(at) {
+                continue;
+            }
             self.touch(at)?;
             for (_, child) in self.state.children_of(at)? {
                 if child.dir {

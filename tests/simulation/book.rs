@@ -21,6 +21,8 @@ pub(super) struct Book {
     writes: BTreeMap<u64, Dot>,
     /// Highest hybrid clock of each site.
     stamped: BTreeMap<usize, u64>,
+    /// Highest mark that each site sent: what it writes is stamped later.
+    marked: BTreeMap<usize, u64>,
 }
 
 impl Book {
@@ -66,6 +68,13 @@ impl Book {
                 return Err(format!("{} is stamped before what it saw", entry.dot()));
             }
             *stamped = entry.hlc_us;
+            let mark = self.marked.get(&at).copied().unwrap_or(0);
+            if entry.hlc_us <= mark {
+                return Err(format!(
+                    "{} is stamped before the mark {mark} that was sent",
+                    entry.dot()
+                ));
+            }
             self.entries.insert(entry.dot(), entry.clone());
             if entry.op.is_control() {
                 continue;
@@ -97,6 +106,30 @@ impl Book {
     pub(super) fn heard(&mut self, at: usize, hlc_us: u64) {
         let stamped = self.stamped.entry(at).or_default();
         *stamped = hlc_us.max(*stamped);
+    }
+
+    /// A site promised that everything up to `mark_us` was sent before.
+    pub(super) fn promise(&mut self, at: usize, mark_us: u64) {
+        let marked = self.marked.entry(at).or_default();
+        *marked = mark_us.max(*marked);
+    }
+
+    /// A site took a mark of `actor`, of which it has `received` so much: nothing up to the mark is missing.
+    pub(super) fn check_mark(
+        &self,
+        actor: Actor,
+        mark_us: u64,
+        received: &BTreeMap<u32, u64>,
+    ) -> Check {
+        for (dot, entry) in &self.entries {
+            let has = received.get(&dot.stream).copied().unwrap_or(0);
+            if dot.actor == actor && entry.hlc_us <= mark_us && has < dot.seq {
+                return Err(format!(
+                    "{dot} is missing, and the mark {mark_us} says that all is there"
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// What travels is what was durable at its site, unchanged. Whether it is, for an entry that a site took in.

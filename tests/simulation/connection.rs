@@ -217,6 +217,7 @@ impl Connection {
         while let Some(message) = end.session.poll_transmit() {
             if let Message::Frame(frame) = &message {
                 book.check(&frame.batches)?;
+                book.promise(self.sites[side], frame.mark_us);
             }
             if !self.lost[side] {
                 self.under_way[side].push_back(message);
@@ -339,6 +340,9 @@ impl End {
         }
         self.tell(site, Some(arrived.progress))?;
         let Some(refusal) = arrived.refusal else {
+            let progress = site.engine(|e| e.progress(peer))?;
+            let received = progress.iter().map(|one| (one.stream, one.received));
+            book.check_mark(peer, frame.mark_us, &received.collect())?;
             return Ok(());
         };
         match exchange::answer(peer, refusal) {

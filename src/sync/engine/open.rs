@@ -7,6 +7,7 @@ use std::path::Path;
 use super::upkeep::Synced;
 use super::{EngineConfig, Opened, members, time};
 use crate::error::{ReplError, Result};
+use crate::failpoint;
 use crate::journal::dot::{Actor, Dot};
 use crate::journal::{Journal, LogOptions, ReceivedLog};
 use crate::store::Store;
@@ -50,13 +51,23 @@ pub(super) fn open(config: &EngineConfig, wall: Option<WallClock>) -> Result<Ope
         .max(logs);
     // The tag follows from the incarnation, so it needs no place of its own on disk.
     let tag = (actor.incarnation >> 48) as u16;
-    let minter = Minter::new(actor.site_id, tag, store.number(MINTED_KEY)?);
+    let minted = if failpoint::holds("ids go on behind those given out") {
+        store.number(MINTED_KEY)?
+    } else {
+        0
+    };
+    let minter = Minter::new(actor.site_id, tag, minted);
     check_kept(config, &store, &journal, &received)?;
     let members = members::load(&store)?;
     let wall = wall.map_or_else(|| time::begin(config, &store, last_hlc_us), Ok)?;
     let promised_us = time::promised_us(config, &wall, store.number(HLC_KEY)?);
+    let clock_us = if failpoint::holds("clock goes on behind the logs") {
+        last_hlc_us.max(promised_us)
+    } else {
+        0
+    };
     let mut opened = Opened {
-        core: Core::new(actor, store, last_hlc_us.max(promised_us)),
+        core: Core::new(actor, store, clock_us),
         journal,
         received,
         minter,
@@ -72,7 +83,9 @@ pub(super) fn open(config: &EngineConfig, wall: Option<WallClock>) -> Result<Ope
         upkept_at: config.clock.monotonic(),
     };
     opened.replay_journal(config)?;
-    opened.replay_received(config)?;
+    if failpoint::holds("received logs are replayed") {
+        opened.replay_received(config)?;
+    }
     opened.rebuild_waiting()?;
     opened.commit(config)?;
     Ok(opened)
