@@ -44,7 +44,8 @@ pub(super) fn output() -> String {
          Lists take --columns, --sort, --limit and --no-headers; --watch asks again and again. With jsonl, csv\n\
          and name a list of conflicts is printed page by page and held in memory nowhere; table, wide, json\n\
          and yaml, and --sort, hold all that they print.\n\n\
-         Names of files, and all that other sites say, are shown with control characters escaped. A name that\n\
+         Names of files, and all that other sites say, are shown with control characters and marks of direction\n\
+         escaped, in every format: as \\n or \\u{202e}, and in JSON as \\u202e, which is the same value. A name that\n\
          is no UTF-8 is shown with \\xNN, and stands as a whole under a key that ends in _hex.\n\n\
          A failure is told as what, why and what to do; with json, jsonl and yaml as one object on standard\n\
          error. Codes: cfs-repl help exit-codes\n",
