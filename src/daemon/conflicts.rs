@@ -300,7 +300,7 @@ impl Reporter {
     }
 
     /// A conflict with the path of its inode and whether that is shown there.
-    fn conflict_view(
+    pub(super) fn conflict_view(
         &self,
         record: &ConflictRecord,
         ack: Option<&Ack>,
