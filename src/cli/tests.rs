@@ -555,6 +555,33 @@ fn the_daemon_is_found_through_its_configuration_whatever_became_of_its_tree() {
     );
 }
 
+#[test]
+fn a_daemon_that_listens_elsewhere_is_told_with_its_process() {
+    let daemon = Daemon::start();
+    let state = daemon.folder.path();
+    let file = state.join("config.toml");
+    let text = format!(
+        "[site]\nid = 1\nname = \"fra-1\"\ncluster = \"lab\"\n\
+         [tree]\nroot = \"/no/such/tree\"\n[state]\ndir = \"{0}\"\n\
+         [admin]\nsocket = \"{0}/other.sock\"\n",
+        state.display()
+    );
+    std::fs::write(&file, text).unwrap();
+    let words = ["lag", "--config", file.to_str().unwrap()];
+    let (exit, _, talk) = cfs_repl(&words);
+    assert_eq!(exit, Exit::Unreachable);
+    assert!(talk.contains("no daemon listens at this path"), "{talk}");
+    let _lock = crate::daemon::lock::StateLock::take(state).unwrap();
+    let (exit, _, talk) = cfs_repl(&words);
+    assert_eq!(exit, Exit::Unreachable);
+    let process = format!("runs (process {})", std::process::id());
+    assert!(talk.contains(&process), "{talk}");
+    assert!(
+        talk.contains(&format!("--server {};", daemon.address())),
+        "{talk}"
+    );
+}
+
 /// What a shell offers behind these words.
 fn offered(words: &[&str]) -> String {
     let words = std::iter::once(&"cfs-repl").chain(words);

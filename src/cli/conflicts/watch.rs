@@ -95,7 +95,8 @@ pub(super) fn run(ui: &mut Ui, global: &Global, args: &WatchArgs) -> CliResult {
     let mut interrupt = Interrupt::new()?;
     let (mut last, mut has_begun) = (args.after, false);
     let following = async {
-        let client = Client::connect(address, global.timeout).await?;
+        let client = Client::connect(address, global.timeout).await;
+        let client = client.map_err(|error| reach::explained(global, &args.reach, error))?;
         if filter.site.is_some() {
             // Whether there is such a site, which events alone do not tell.
             client.conflicts(filter, Some(0)).await?;
