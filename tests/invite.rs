@@ -266,6 +266,12 @@ fn a_paused_site_stays_paused_over_a_restart_and_goes_on_when_resumed() {
         text.contains("an operator paused the exchange")
     };
     assert!(comes(PATIENCE, told), "{}", b.log());
+    let status = b.ok(&["status"]);
+    assert!(
+        status.contains("paused at alpha") && status.contains("there: cfs-repl sites resume beta"),
+        "{status}"
+    );
+    assert_eq!(a.events("site.reconnected")[0]["site"], "beta");
     let (exit, said) = a.refused(&["sites", "reconnect", "beta"]);
     assert!(exit == 8 && said.contains("paused"), "{exit}: {said}");
     a.stop();
