@@ -116,13 +116,10 @@ pub(super) fn run(ui: &mut Ui, global: &Global, args: &WatchArgs) -> CliResult {
         }
         Ok::<(), CliError>(())
     };
-    match interrupt.during(following) {
-        // Whoever watches ends it so: nothing failed.
-        Err(CliError::Told(Exit::Interrupted)) => Ok(()),
+    match interrupt.during(following)? {
+        Ok(()) => Err(ended(last)),
+        Err(error) if has_begun => Err(broken_off(error, last)),
         Err(error) => Err(error),
-        Ok(Ok(())) => Err(ended(last)),
-        Ok(Err(error)) if has_begun => Err(broken_off(error, last)),
-        Ok(Err(error)) => Err(error),
     }
 }
 
