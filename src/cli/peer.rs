@@ -9,10 +9,12 @@ use std::time::Duration;
 use super::exit::{CliError, CliResult, Exit, Failure};
 use super::init::{absolute, check, lay_down, site_name};
 use super::reach::{self, Reach};
+use super::render::{Format, Row, View};
+use super::status::item;
 use super::ui::Ui;
 use super::{Global, human, parse_duration};
 use crate::admin::client::Client;
-use crate::admin::view::InviteWish;
+use crate::admin::view::{InviteView, InviteWish};
 use crate::clock::{Clock as _, SystemClock, micros, rfc3339};
 use crate::conduit::join::{self, Admitted, Invitation, Wish};
 use crate::conduit::pki;
@@ -81,12 +83,36 @@ pub(super) fn run(ui: &mut Ui, global: &Global, args: &PeerArgs) -> CliResult {
         ));
         return Ok(());
     }
-    ui.data(&format!("{}\n", printable(&made.token)))?;
+    match global.format() {
+        // Bare, so that it can be piped to where it is typed.
+        Format::Table | Format::Wide => ui.data(&format!("{}\n", printable(&made.token)))?,
+        Format::Json | Format::Jsonl | Format::Yaml | Format::Csv | Format::Name => {
+            ui.show(&invitation_view(&made)?)?;
+        }
+    }
     ui.say(&format!(
         "works once, until {until}; the new site reaches this one at {endpoints}"
     ));
     ui.say("at the new machine: cfs-repl join TOKEN --root DIR, then: cfs-repl run");
     Ok(())
+}
+
+fn invitation_view(made: &InviteView) -> Result<View, CliError> {
+    let site = Invitation::read(&made.token).map(|read| read.site);
+    Ok(View {
+        command: "invitation",
+        site: site.ok(),
+        columns: &["TOKEN", "EXPIRES", "ENDPOINTS"],
+        rows: vec![Row {
+            name: made.token.clone(),
+            cells: vec![
+                made.token.clone(),
+                rfc3339(made.expires_us).unwrap_or_default(),
+                made.endpoints.join(" "),
+            ],
+            item: item(made)?,
+        }],
+    })
 }
 
 /// Join a cluster as a new site, with a token that a site of it printed

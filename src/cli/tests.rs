@@ -215,6 +215,7 @@ fn what_each_command_prints_is_what_its_schema_describes() {
         &["sites", "show", "iad-2"],
         &["conflicts", "list"],
         &["conflicts", "show", "c-bygtc5qnmf"],
+        &["peer", "invite"],
         &["check"],
         &["compare", a.unwrap(), b.unwrap()],
         &["version"],
@@ -496,6 +497,19 @@ fn what_lost_is_saved_whole_to_a_new_file_or_not_at_all() {
     assert_eq!(exit, Exit::Failure);
     assert!(talk.contains("does not exist"), "{talk}");
     assert_eq!(std::fs::read(&file).unwrap(), b"what lost");
+    let second = folder.path().join("second");
+    let words = ["conflicts", "show", "c-bygtc5qnmf", "--save-loser"];
+    let words = [&words[..], &[second.to_str().unwrap(), "--json"]].concat();
+    let (exit, data, talk) = daemon.ask(&words);
+    assert_eq!(exit, Exit::Ok, "{talk}");
+    let told: serde_json::Value = serde_json::from_str(&data).unwrap();
+    schema::tests::assert_valid(&told);
+    let item = &told["items"][0];
+    assert_eq!(item["path"], second.to_str().unwrap());
+    assert_eq!(
+        (&item["id"], &item["size_bytes"]),
+        (&"c-bygtc5qnmf".into(), &9.into())
+    );
 }
 
 #[test]
