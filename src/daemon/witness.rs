@@ -152,7 +152,7 @@ impl Witness {
         self.reporter.causes.set(
             Topic::Expiry,
             format!("the certificate of this site, or its authority, ends {when}, at {at}"),
-            "put a new one in its place, then: cfs-repl reload",
+            "put a new one in its place, then: cfs-repl reload (how: cfs-repl help security)",
         );
     }
 }
