@@ -77,12 +77,12 @@ pub trait Source: Send + Sync + 'static {
     async fn shown(&self, id: &str, bytes_max: Option<u64>) -> Result<Pieces>;
 
     /// Puts the loser of a conflict back as a new change: where it was, or at `as_path`, a path below the root.
-    /// `id` is a shown id or the beginning of one.
+    /// `id` is a shown id or the beginning of one; `by` is on record with it.
     ///
     /// # Errors
     /// [`AdminError::ConflictUnknown`], [`AdminError::ConflictAmbiguous`], or [`AdminError::NotPossible`] when
     /// nothing is kept to restore or the place is taken.
-    async fn restore(&self, id: &str, as_path: Option<&[u8]>) -> Result<RestoredView>;
+    async fn restore(&self, id: &str, as_path: Option<&[u8]>, by: &str) -> Result<RestoredView>;
 
     /// Acknowledges conflicts for all sites in the name of `by`, or takes that back: all or, when one is not known,
     /// none. Those that are so already stay as they are.

@@ -19,7 +19,7 @@ mod exposition;
 mod invite;
 mod keeper;
 mod listen;
-mod lock;
+pub mod lock;
 pub mod logging;
 pub mod logs;
 mod notify;

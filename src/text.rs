@@ -20,7 +20,7 @@ pub fn printable(text: &str) -> String {
     let mut after_ascii = true;
     for c in text.chars() {
         let is_joined = matches!(c, '\u{200d}' | '\u{fe0e}' | '\u{fe0f}') && !after_ascii;
-        if c.is_control() || is_direction_mark(c) || is_line_end(c) || is_unseen(c) && !is_joined {
+        if c.is_control() || is_direction_mark(c) || is_no_text(c) || is_unseen(c) && !is_joined {
             safe.extend(c.escape_default());
         } else {
             safe.push(c);
@@ -30,9 +30,28 @@ pub fn printable(text: &str) -> String {
     safe
 }
 
-/// Characters at which a terminal may begin a new line though they are no control characters.
-const fn is_line_end(c: char) -> bool {
-    matches!(c, '\u{2028}' | '\u{2029}')
+/// A text in JSON with everything escaped that a terminal would obey: it stands for the same value. JSON lets control
+/// characters above U+007F and marks of direction stand as they are; between its strings it has none of them.
+#[must_use]
+pub fn printable_json(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_control() || is_direction_mark(c) || is_no_text(c) {
+            // All of them have four digits: there is none above U+FFFF.
+            safe.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
+}
+
+/// What ends a line, or is no character (YAML 1.2, 5.1 and 5.4).
+const fn is_no_text(c: char) -> bool {
+    matches!(
+        c,
+        '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
+    )
 }
 
 /// Characters that show as nothing (Unicode, `Default_Ignorable_Code_Point`): two names that differ in one look alike.
@@ -109,6 +128,18 @@ mod tests {
     #[test]
     fn what_would_steer_a_terminal_is_shown_instead() {
         assert_eq!(printable("a\tb\r\u{202e}é日"), "a\\tb\\r\\u{202e}é日");
+    }
+
+    #[test]
+    fn json_means_the_same_with_what_would_steer_a_terminal_escaped() {
+        let name = "a\u{1b}\u{7f}\u{85}\u{9b}2J\u{200e}\u{200f}\u{202a}\u{202e}\u{2066}\u{2069}\u{feff}é日\u{1f5ff}";
+        let json = serde_json::Value::from(name).to_string();
+        let safe = printable_json(&json);
+        assert_eq!(
+            safe,
+            r#""a\u001b\u007f\u0085\u009b2J\u200e\u200f\u202a\u202e\u2066\u2069\ufeffé日🗿""#
+        );
+        assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), name);
     }
 
     #[test]

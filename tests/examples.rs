@@ -161,6 +161,11 @@ fn the_examples_of_the_manual_pages_and_of_help_work() {
             "--root /srv/media",
             "--root media --state made --config made.toml",
         ),
+        // By the authority that the example of the manual page made.
+        (
+            "--site NAME --cluster CLUSTER --dir TLS",
+            "--site iad-2 --cluster lab --dir tls",
+        ),
         ("/etc/bash_completion.d/", "completion-"),
         ("/usr/local/share/man/man1", "man1"),
         (

@@ -201,6 +201,10 @@ fn an_invitation_that_was_used_or_has_ended_or_is_for_others_is_refused_and_noth
         let (exit, said) = c.refused(&words);
         assert!(exit == code && said.contains(why), "{exit}: {said}");
         assert!(!c.path("config.toml").exists() && !c.path("state").exists());
+        assert!(
+            !c.path("tls").exists(),
+            "the key of a site that was refused stays"
+        );
     };
     let join = |token: &str, name: &str| -> Vec<String> {
         let words = [
@@ -235,7 +239,7 @@ fn an_invitation_that_was_used_or_has_ended_or_is_for_others_is_refused_and_noth
     refused(
         &join(&stale, "gamma"),
         "not of the authority that the invitation names",
-        3,
+        8,
     );
 }
 
@@ -262,6 +266,12 @@ fn a_paused_site_stays_paused_over_a_restart_and_goes_on_when_resumed() {
         text.contains("an operator paused the exchange")
     };
     assert!(comes(PATIENCE, told), "{}", b.log());
+    let status = b.ok(&["status"]);
+    assert!(
+        status.contains("paused at alpha") && status.contains("there: cfs-repl sites resume beta"),
+        "{status}"
+    );
+    assert_eq!(a.events("site.reconnected")[0]["site"], "beta");
     let (exit, said) = a.refused(&["sites", "reconnect", "beta"]);
     assert!(exit == 8 && said.contains("paused"), "{exit}: {said}");
     a.stop();
@@ -379,12 +389,12 @@ fn who_connects_and_says_nothing_keeps_no_new_site_out() {
 }
 
 #[test]
-fn a_machine_that_could_not_write_its_configuration_joins_with_the_same_token_and_number_later() {
+fn a_machine_that_could_not_write_what_it_got_joins_with_the_same_token_and_number_later() {
     let (mut a, mut b) = (Machine::new(), Machine::new());
     a.found("alpha", "lab");
     a.start();
     let token = a.invite(&[]);
-    // A file where the folder of the configuration would be: taken in, and then stuck.
+    // A file where the folder of the configuration would be: told before the token is used up.
     fs::write(b.path("blocked"), "").unwrap();
     let words = b.join(
         &token,
@@ -399,9 +409,19 @@ fn a_machine_that_could_not_write_its_configuration_joins_with_the_same_token_an
     );
     let (exit, said) = b.refused(&strs(&words));
     assert!(exit == 1 && said.contains("blocked"), "{exit}: {said}");
-    assert_eq!(a.ok(&["sites", "list", "-o", "name"]), "beta\n");
+    assert!(said.contains("the invitation was not used"), "{said}");
+    assert_eq!(a.ok(&["sites", "list", "-o", "name"]), "");
+    // A link that leads nowhere where a certificate would be: taken in, and then stuck.
+    fs::create_dir(b.path("tls")).unwrap();
+    std::os::unix::fs::symlink("nowhere", b.path("tls/ca.pem")).unwrap();
     let words = b.join(&token, &["--name", "beta", "--tls", "tls"]);
+    let (exit, said) = b.refused(&strs(&words));
+    assert!(exit == 1 && said.contains("ca.pem"), "{exit}: {said}");
+    assert!(said.contains("taken in as number 2"), "{said}");
+    assert_eq!(a.ok(&["sites", "list", "-o", "name"]), "beta\n");
+    fs::remove_file(b.path("tls/ca.pem")).unwrap();
     b.ok(&strs(&words));
+    assert_eq!(a.events("site.added").len(), 1, "told once");
     let config = fs::read_to_string(b.path("config.toml")).unwrap();
     assert!(config.contains("id = 2\n"), "{config}");
     b.start();

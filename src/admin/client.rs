@@ -84,6 +84,17 @@ pub enum ClientError {
     },
 }
 
+/// What is said of a connection that ended.
+const BROKE: &str = "the connection to the daemon broke";
+/// What is said of an answerer that has no such question.
+const UNKNOWN: &str = "what answers there does not know this question";
+/// Whoever refuses a certificate in TLS 1.3 says so only when the connection stands, and often by ending it.
+const SHOWN: &str = "the daemon may have refused the certificate that is shown: --identity has to be of an authority in \
+                     its tls.ca, and valid; else see whether the daemon runs, and its log";
+/// What may be at a port where no daemon answers commands.
+const OTHER_PORT: &str = "this may be the port of the exchange between sites (conduit.listen): commands are answered at \
+                          admin.listen; else the daemon is older than this program: update it";
+
 type Result<T, E = ClientError> = std::result::Result<T, E>;
 
 /// Conflicts that were found.
@@ -408,7 +419,7 @@ impl Client {
     async fn wait<T>(&self, request: impl Future<Output = Result<T, Status>>) -> Result<T> {
         match tokio::time::timeout(self.patience, request).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(status)) => Err(refused(&status)),
+            Ok(Err(status)) => Err(refused_at(&status, &self.address)),
             Err(_) => Err(ClientError::TimedOut {
                 address: self.address.clone(),
                 after: self.patience,
@@ -503,7 +514,7 @@ fn refused(status: &Status) -> ClientError {
         }
         return ClientError::Refused {
             code: Code::Unavailable,
-            message: "the connection to the daemon broke".to_owned(),
+            message: BROKE.to_owned(),
             causes: vec![deepest.to_string()],
             hint: Some("see whether the daemon runs, and its log".to_owned()),
         };
@@ -511,6 +522,7 @@ fn refused(status: &Status) -> ClientError {
     // Details that do not decode are those of someone else; the message stands by itself.
     let details = pb::Refusal::decode(status.details()).unwrap_or_default();
     let message = match status.message() {
+        "" if status.code() == Code::Unimplemented => UNKNOWN.to_owned(),
         "" => format!("the daemon refused: {:?}", status.code()),
         message => message.to_owned(),
     };
@@ -520,6 +532,20 @@ fn refused(status: &Status) -> ClientError {
         causes: details.causes,
         hint: Some(details.hint).filter(|hint| !hint.is_empty()),
     }
+}
+
+/// The same, with what it may mean over the network: there a certificate is shown, and other services listen.
+fn refused_at(status: &Status, address: &Address) -> ClientError {
+    let mut error = refused(status);
+    if let (Address::Network(_), ClientError::Refused { message, hint, .. }) = (address, &mut error)
+    {
+        if message == BROKE {
+            *hint = Some(SHOWN.to_owned());
+        } else if message == UNKNOWN {
+            *hint = Some(OTHER_PORT.to_owned());
+        }
+    }
+    error
 }
 
 /// What the system said, from the depths of a transport error.
@@ -540,6 +566,31 @@ fn io_cause(error: &(dyn std::error::Error + 'static)) -> Option<io::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn over_the_network_an_end_or_an_unknown_question_has_more_causes() {
+        let network: Address = "tls:fra:7443/fra-1.lab.cfs-repl".parse().unwrap();
+        let told = |status: &Status, address: &Address| {
+            let ClientError::Refused { message, hint, .. } = refused_at(status, address) else {
+                panic!("no refusal");
+            };
+            (message, hint.unwrap_or_default())
+        };
+        let unknown = Status::new(Code::Unimplemented, "");
+        let (message, hint) = told(&unknown, &network);
+        assert_eq!(message, UNKNOWN);
+        assert!(
+            hint.contains("admin.listen") && hint.contains("older"),
+            "{hint}"
+        );
+        assert_eq!(told(&unknown, &Address::socket("/x")).1, "");
+        let broke = Status::from_error(Box::new(io::Error::other("connection closed")));
+        let (message, hint) = told(&broke, &network);
+        assert_eq!(message, BROKE);
+        assert!(hint.contains("--identity"), "{hint}");
+        let (_, hint) = told(&broke, &Address::socket("/x"));
+        assert_eq!(hint, "see whether the daemon runs, and its log");
+    }
 
     #[test]
     fn details_of_another_making_leave_the_message_alone() {

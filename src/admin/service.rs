@@ -279,11 +279,13 @@ impl Admin for Service {
         &self,
         request: Request<pb::RestoreConflictRequest>,
     ) -> Reply<pb::RestoreConflictReply> {
+        let by = caller(&request);
         let request = request.into_inner();
         let as_path = request.as_path.as_deref();
-        let restored = self.source.restore(&request.id, as_path).await;
+        let restored = self.source.restore(&request.id, as_path, &by).await;
         let view = restored.map_err(refusal)?;
-        tracing::info!(conflict = view.id, "loser of a conflict restored");
+        // Without its path: names stay out of the log.
+        tracing::info!(conflict = view.id, by, "loser of a conflict restored");
         Ok(Response::new(wire::restored_to(view)))
     }
 

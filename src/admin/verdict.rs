@@ -140,16 +140,20 @@ impl Judgement {
     }
 }
 
-/// Judges the whole. Open conflicts are told in the summary and do not spoil the verdict: they are a normal outcome
-/// of concurrent work, and nothing waits for them.
+/// Judges the whole, at the site with the name `here`. Open conflicts are told in the summary and do not spoil the
+/// verdict: they are a normal outcome of concurrent work, and nothing waits for them.
 #[must_use]
 pub fn judge(
+    here: &str,
     sites: &[SiteView],
     tree: &TreeView,
     journal: &JournalView,
     conflicts: &ConflictCounts,
 ) -> Judgement {
-    let mut causes: Vec<Cause> = sites.iter().flat_map(causes_of_site).collect();
+    let mut causes: Vec<Cause> = sites
+        .iter()
+        .flat_map(|site| causes_of_site(here, site))
+        .collect();
     causes.extend(causes_here(sites, tree, journal));
     causes.sort_by_key(|cause| std::cmp::Reverse(cause.severity));
     Judgement {
@@ -245,7 +249,7 @@ fn conflicts_text(count: u64) -> String {
     plural(count, "conflict")
 }
 
-fn causes_of_site(site: &SiteView) -> Vec<Cause> {
+fn causes_of_site(here: &str, site: &SiteView) -> Vec<Cause> {
     let mut causes = Vec::new();
     let mut push = |severity, text: String, next: String| {
         causes.push(Cause {
@@ -255,7 +259,7 @@ fn causes_of_site(site: &SiteView) -> Vec<Cause> {
             next,
         });
     };
-    if let Some((severity, text, next)) = cause_of_state(site) {
+    if let Some((severity, text, next)) = cause_of_state(here, site) {
         push(severity, text, next);
     }
     if let Some(why) = &site.held_there {
@@ -317,8 +321,15 @@ fn causes_of_site(site: &SiteView) -> Vec<Cause> {
 }
 
 /// What is wrong about a state, if anything is, and what to do about it.
-fn cause_of_state(site: &SiteView) -> Option<(Severity, String, String)> {
+fn cause_of_state(here: &str, site: &SiteView) -> Option<(Severity, String, String)> {
     let name = &site.site;
+    if is_unreached(site.state) && is_paused_there(site) {
+        return Some((
+            Severity::Critical,
+            format!("paused at {name}"),
+            format!("when it shall go on, there: cfs-repl sites resume {here}"),
+        ));
+    }
     let reason = site.last_error.as_ref();
     let because = |text: &str| match reason {
         Some(reason) => format!("{text}: {reason}"),
@@ -366,6 +377,12 @@ fn cause_of_state(site: &SiteView) -> Option<(Severity, String, String)> {
             format!("{name} takes part again only anew: cfs-repl help join"),
         ),
     })
+}
+
+/// An operator of the other site stopped the exchange: nothing is wrong with it or with the network.
+fn is_paused_there(site: &SiteView) -> bool {
+    let error = site.last_error.as_deref().unwrap_or_default();
+    error.contains("closed by the peer, paused")
 }
 
 fn next_connection(site: &SiteView) -> String {

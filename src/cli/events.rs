@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::columns::nearest;
 use super::exit::{CliError, CliResult, Exit, Failure};
 use super::reach::{self, Reach};
 use super::render::{Row, View};
@@ -9,7 +10,7 @@ use super::status::item;
 use super::ui::Ui;
 use super::{Global, parse_duration};
 use crate::admin::client::Client;
-use crate::admin::view::{EventFilter, EventView, Level};
+use crate::admin::view::{EVENT_NAMES, EventFilter, EventView, Level};
 use crate::clock::{Clock as _, SystemClock, micros, rfc3339};
 
 /// Headings.
@@ -51,7 +52,25 @@ fn level(text: &str) -> Result<Level, String> {
         .ok_or_else(|| "use info, warn or error".to_owned())
 }
 
+/// Names are fixed: one that is not known would wait for ever for what never happens.
+fn check_names(names: &[String]) -> Result<(), Failure> {
+    let known = || EVENT_NAMES.iter().map(|(name, _)| *name);
+    let Some(wrong) = names.iter().find(|name| known().all(|one| one != *name)) else {
+        return Ok(());
+    };
+    let hint = match nearest(wrong, known()) {
+        Some(near) => format!("did you mean {near}? All of them: cfs-repl help events"),
+        None => "the names of all events: cfs-repl help events".to_owned(),
+    };
+    Err(
+        Failure::new(Exit::Usage, format!("no event is called \"{wrong}\""))
+            .cause("names of events are fixed, and this is none of them")
+            .hint(hint),
+    )
+}
+
 pub(super) fn run(ui: &mut Ui, global: &Global, args: &EventsArgs) -> CliResult {
+    check_names(&args.names)?;
     if args.follow && global.format().is_document() {
         let failure = Failure::new(
             Exit::Usage,
@@ -132,4 +151,26 @@ fn view(events: &[EventView]) -> Result<View, CliError> {
         columns: COLUMNS,
         rows: events.iter().map(row).collect::<Result<_, _>>()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_no_event_has_is_told_with_the_nearest() {
+        let check = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            check_names(&names)
+        };
+        check(&[]).unwrap();
+        check(&["site.up", "conflict.lossy"]).unwrap();
+        let refused = check(&["site.up", "conflict.losy"]).unwrap_err();
+        assert_eq!(refused.exit, Exit::Usage);
+        assert_eq!(refused.message, "no event is called \"conflict.losy\"");
+        let hint = refused.hint.unwrap_or_default();
+        assert!(hint.starts_with("did you mean conflict.lossy?"), "{hint}");
+        let hint = check(&["zzz"]).unwrap_err().hint.unwrap_or_default();
+        assert!(hint.contains("cfs-repl help events"), "{hint}");
+    }
 }

@@ -243,7 +243,7 @@ impl From<ClientError> for CliError {
                 let mut refused = failure(Exit::from(*code));
                 refused.causes.clone_from(causes);
                 refused.hint.clone_from(hint);
-                if *code == Code::Unimplemented {
+                if *code == Code::Unimplemented && hint.is_none() {
                     refused = refused.hint("the daemon is older than this program: update it");
                 }
                 refused
@@ -268,7 +268,7 @@ fn unreachable(error: &ClientError, source: &std::io::Error) -> Failure {
     let cause = if source.kind() == ErrorKind::ConnectionRefused {
         format!("{source} (the socket exists, no process listens)")
     } else if source.kind() == ErrorKind::NotFound {
-        "there is no socket there: no daemon with this state folder runs".to_owned()
+        "there is no socket there: no daemon listens at this path".to_owned()
     } else {
         source.to_string()
     };

@@ -97,6 +97,8 @@ pub(super) fn environment() -> String {
 
 /// ROOT and STATE are what the refusals name, so that the commands can be typed as they stand.
 fn join() -> String {
+    let (join, run) = (Exit::PreconditionLost.code(), Exit::Config.code());
+    let told = format!("(\"populated\", exit code {join} of join and {run} of run)");
     "How a site joins, and how it joins anew. ROOT is tree.root of the site, STATE its state.dir.\n\
      Nothing below deletes a file; what ends in .before is yours to look through.\n\n\
      A further site\n\n\
@@ -112,7 +114,13 @@ fn join() -> String {
      It starts with an empty tree and a new state folder, and gets everything from the others. That\n\
      works as long as their journals are whole, up to state.journal_keep, and no site was fenced.\n\
      Later it is refused (\"not_kept\"), and the way is that of a fenced site.\n\n\
-     Refused because both trees had files (\"populated\", exit code 6)\n\n\
+     A certificate is good for a year. The site that holds the key of the authority issues the next\n\
+     one, with a new key, which is made there. CLUSTER is site.cluster, TLS the folder of tls.ca_key:\n\n    \
+         cfs-repl pki issue --site NAME --cluster CLUSTER --dir TLS\n\n\
+     Bring TLS/NAME.pem and TLS/NAME.key over a secure channel (scp) to where tls.cert and tls.key of\n\
+     the site name them, remove both in TLS, and at the site:\n\n    \
+         cfs-repl reload\n\n\
+     Refused because both trees had files POPULATED\n\n\
      At the site that is to take the other's tree, with cfs-repl stopped:\n\n    \
          mv ROOT ROOT.before && mkdir ROOT\n    \
          mv STATE STATE.before\n\n\
@@ -142,7 +150,7 @@ fn join() -> String {
          rsync -a --ignore-existing --exclude=/.cfs-repl ROOT.before/ ROOT/\n\n\
      The conflicts on record go with the old state; the bytes of losers are in\n\
      STATE.before/tree.before/trash and ROOT.before/.cfs-repl/trash.\n"
-        .to_owned()
+        .replace("POPULATED", &told)
 }
 
 fn events() -> String {
@@ -169,4 +177,18 @@ fn config() -> String {
         tls: None,
         peers: &[],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_topic_on_joining_fits_a_terminal_and_tells_codes_and_renewal() {
+        let text = join();
+        assert!(text.contains("exit code 8 of join and 6 of run)"), "{text}");
+        assert!(text.contains("cfs-repl pki issue --site NAME --cluster CLUSTER --dir TLS\n"));
+        let widest = text.lines().map(|line| line.chars().count()).max();
+        assert!(widest <= Some(104), "{widest:?}");
+    }
 }

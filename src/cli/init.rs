@@ -158,7 +158,7 @@ fn exists(file: &Path) -> Failure {
 }
 
 /// Creates the state folder for its owner alone; one that is there must be so already.
-fn create_state(dir: &Path) -> Result<(), CliError> {
+pub(super) fn create_state(dir: &Path) -> Result<(), CliError> {
     let io = |action| move |error: io::Error| ReplError::io(action, dir, error);
     if !dir.exists() {
         DirBuilder::new()

@@ -10,7 +10,7 @@ use clap::builder::PossibleValuesParser;
 
 use super::exit::{CliError, CliResult, Exit, Failure};
 use super::lab::interrupt::Interrupt;
-use super::render::{Format, Row, View, render};
+use super::render::{Format, Row, View, json_line, render};
 use super::status::item;
 use super::ui::Ui;
 use super::{Global, human, parse_duration};
@@ -370,7 +370,7 @@ fn export(ui: &mut Ui, format: Format, args: &ExportArgs) -> CliResult {
     let mut told: CliResult = Ok(());
     let mut text = String::new();
     let read = log.each(&filter, |entry| {
-        told = item(&entry).map(|item| text.push_str(&format!("{item}\n")));
+        told = item(&entry).map(|item| text.push_str(&json_line(&item)));
         if told.is_ok() && text.len() >= WRITTEN_BYTES {
             told = ui.data(&std::mem::take(&mut text));
         }

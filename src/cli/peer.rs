@@ -9,12 +9,14 @@ use std::time::Duration;
 use super::exit::{CliError, CliResult, Exit, Failure};
 use super::init::{absolute, check, lay_down, site_name};
 use super::reach::{self, Reach};
+use super::render::{Format, Row, View};
+use super::status::item;
 use super::ui::Ui;
 use super::{Global, human, parse_duration};
 use crate::admin::client::Client;
-use crate::admin::view::InviteWish;
+use crate::admin::view::{InviteView, InviteWish};
 use crate::clock::{Clock as _, SystemClock, micros, rfc3339};
-use crate::conduit::join::{self, Admitted, Invitation, JoinError, Wish};
+use crate::conduit::join::{self, Admitted, Invitation, Wish};
 use crate::conduit::pki;
 use crate::config::units::{Endpoint, parse_listen};
 use crate::config::{DEFAULT_FILE, Example, ExamplePeer, Role};
@@ -22,6 +24,9 @@ use crate::error::ReplError;
 use crate::text::printable;
 use crate::tree::policy::Policy;
 use crate::tree::populated::first_file;
+
+mod before;
+mod refused;
 
 /// Bring new sites in
 #[derive(Debug, clap::Args)]
@@ -78,12 +83,36 @@ pub(super) fn run(ui: &mut Ui, global: &Global, args: &PeerArgs) -> CliResult {
         ));
         return Ok(());
     }
-    ui.data(&format!("{}\n", printable(&made.token)))?;
+    match global.format() {
+        // Bare, so that it can be piped to where it is typed.
+        Format::Table | Format::Wide => ui.data(&format!("{}\n", printable(&made.token)))?,
+        Format::Json | Format::Jsonl | Format::Yaml | Format::Csv | Format::Name => {
+            ui.show(&invitation_view(&made)?)?;
+        }
+    }
     ui.say(&format!(
         "works once, until {until}; the new site reaches this one at {endpoints}"
     ));
     ui.say("at the new machine: cfs-repl join TOKEN --root DIR, then: cfs-repl run");
     Ok(())
+}
+
+fn invitation_view(made: &InviteView) -> Result<View, CliError> {
+    let site = Invitation::read(&made.token).map(|read| read.site);
+    Ok(View {
+        command: "invitation",
+        site: site.ok(),
+        columns: &["TOKEN", "EXPIRES", "ENDPOINTS"],
+        rows: vec![Row {
+            name: made.token.clone(),
+            cells: vec![
+                made.token.clone(),
+                rfc3339(made.expires_us).unwrap_or_default(),
+                made.endpoints.join(" "),
+            ],
+            item: item(made)?,
+        }],
+    })
 }
 
 /// Join a cluster as a new site, with a token that a site of it printed
@@ -158,16 +187,23 @@ pub(super) fn join(ui: &mut Ui, args: &JoinArgs) -> CliResult {
         &example(args, &places, &invitation, 1, &sites),
         &places.file,
     )?;
+    before::check(&places)?;
     let has_files = first_file(root, &Policy::excluding::<&str>(&[])?)?.is_some();
-    let (key, request) = key_and_request(&places, &invitation, args.dry_run)?;
+    let own = own_key(&places, &invitation, args.dry_run)?;
     let wish = Wish {
         name: name.clone(),
-        request,
+        request: own.request.clone(),
         endpoints: endpoints(args),
         has_files,
         dry_run: args.dry_run,
     };
-    let admitted = ask(&invitation, &wish)?;
+    let asked = reach::runtime()?.block_on(join::join(&invitation, &wish));
+    let admitted = asked.map_err(|error| {
+        if error.is_final() {
+            own.discard();
+        }
+        refused::told(error, &invitation, &wish, &places)
+    })?;
     if args.dry_run {
         let number = admitted.site_id;
         ui.say(&format!(
@@ -176,17 +212,23 @@ pub(super) fn join(ui: &mut Ui, args: &JoinArgs) -> CliResult {
         ));
         return Ok(());
     }
-    settle(ui, args, &places, &invitation, &admitted)?;
-    drop(fs::remove_file(key.with_extension("csr")));
-    let shown = places.file.display();
+    settle(ui, args, &places, &invitation, &admitted).map_err(|e| is_in(e, admitted.site_id))?;
+    drop(fs::remove_file(own.key.with_extension("csr")));
+    say_joined(ui, &places, &invitation, &admitted);
+    if has_files {
+        ui.say("note: this tree holds files, and so it becomes the tree of the cluster");
+    }
+    Ok(())
+}
+
+/// What a person reads at the end, with what is left to do at other sites.
+fn say_joined(ui: &mut Ui, places: &Places, invitation: &Invitation, admitted: &Admitted) {
+    let (name, shown) = (&places.name, places.file.display());
     ui.say(&format!(
         "joined {} as {name}, number {}; then: cfs-repl run --config {shown}",
         printable(&invitation.cluster),
         admitted.site_id
     ));
-    if has_files {
-        ui.say("note: this tree holds files, and so it becomes the tree of the cluster");
-    }
     if let [_, others @ ..] = admitted.sites.as_slice()
         && !others.is_empty()
     {
@@ -198,7 +240,20 @@ pub(super) fn join(ui: &mut Ui, args: &JoinArgs) -> CliResult {
             admitted.site_id
         )));
     }
-    Ok(())
+}
+
+/// What fails behind the admission: the invitation is used up, and whoever asks again with the same key is answered.
+fn is_in(error: CliError, number: u64) -> CliError {
+    match error {
+        CliError::Failed(failure) => {
+            let before = failure.hint.as_deref().unwrap_or("mend it");
+            let hint = format!(
+                "{before}; the site was taken in as number {number}, so type the same command again"
+            );
+            failure.hint(hint).into()
+        }
+        other @ (CliError::Told(_) | CliError::OutputClosed) => other,
+    }
 }
 
 fn places(args: &JoinArgs, invitation: &Invitation) -> Result<Places, CliError> {
@@ -274,17 +329,44 @@ fn example<'a>(
     }
 }
 
+/// The key of this site.
+struct OwnKey {
+    key: PathBuf,
+    /// Its signing request.
+    request: Vec<u8>,
+    /// This run made both files.
+    is_new: bool,
+    /// And their folder.
+    is_folder_new: bool,
+}
+
+impl OwnKey {
+    /// Takes away again what this run made. What cannot be removed is in nobody's way.
+    fn discard(&self) {
+        if !self.is_new {
+            return;
+        }
+        for file in [&self.key, &self.key.with_extension("csr")] {
+            drop(fs::remove_file(file));
+        }
+        if self.is_folder_new {
+            drop(self.key.parent().map(fs::remove_dir));
+        }
+    }
+}
+
 /// The key of this site and its signing request. Both are kept until the site is taken in: who asks again for the same
 /// key gets the same answer, whatever became of the first one.
-fn key_and_request(
-    places: &Places,
-    invitation: &Invitation,
-    dry_run: bool,
-) -> Result<(PathBuf, Vec<u8>), CliError> {
+fn own_key(places: &Places, invitation: &Invitation, dry_run: bool) -> Result<OwnKey, CliError> {
     let key = places.tls.join(format!("{}.key", places.name));
     let csr = key.with_extension("csr");
     if let (true, Ok(request)) = (key.exists(), fs::read(&csr)) {
-        return Ok((key, request));
+        return Ok(OwnKey {
+            key,
+            request,
+            is_new: false,
+            is_folder_new: false,
+        });
     }
     if key.exists() && !dry_run {
         let failure = Failure::new(Exit::Failure, format!("cannot write {}", key.display()));
@@ -293,6 +375,7 @@ fn key_and_request(
         return Err(failure.cause(cause).hint(hint).into());
     }
     let now_us = SystemClock.now_us();
+    let is_folder_new = !places.tls.exists();
     let (pem, request) = pki::request(&places.name, &invitation.cluster, now_us)?;
     if !dry_run {
         let mut folder = fs::DirBuilder::new();
@@ -301,34 +384,12 @@ fn key_and_request(
         pki::write_new(&key, pem.as_bytes(), 0o600)?;
         pki::write_new(&csr, &request, 0o600)?;
     }
-    Ok((key, request))
-}
-
-fn ask(invitation: &Invitation, wish: &Wish) -> Result<Admitted, CliError> {
-    let site = printable(&invitation.site);
-    reach::runtime()?
-        .block_on(join::join(invitation, wish))
-        .map_err(|error| {
-            let failure = match error {
-                JoinError::Refused { code, why } => {
-                    Failure::new(Exit::from(code), format!("{site} does not take this site in"))
-                        .cause(why)
-                        .hint("print a new invitation there, where it was used or has ended: cfs-repl peer invite")
-                }
-                JoinError::Unreached(failures) => {
-                    let mut failure =
-                        Failure::new(Exit::Unreachable, format!("cannot reach {site}"));
-                    for (endpoint, why) in failures {
-                        failure = failure.cause(format!("{endpoint}: {why}"));
-                    }
-                    failure.hint(
-                        "check that cfs-repl runs there and that the network lets it be reached; an invitation for \
-                         another address: cfs-repl peer invite --endpoint HOST:PORT",
-                    )
-                }
-            };
-            failure.into()
-        })
+    Ok(OwnKey {
+        key,
+        request,
+        is_new: !dry_run,
+        is_folder_new,
+    })
 }
 
 /// Writes what was got, the configuration last.
@@ -366,4 +427,52 @@ fn settle(
     }
     let example = example(args, places, invitation, admitted.site_id, &peers);
     lay_down(ui, &example, &places.file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_run_made_goes_again_and_nothing_else() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("tls");
+        let key = folder.join("iad-2.key");
+        let made = |is_new| {
+            fs::create_dir_all(&folder).unwrap();
+            for name in ["iad-2.key", "iad-2.csr"] {
+                fs::write(folder.join(name), "").unwrap();
+            }
+            OwnKey {
+                key: key.clone(),
+                request: Vec::new(),
+                is_new,
+                is_folder_new: true,
+            }
+        };
+        made(false).discard();
+        assert!(key.exists(), "an earlier run made it");
+        made(true).discard();
+        assert!(!folder.exists());
+        let mut own = made(true);
+        own.is_folder_new = false;
+        own.discard();
+        assert!(!key.exists() && folder.exists());
+        let own = made(true);
+        fs::write(folder.join("ca.pem"), "").unwrap();
+        own.discard();
+        assert!(!key.exists() && folder.join("ca.pem").exists());
+    }
+
+    #[test]
+    fn a_failure_behind_the_admission_says_that_the_site_is_in() {
+        let failure = Failure::new(Exit::Failure, "cannot write").hint("make room");
+        let CliError::Failed(told) = is_in(failure.into(), 7) else {
+            panic!("not told");
+        };
+        assert_eq!(
+            told.hint.as_deref(),
+            Some("make room; the site was taken in as number 7, so type the same command again")
+        );
+    }
 }

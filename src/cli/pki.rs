@@ -79,10 +79,19 @@ fn issue(ui: &mut Ui, args: &IssueArgs) -> CliResult {
     let ca = pki::CaFiles::new(&args.dir);
     if !ca.key.exists() {
         let shown = args.dir.display();
+        let hint = if ca.cert.exists() {
+            // The authority is there without its key: that of a site that joined, or a copy of what every site has.
+            format!(
+                "the site that holds ca.key issues it, and {0}.pem and {0}.key are brought here: cfs-repl help join",
+                args.site
+            )
+        } else {
+            "make one with: cfs-repl pki init, or name its folder with --dir".to_owned()
+        };
         return Err(
-            Failure::new(Exit::Failure, format!("no authority in {shown}"))
+            Failure::new(Exit::Failure, format!("no key of an authority in {shown}"))
                 .cause(format!("{} does not exist", ca.key.display()))
-                .hint("make one with: cfs-repl pki init, or name its folder with --dir")
+                .hint(hint)
                 .into(),
         );
     }
@@ -180,5 +189,14 @@ mod tests {
         let (exit, said) = issue_in(dir.path(), "fra-1");
         assert_eq!(exit, Exit::Failure);
         assert!(said.contains("cfs-repl pki init"), "{said}");
+        // As at a site that joined: no second authority is to be made there.
+        std::fs::write(dir.path().join("ca.pem"), "").unwrap();
+        let (exit, said) = issue_in(dir.path(), "fra-1");
+        assert_eq!(exit, Exit::Failure);
+        assert!(
+            said.contains("the site that holds ca.key issues it"),
+            "{said}"
+        );
+        assert!(!said.contains("pki init"), "{said}");
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::Global;
 use super::exit::{CliError, Exit, Failure};
 use crate::admin::client::{Address, Client, ClientError, Network, TlsFiles};
-use crate::config::{Config, DEFAULT_FILE};
+use crate::config::{Config, DEFAULT_FILE, SOCKET_FILE};
+use crate::daemon::lock;
 
 /// Where the daemon is found when --server does not say it.
 #[derive(Debug, Clone, clap::Args)]
@@ -42,7 +43,43 @@ where
         let client = Client::connect(address, global.timeout).await?;
         request(client).await
     });
-    Ok(answered?)
+    answered.map_err(|error| explained(global, reach, error))
+}
+
+/// A failure, with what the state folder knows of the daemon where its socket is not found.
+pub(super) fn explained(global: &Global, reach: &Reach, error: ClientError) -> CliError {
+    if let ClientError::Unreachable {
+        address: Address::Socket(wanted),
+        source,
+    } = &error
+        && global.server.is_none()
+        && source.kind() == std::io::ErrorKind::NotFound
+        && let Ok(config) = Config::read(&reach.config)
+        && let Some(process) = lock::holder_in(&config.state.dir)
+    {
+        return elsewhere(&error.to_string(), &config.state.dir, wanted, process).into();
+    }
+    error.into()
+}
+
+/// A daemon that runs and does not listen at `wanted`.
+fn elsewhere(message: &str, state: &Path, wanted: &Path, process: u32) -> Failure {
+    let usual = state.join(SOCKET_FILE);
+    let hint = if usual != wanted && usual.exists() {
+        format!(
+            "ask it there: --server unix:{}; it listens where admin.socket says when it is started again",
+            usual.display()
+        )
+    } else {
+        "wait a moment; then start it again, or name its socket with --server unix:PATH".to_owned()
+    };
+    Failure::new(Exit::Unreachable, message)
+        .cause(format!(
+            "the daemon of {} runs (process {process}), and does not listen there: it just starts, or was \
+             started with another admin.socket",
+            state.display()
+        ))
+        .hint(hint)
 }
 
 /// Asks the daemon for something that would be good to know. None: it does not answer within `patience`, for whatever

@@ -13,7 +13,7 @@ use super::look::Look;
 use super::table;
 use super::yaml;
 use crate::clock::{self, TimestampUs};
-use crate::text::printable;
+use crate::text::{printable, printable_json};
 
 /// How data is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, clap::ValueEnum)]
@@ -129,7 +129,7 @@ pub fn render<C: Heading>(view: &View<C>, format: Format, now_us: TimestampUs) -
 pub fn paint<C: Heading>(view: &View<C>, format: Format, chosen: &Chosen, look: &Look) -> String {
     match format {
         Format::Table | Format::Wide => table::text(view, format == Format::Wide, chosen, look),
-        Format::Json => lines([document(view, look.now_us)]),
+        Format::Json => json_line(&document(view, look.now_us)),
         Format::Jsonl => objects(view, look.now_us).collect(),
         Format::Yaml => yaml::document(&document(view, look.now_us)),
         Format::Csv => csv(view, chosen),
@@ -152,8 +152,14 @@ pub fn objects<C>(view: &View<C>, now_us: TimestampUs) -> impl Iterator<Item = S
             fields.insert("generated_at".to_owned(), clock::rfc3339(now_us).into());
             fields.insert("generated_us".to_owned(), now_us.into());
         }
-        format!("{object}\n")
+        json_line(&object)
     })
+}
+
+/// A value as one line of JSON: the only place where JSON is written for a reader.
+#[must_use]
+pub fn json_line(value: &Value) -> String {
+    printable_json(&value.to_string()) + "\n"
 }
 
 /// What one line of `-o jsonl` is called: by the thing, where a command is called by many of them.
@@ -186,7 +192,7 @@ pub fn failure_json(failure: &Failure) -> String {
             hint: failure.hint.clone(),
         },
     };
-    lines([json!(document)])
+    json_line(&json!(document))
 }
 
 fn document<C>(view: &View<C>, now_us: TimestampUs) -> Value {
@@ -214,9 +220,11 @@ fn csv<C: Heading>(view: &View<C>, chosen: &Chosen) -> String {
     text
 }
 
+/// A file may be called anything, and whoever looks at the text does it on a terminal.
 fn csv_line(cells: impl Iterator<Item = String>) -> String {
     let quoted = cells.map(|cell| {
-        if cell.contains([',', '"', '\n', '\r']) {
+        let cell = printable(&cell);
+        if cell.contains([',', '"']) {
             format!("\"{}\"", cell.replace('"', "\"\""))
         } else {
             cell
@@ -225,13 +233,6 @@ fn csv_line(cells: impl Iterator<Item = String>) -> String {
     let mut line = quoted.collect::<Vec<_>>().join(",");
     line.push_str("\r\n");
     line
-}
-
-fn lines(values: impl IntoIterator<Item = Value>) -> String {
-    values
-        .into_iter()
-        .map(|value| format!("{value}\n"))
-        .collect()
 }
 
 #[cfg(test)]
@@ -270,11 +271,36 @@ mod tests {
         );
         assert_eq!(
             text(Format::Csv),
-            "site,lag\r\niad-2,\"2m14s, \"\"late\"\"\"\r\nx\u{1b}[2J,1\r\n"
+            "site,lag\r\niad-2,\"2m14s, \"\"late\"\"\"\r\nx\\u{1b}[2J,1\r\n"
         );
         assert_eq!(text(Format::Name), "iad-2\nx\\u{1b}[2J\n");
         let yaml: Value = serde_saphyr::from_str(&text(Format::Yaml)).unwrap();
         assert_eq!(yaml, serde_json::from_str::<Value>(&json).unwrap());
+    }
+
+    #[test]
+    fn a_hostile_name_steers_no_terminal_in_any_format() {
+        let name = "a\u{1b}[2J\u{9b}31m\u{85}\u{202e}gpj\u{2066}\r\nroot,ok";
+        let mut hostile = view();
+        hostile.rows = vec![Row {
+            name: name.to_owned(),
+            cells: vec![name.to_owned(), "1".to_owned()],
+            item: json!({ "site": name }),
+        }];
+        for format in <Format as clap::ValueEnum>::value_variants() {
+            let text = render(&hostile, *format, 0);
+            // Ends of lines are those of the format.
+            let own = text.replace("\r\n", "").replace('\n', "");
+            let steers = |c: char| c.is_control() || ['\u{202e}', '\u{2066}'].contains(&c);
+            assert!(!own.contains(steers), "{format:?}: {own:?}");
+            assert!(!text.contains("\nroot"), "{format:?}: {text:?}");
+        }
+        let json = render(&hostile, Format::Json, 0);
+        let read: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(read["items"][0]["site"], name);
+        let line = render(&hostile, Format::Jsonl, 0);
+        let read: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(read["site"], name);
     }
 
     #[test]

@@ -21,7 +21,8 @@ use super::version::VersionItem;
 use crate::admin::view::journal::{EntryDetail, EntryView, LogView, VerifyView};
 use crate::admin::view::preview::{FateView, SitePreview};
 use crate::admin::view::{
-    ConflictDetail, ConflictView, EventView, Finding, SiteLag, SiteView, StatusView,
+    ConflictDetail, ConflictView, EventView, Finding, InviteView, SavedView, SiteLag, SiteView,
+    StatusView,
 };
 
 /// Which dialect the schemas are written in.
@@ -52,11 +53,17 @@ const SCHEMAS: &[Entry] = &[
         "a line of conflicts watch",
         line::<ChangeItem>,
     ),
+    (
+        "conflict-saved",
+        "conflicts show --save-loser",
+        both::<SavedView>,
+    ),
     ("conflicts", "conflicts list", document::<ConflictView>),
     ("doctor", "doctor", both::<Finding>),
     ("error", "every failure, on stderr", error),
     ("event", "a line of events", line::<EventView>),
     ("events", "events", document::<EventView>),
+    ("invitation", "peer invite", both::<InviteView>),
     ("journal", "journal tail", both::<EntryView>),
     ("journal-entry", "journal show", both::<EntryDetail>),
     ("journal-stat", "journal stat", both::<LogView>),

@@ -215,6 +215,7 @@ fn what_each_command_prints_is_what_its_schema_describes() {
         &["sites", "show", "iad-2"],
         &["conflicts", "list"],
         &["conflicts", "show", "c-bygtc5qnmf"],
+        &["peer", "invite"],
         &["check"],
         &["compare", a.unwrap(), b.unwrap()],
         &["version"],
@@ -496,6 +497,19 @@ fn what_lost_is_saved_whole_to_a_new_file_or_not_at_all() {
     assert_eq!(exit, Exit::Failure);
     assert!(talk.contains("does not exist"), "{talk}");
     assert_eq!(std::fs::read(&file).unwrap(), b"what lost");
+    let second = folder.path().join("second");
+    let words = ["conflicts", "show", "c-bygtc5qnmf", "--save-loser"];
+    let words = [&words[..], &[second.to_str().unwrap(), "--json"]].concat();
+    let (exit, data, talk) = daemon.ask(&words);
+    assert_eq!(exit, Exit::Ok, "{talk}");
+    let told: serde_json::Value = serde_json::from_str(&data).unwrap();
+    schema::tests::assert_valid(&told);
+    let item = &told["items"][0];
+    assert_eq!(item["path"], second.to_str().unwrap());
+    assert_eq!(
+        (&item["id"], &item["size_bytes"]),
+        (&"c-bygtc5qnmf".into(), &9.into())
+    );
 }
 
 #[test]
@@ -551,6 +565,33 @@ fn the_daemon_is_found_through_its_configuration_whatever_became_of_its_tree() {
     assert_eq!(exit, Exit::Config);
     assert!(
         talk.contains("does not exist") && talk.contains("--server unix:"),
+        "{talk}"
+    );
+}
+
+#[test]
+fn a_daemon_that_listens_elsewhere_is_told_with_its_process() {
+    let daemon = Daemon::start();
+    let state = daemon.folder.path();
+    let file = state.join("config.toml");
+    let text = format!(
+        "[site]\nid = 1\nname = \"fra-1\"\ncluster = \"lab\"\n\
+         [tree]\nroot = \"/no/such/tree\"\n[state]\ndir = \"{0}\"\n\
+         [admin]\nsocket = \"{0}/other.sock\"\n",
+        state.display()
+    );
+    std::fs::write(&file, text).unwrap();
+    let words = ["lag", "--config", file.to_str().unwrap()];
+    let (exit, _, talk) = cfs_repl(&words);
+    assert_eq!(exit, Exit::Unreachable);
+    assert!(talk.contains("no daemon listens at this path"), "{talk}");
+    let _lock = crate::daemon::lock::StateLock::take(state).unwrap();
+    let (exit, _, talk) = cfs_repl(&words);
+    assert_eq!(exit, Exit::Unreachable);
+    let process = format!("runs (process {})", std::process::id());
+    assert!(talk.contains(&process), "{talk}");
+    assert!(
+        talk.contains(&format!("--server {};", daemon.address())),
         "{talk}"
     );
 }

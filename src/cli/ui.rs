@@ -432,14 +432,14 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_looks_like_a_colour_in_data_of_scripts_is_left_alone() {
+    fn what_looks_like_a_colour_in_data_of_scripts_is_shown_and_not_cut_out() {
         let mut view = numbers();
         view.rows.truncate(1);
         view.rows[0].cells[0] = "\u{1b}[31m".to_owned();
         let (mut ui, data, _) = captured(Format::Csv);
         ui.show(&view).unwrap();
         ui.show(&view).unwrap();
-        assert_eq!(data.text(), "number\r\n\u{1b}[31m\r\n\u{1b}[31m\r\n");
+        assert_eq!(data.text(), "number\r\n\\u{1b}[31m\r\n\\u{1b}[31m\r\n");
         let (mut ui, data, _) = captured(Format::Table);
         ui.data("\u{1b}[31mred\u{1b}[0m\n").unwrap();
         assert_eq!(data.text(), "red\n");

@@ -68,7 +68,7 @@ where
             Ok(answer) => watching.answered(ui, |ui| show(ui, answer))?,
             Err(error) => {
                 client = None;
-                watching.failed(ui, error.into())?;
+                watching.failed(ui, reach::explained(global, reach, error))?;
             }
         }
         interrupt.pause(every)?;

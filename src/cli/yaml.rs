@@ -5,6 +5,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::text::printable_json;
+
 /// Words that some reader takes for a truth value, a null or a number.
 const WORDS: [&str; 12] = [
     "true", "false", "null", "yes", "no", "on", "off", "y", "n", "nan", "inf", "infinity",
@@ -84,25 +86,7 @@ fn scalar(text: &str) -> String {
     if is_plain {
         return text.to_owned();
     }
-    let mut quoted = String::with_capacity(text.len() + 2);
-    for c in Value::from(text).to_string().chars() {
-        // JSON lets these stand as they are.
-        if c.is_control() || is_special(c) {
-            quoted.push_str(&format!("\\u{:04x}", u32::from(c)));
-        } else {
-            quoted.push(c);
-        }
-    }
-    quoted
-}
-
-/// What ends a line for YAML, turns the order of a line around, or is no character (YAML 1.2, 5.1 and 5.4).
-const fn is_special(c: char) -> bool {
-    matches!(
-        c,
-        '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' | '\u{200e}' | '\u{200f}' | '\u{61c}'
-            | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-    )
+    printable_json(&Value::from(text).to_string())
 }
 
 #[cfg(test)]

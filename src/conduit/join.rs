@@ -33,6 +33,9 @@ const PREFIX: &str = "cfsjoin1.";
 const TOKEN_BYTES_MAX: usize = 8 << 10;
 /// Bytes of a secret: nobody guesses 128 bits.
 pub const SECRET_BYTES: usize = 16;
+/// What is said of a site whose authority has another print than the one in the token.
+const OTHER_AUTHORITY: &str =
+    "the site that answers is not of the authority that the invitation names";
 /// Largest message of the service.
 const MESSAGE_BYTES_MAX: usize = 256 << 10;
 
@@ -224,9 +227,22 @@ impl Join for Service {
 /// Why a new site did not join.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
-    /// No endpoint was reached; each with its reason.
+    /// No endpoint was reached.
     #[error("no endpoint of the invitation was reached")]
-    Unreached(Vec<(String, String)>),
+    Unreached {
+        /// Each endpoint with its reason.
+        failures: Vec<(String, String)>,
+        /// One of them was asked and did not answer: it may have taken the site in.
+        asked: bool,
+    },
+    /// No endpoint was reached, and at one of them somebody answers who is of another authority.
+    #[error("{OTHER_AUTHORITY}")]
+    OtherAuthority {
+        /// Each endpoint with its reason.
+        failures: Vec<(String, String)>,
+        /// One of the others was asked and did not answer: it may have taken the site in.
+        asked: bool,
+    },
     /// The site that invited says no.
     #[error("{why}")]
     Refused {
@@ -237,12 +253,35 @@ pub enum JoinError {
     },
 }
 
+impl JoinError {
+    /// Whether the site was certainly not taken in.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            // What failed may have failed behind the point where the invitation was used up.
+            Self::Refused { code, .. } => *code != Code::Internal,
+            Self::Unreached { asked, .. } | Self::OtherAuthority { asked, .. } => !asked,
+        }
+    }
+}
+
+/// What became of the endpoints when none of them answered.
+fn unreached(failures: Vec<(String, String)>, asked: bool) -> JoinError {
+    if failures
+        .iter()
+        .any(|(_, why)| why.contains(OTHER_AUTHORITY))
+    {
+        return JoinError::OtherAuthority { failures, asked };
+    }
+    JoinError::Unreached { failures, asked }
+}
+
 /// Joins: asks the endpoints of the invitation in order, each within [`CONNECT_MAX`].
 ///
 /// # Errors
 /// [`JoinError`].
 pub async fn join(invitation: &Invitation, wish: &Wish) -> Result<Admitted, JoinError> {
-    let mut failures = Vec::new();
+    let (mut failures, mut is_asked) = (Vec::new(), false);
     for endpoint in &invitation.endpoints {
         let channel = match connect(invitation, endpoint).await {
             Ok(channel) => channel,
@@ -261,6 +300,7 @@ pub async fn join(invitation: &Invitation, wish: &Wish) -> Result<Admitted, Join
             dry_run: wish.dry_run,
         };
         let mut client = JoinClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        is_asked = true;
         let asked = tokio::time::timeout(CONNECT_MAX, client.join(request)).await;
         match asked {
             Ok(Ok(reply)) => return Ok(admitted(reply.into_inner())),
@@ -274,7 +314,7 @@ pub async fn join(invitation: &Invitation, wish: &Wish) -> Result<Admitted, Join
             Err(_) => failures.push((endpoint.clone(), "it does not answer".to_owned())),
         }
     }
-    Err(JoinError::Unreached(failures))
+    Err(unreached(failures, is_asked))
 }
 
 /// The site itself said it, not the transport.
@@ -365,10 +405,7 @@ impl ServerCertVerifier for Pinned {
             .iter()
             .find(|certificate| print_of(certificate) == self.authority);
         let Some(root) = found else {
-            return Err(rustls::Error::General(
-                "the site that answers is not of the authority that the invitation names"
-                    .to_owned(),
-            ));
+            return Err(rustls::Error::General(OTHER_AUTHORITY.to_owned()));
         };
         let mut roots = RootCertStore::empty();
         roots.add(root.clone().into_owned())?;
@@ -450,6 +487,22 @@ mod tests {
         }
         let long = format!("{PREFIX}{}", "A".repeat(TOKEN_BYTES_MAX));
         assert!(Invitation::read(&long).is_err());
+    }
+
+    #[test]
+    fn a_stranger_is_told_from_a_network_and_what_is_certain_from_what_is_not() {
+        let failure = |why: &str| ("fra:7443".to_owned(), why.to_owned());
+        let network = unreached(vec![failure("connection refused")], false);
+        assert!(matches!(network, JoinError::Unreached { .. }) && network.is_final());
+        let why = explain(&rustls::Error::General(OTHER_AUTHORITY.to_owned()));
+        let both = vec![failure("connection refused"), failure(&why)];
+        let stranger = unreached(both, true);
+        assert!(matches!(stranger, JoinError::OtherAuthority { .. }) && !stranger.is_final());
+        let refused = |code| JoinError::Refused {
+            code,
+            why: String::new(),
+        };
+        assert!(refused(Code::AlreadyExists).is_final() && !refused(Code::Internal).is_final());
     }
 
     proptest! {

@@ -398,10 +398,20 @@ fn explain_refused(error: &rustls::Error) -> Option<String> {
         presented,
     } = why
     {
-        let (of, dialled) = (presented.join(", "), expected.to_str());
+        let (of, dialled) = (names_in(presented), expected.to_str());
         return Some(format!("it is of {of}, and we dialled {dialled}"));
     }
     None
+}
+
+/// The names alone, without what rustls writes around each of them: `DnsName("fra-1.lab.cfs-repl")`.
+fn names_in(presented: &[String]) -> String {
+    let bare = |name: &String| {
+        let inner = name.strip_prefix("DnsName(\"");
+        let inner = inner.and_then(|rest| rest.strip_suffix("\")"));
+        inner.unwrap_or(name).to_owned()
+    };
+    presented.iter().map(bare).collect::<Vec<_>>().join(", ")
 }
 
 /// What an operator should know of an alert that a peer answers a certificate with.
@@ -543,7 +553,7 @@ fn explain_certificate(error: &rustls::Error, files: &TlsFiles, name: &str) -> R
         return refused(&files.cert, format!("not valid before {date}: {what}"));
     }
     if let CertificateError::NotValidForNameContext { presented, .. } = why {
-        let has = presented.join(", ");
+        let has = names_in(presented);
         let what = "check `site.name` and `cluster`, or issue a certificate for this site";
         return refused(
             &files.cert,

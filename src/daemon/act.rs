@@ -21,7 +21,7 @@ impl Reporter {
     ) -> Result<ResumedView> {
         let Some((id, peer)) = self.peers.named(site) else {
             if site == self.site.1 {
-                return self.resume_here(confirm);
+                return self.resume_here(confirm, by);
             }
             return Err(self.no_site(site));
         };
@@ -51,7 +51,7 @@ impl Reporter {
     }
 
     /// An operator says that this site's own tree was emptied on purpose.
-    fn resume_here(&self, confirm: bool) -> Result<ResumedView> {
+    fn resume_here(&self, confirm: bool, by: &str) -> Result<ResumedView> {
         let site = self.site.1.clone();
         let facts = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
         let brake = facts.standing.brake;
@@ -76,7 +76,13 @@ impl Reporter {
                     ),
                 );
             }
-            Some(Disbelief::EmptyRoot) => self.looker.mean_empty(),
+            Some(Disbelief::EmptyRoot) => {
+                self.looker.mean_empty();
+                let text = format!("{site} resumed by {by}: its tree is empty on purpose");
+                let mut told = event(Level::Warn, "site.resumed", None, text);
+                told.fields.insert("by".to_owned(), by.to_owned());
+                self.events.tell(told);
+            }
         }
         Ok(ResumedView {
             site,
@@ -99,7 +105,7 @@ impl Reporter {
     }
 
     /// Makes the connection to a site anew.
-    pub(super) fn reconnect_site(&self, site: &str) -> Result<()> {
+    pub(super) fn reconnect_site(&self, site: &str, by: &str) -> Result<()> {
         let Some((_, peer)) = self.peers.named(site) else {
             return Err(self.no_site(site));
         };
@@ -111,6 +117,7 @@ impl Reporter {
         }
         peer.link
             .steer(|steering| steering.anew = steering.anew.wrapping_add(1));
+        self.record(Level::Info, "site.reconnected", site, by, "");
         Ok(())
     }
 
@@ -136,18 +143,24 @@ impl Reporter {
     }
 
     /// Changes what is logged.
-    pub(super) fn log_level(&self, filter: &str) -> Result<String> {
+    pub(super) fn log_level(&self, filter: &str, by: &str) -> Result<String> {
         let configured = self.reloader.current().log.level.as_str().to_owned();
         let filter = if filter.is_empty() {
             &configured
         } else {
             filter
         };
-        logging::set(filter).map_err(|why| AdminError::Invalid {
+        let set = logging::set(filter).map_err(|why| AdminError::Invalid {
             what: format!("\"{filter}\" is no filter of the log: {why}"),
             hint: "error, warn, info, debug or trace, or as in: info,claudefs_repl::conduit=debug"
                 .to_owned(),
-        })
+        })?;
+        let text = format!("what is logged was changed to {set} by {by}");
+        let mut told = event(Level::Info, "log.changed", None, text);
+        told.fields.insert("by".to_owned(), by.to_owned());
+        told.fields.insert("filter".to_owned(), set.clone());
+        self.events.tell(told);
+        Ok(set)
     }
 
     /// Records what an operator did about a site.

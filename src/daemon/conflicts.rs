@@ -81,7 +81,10 @@ impl Reporter {
     pub(super) async fn conflict_of(&self, id: &str) -> Result<Listed> {
         let unknown = || AdminError::ConflictUnknown { id: id.to_owned() };
         if matches!(id, "" | "c-") {
-            return Err(AdminError::ConflictAmbiguous { id: id.to_owned() });
+            return Err(AdminError::Invalid {
+                what: format!("\"{id}\" is no id of a conflict"),
+                hint: "give an id, or the beginning of one: cfs-repl conflicts list".to_owned(),
+            });
         }
         let (low, high) = ConflictId::span(id).ok_or_else(unknown)?;
         let found = self.engine.ask(move |e| e.conflicts_from(low, 2)).await?;
@@ -300,7 +303,7 @@ impl Reporter {
     }
 
     /// A conflict with the path of its inode and whether that is shown there.
-    fn conflict_view(
+    pub(super) fn conflict_view(
         &self,
         record: &ConflictRecord,
         ack: Option<&Ack>,

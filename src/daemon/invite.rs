@@ -92,12 +92,7 @@ impl Inviter {
             })?;
         }
         let valid_us = wish.valid_us.unwrap_or(VALID_US);
-        if !(1..=VALID_MAX_US).contains(&valid_us) {
-            return Err(AdminError::Invalid {
-                what: "an invitation holds for at most 30 days".to_owned(),
-                hint: "choose a shorter time with --valid".to_owned(),
-            });
-        }
+        check_valid(valid_us)?;
         let expires_us = self.clock.now_us().saturating_add(valid_us);
         let mut view = InviteView {
             token: String::new(),
@@ -232,8 +227,9 @@ impl Inviter {
                 .map_err(|e| cannot("keep its invitations")(e.to_string()))?;
             peers::append(&config.state.dir, &peer)
                 .map_err(|e| cannot("keep the new site")(e.to_string()))?;
+            // One that asks again was told before.
+            self.welcome(&wish.name, site_id).await;
         }
-        self.welcome(&wish.name, site_id).await;
         Ok(admitted)
     }
 
@@ -331,11 +327,20 @@ fn read_endpoints(all: &[String]) -> Result<Vec<Endpoint>, String> {
     if all.len() > ENDPOINTS_MAX {
         return Err(format!("a site has at most {ENDPOINTS_MAX} endpoints"));
     }
-    let parse = |text: &String| {
-        text.parse::<Endpoint>()
-            .map_err(|refusal| format!("\"{text}\" is no endpoint: {refusal}"))
-    };
+    let parse = |text: &String| text.parse::<Endpoint>().map_err(|refusal| refusal.what);
     all.iter().map(parse).collect()
+}
+
+fn check_valid(valid_us: u64) -> Result<()> {
+    let (what, hint) = match valid_us {
+        1..=VALID_MAX_US => return Ok(()),
+        0 => ("an invitation for no time at all cannot be used", "longer"),
+        _ => ("an invitation holds for at most 30 days", "shorter"),
+    };
+    Err(AdminError::Invalid {
+        what: what.to_owned(),
+        hint: format!("choose a {hint} time with --valid"),
+    })
 }
 
 fn free_name(config: &Config, name: &str) -> Result<(), String> {
@@ -399,7 +404,7 @@ fn endpoints(config: &Config, wish: &InviteWish) -> Result<Vec<String>> {
     if !wish.endpoints.is_empty() {
         let read = read_endpoints(&wish.endpoints).map_err(|what| AdminError::Invalid {
             what,
-            hint: "write them as host:port".to_owned(),
+            hint: "write them as host:7443 or [2001:db8::1]:7443".to_owned(),
         })?;
         return Ok(read.iter().map(ToString::to_string).collect());
     }
@@ -445,5 +450,30 @@ fn authority(config: &Config) -> Result<Authority> {
             "{} holds no certificate: {error}",
             tls.ca.display()
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_is_too_short_or_too_long_is_told_which() {
+        let hint = |valid_us| match check_valid(valid_us) {
+            Err(AdminError::Invalid { hint, .. }) => hint,
+            other => format!("{other:?}"),
+        };
+        assert_eq!(hint(0), "choose a longer time with --valid");
+        assert_eq!(hint(VALID_MAX_US + 1), "choose a shorter time with --valid");
+        check_valid(1).unwrap();
+        check_valid(VALID_MAX_US).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_endpoint_is_said_once() {
+        let refused = read_endpoints(&["blah".to_owned()]).unwrap_err();
+        assert_eq!(refused, "\"blah\" is no endpoint: the port is missing");
+        assert!(read_endpoints(&vec!["a:1".to_owned(); ENDPOINTS_MAX + 1]).is_err());
+        assert_eq!(read_endpoints(&["a:1".to_owned()]).unwrap().len(), 1);
     }
 }

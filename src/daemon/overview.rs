@@ -68,7 +68,7 @@ impl Reporter {
             open: engine.open_conflicts,
             total: engine.conflicts,
         };
-        let mut judgement = judge(&sites, &tree, &journal, &conflicts);
+        let mut judgement = judge(&self.site.1, &sites, &tree, &journal, &conflicts);
         judgement.add(self.causes.all());
         let age = self.clock.monotonic().saturating_sub(told.at);
         if age >= SILENT {

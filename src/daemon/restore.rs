@@ -306,6 +306,12 @@ fn refused(what: String, hint: &str) -> AdminError {
 }
 
 fn split(path: &[u8]) -> Result<Vec<Name>> {
+    if path.is_empty() {
+        return Err(refused(
+            "an empty path names no place for it".to_owned(),
+            "name a path below the root of the tree, or leave --as away: it goes where it was",
+        ));
+    }
     if path.starts_with(b"/") {
         return Err(refused(
             format!("{} begins at the root of the system", path.escape_ascii()),
@@ -324,4 +330,21 @@ fn split(path: &[u8]) -> Result<Vec<Name>> {
                 "name a path below the root of the tree, without `..` and outside .cfs-repl",
             )
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_path_below_the_root_and_nothing_is_none() {
+        let told = |path: &[u8]| match split(path) {
+            Ok(names) => format!("{} names", names.len()),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(told(b"d//file"), "2 names");
+        assert_eq!(told(b""), "an empty path names no place for it");
+        assert!(told(b"/d").contains("begins at the root"));
+        assert!(told(b"d/../e").contains("is no place for it"));
+    }
 }

@@ -21,7 +21,7 @@ use crate::admin::view::journal::TailRequest;
 use crate::admin::view::preview::PreviewRequest;
 use crate::admin::view::{
     AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InviteView, InviteWish, Level,
-    Overview, ReloadedView, RestoredView, ResumedView,
+    Overview, ReloadedView, RestoredView, ResumedView, path_text,
 };
 use crate::admin::{AdminError, Entries, Pieces, Previews, Result, Source};
 use crate::clock::{Clock, SharedClock, micros};
@@ -175,18 +175,10 @@ impl Source for Reporter {
         self.shown_bytes(id, bytes_max).await
     }
 
-    async fn restore(&self, id: &str, as_path: Option<&[u8]>) -> Result<RestoredView> {
+    async fn restore(&self, id: &str, as_path: Option<&[u8]>, by: &str) -> Result<RestoredView> {
         let listed = self.conflict_of(id).await?;
         let restored = self.restorer.restore(&listed, as_path).await?;
-        let mut told = event(
-            Level::Info,
-            "conflict.restored",
-            None,
-            format!("loser of {} put back", restored.id),
-        );
-        told.fields
-            .insert("conflict".to_owned(), restored.id.clone());
-        self.events.tell(told);
+        self.events.tell(restored_event(&restored, as_path, by));
         Ok(restored)
     }
 
@@ -217,8 +209,8 @@ impl Source for Reporter {
         self.pause_site(site, note, by).await
     }
 
-    async fn reconnect(&self, site: &str, _by: &str) -> Result<()> {
-        self.reconnect_site(site)
+    async fn reconnect(&self, site: &str, by: &str) -> Result<()> {
+        self.reconnect_site(site, by)
     }
 
     async fn remove(&self, site: &str, by: &str) -> Result<()> {
@@ -229,13 +221,28 @@ impl Source for Reporter {
         self.reloader.reload(by).await
     }
 
-    async fn set_log_level(&self, filter: &str, _by: &str) -> Result<String> {
-        self.log_level(filter)
+    async fn set_log_level(&self, filter: &str, by: &str) -> Result<String> {
+        self.log_level(filter, by)
     }
 
     async fn invite(&self, wish: InviteWish, by: &str) -> Result<InviteView> {
         self.inviter.invite(wish, by).await
     }
+}
+
+/// Who put a loser back, and where; at a place that an operator chose if there is an `as_path`.
+fn restored_event(restored: &RestoredView, as_path: Option<&[u8]>, by: &str) -> EventView {
+    let (id, path) = (&restored.id, path_text(&restored.path));
+    let text = format!("loser of {id} put back as {path} by {by}");
+    let mut told = event(Level::Info, "conflict.restored", None, text);
+    let mut fields = vec![
+        ("conflict", id.clone()),
+        ("by", by.to_owned()),
+        ("path", path),
+    ];
+    fields.extend(as_path.map(|chosen| ("as", path_text(chosen))));
+    told.fields = fields.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+    told
 }
 
 fn path_bytes(note: &Note) -> Vec<u8> {
@@ -245,4 +252,28 @@ fn path_bytes(note: &Note) -> Vec<u8> {
 pub(super) fn join(names: Vec<Name>) -> Vec<u8> {
     let names: Vec<Vec<u8>> = names.iter().map(|name| name.as_bytes().to_vec()).collect();
     names.join(&b'/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_put_a_loser_back_and_where_is_on_record() {
+        let restored = RestoredView {
+            id: "c-bygtc5qnmf".to_owned(),
+            path: b"d/old\xff".to_vec(),
+        };
+        let told = restored_event(&restored, None, "ana");
+        assert_eq!(
+            told.text,
+            "loser of c-bygtc5qnmf put back as d/old\\xff by ana"
+        );
+        let field = |told: &EventView, name: &str| told.fields.get(name).cloned();
+        assert_eq!(field(&told, "by").as_deref(), Some("ana"));
+        assert_eq!(field(&told, "path").as_deref(), Some("d/old\\xff"));
+        assert_eq!(field(&told, "as"), None);
+        let told = restored_event(&restored, Some(b"d//old\xff"), "ana");
+        assert_eq!(field(&told, "as").as_deref(), Some("d//old\\xff"));
+    }
 }

@@ -110,11 +110,18 @@ impl Witness {
         if ids.is_empty() {
             return;
         }
-        let Ok(views) = self.reporter.conflict_views(&ids).await else {
+        let Ok(listed) = self.reporter.engine.ask(move |e| e.listed(&ids)).await else {
             return;
         };
-        for view in &views {
-            self.reporter.events.tell(changed_event(view));
+        for one in listed {
+            // Who took an acknowledgement back is not in the view: there is none any more.
+            let undone = one.ack.as_ref().filter(|ack| !ack.acked);
+            let undone_by = undone.map(|ack| ack.by.clone());
+            let view = self
+                .reporter
+                .conflict_view(&one.record, one.ack.as_ref(), one.path);
+            let told = changed_event(&view, undone_by.as_deref());
+            self.reporter.events.tell(told);
         }
         if fresh.more_changed > 0 {
             let count = fresh.more_changed;
@@ -145,13 +152,13 @@ impl Witness {
         self.reporter.causes.set(
             Topic::Expiry,
             format!("the certificate of this site, or its authority, ends {when}, at {at}"),
-            "put a new one in its place, then: cfs-repl reload",
+            "put a new one in its place, then: cfs-repl reload (how: cfs-repl help security)",
         );
     }
 }
 
-/// A conflict that was acknowledged, settled, or opened again.
-fn changed_event(view: &ConflictView) -> EventView {
+/// A conflict that was acknowledged, settled, or opened again by somebody.
+fn changed_event(view: &ConflictView, undone_by: Option<&str>) -> EventView {
     let id = &view.id;
     let (name, how, text) = match &view.ack {
         Some(ack) => {
@@ -163,7 +170,8 @@ fn changed_event(view: &ConflictView) -> EventView {
             ("conflict.closed", "superseded", text)
         }
         None => {
-            let text = format!("the acknowledgement of {id} was taken back");
+            let by = undone_by.map_or_else(String::new, |by| format!(" by {by}"));
+            let text = format!("the acknowledgement of {id} was taken back{by}");
             ("conflict.reopened", "reopened", text)
         }
     };
@@ -171,6 +179,8 @@ fn changed_event(view: &ConflictView) -> EventView {
     let mut fields = vec![("conflict", id.clone()), ("how", how.to_owned())];
     if let Some(ack) = &view.ack {
         fields.extend([("by", ack.by.clone()), ("note", ack.note.clone())]);
+    } else if !view.superseded {
+        fields.extend(undone_by.map(|by| ("by", by.to_owned())));
     }
     told.fields = fields.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
     told
@@ -218,5 +228,34 @@ fn conflict_event(view: &ConflictView) -> EventView {
     EventView {
         fields: fields.into_iter().map(|(k, v)| (k.to_owned(), v)).collect(),
         ..event(level, name, view.loser.site.as_deref(), text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::view::tests::conflict;
+
+    #[test]
+    fn who_gave_an_acknowledgement_or_took_it_back_is_on_record() {
+        let acked = conflict();
+        let by = |told: &EventView| told.fields.get("by").cloned();
+        let told = changed_event(&acked, None);
+        assert_eq!(told.name, "conflict.closed");
+        assert_eq!(by(&told), acked.ack.as_ref().map(|ack| ack.by.clone()));
+        let open = ConflictView {
+            ack: None,
+            superseded: false,
+            ..conflict()
+        };
+        let told = changed_event(&open, Some("bo"));
+        assert_eq!(told.name, "conflict.reopened");
+        assert_eq!(by(&told).as_deref(), Some("bo"));
+        assert!(told.text.ends_with("was taken back by bo"), "{}", told.text);
+        let settled = ConflictView {
+            superseded: true,
+            ..open
+        };
+        assert_eq!(by(&changed_event(&settled, Some("bo"))), None);
     }
 }

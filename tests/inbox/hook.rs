@@ -158,7 +158,7 @@ impl Watch {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
         let (code, told) = self.end();
-        assert_eq!(code, Some(0), "{told}");
+        assert_eq!(code, Some(130), "{told}");
     }
 
     /// Waits for its end: its exit code, and what it said.

@@ -192,7 +192,7 @@ impl Source for Fake {
         }
     }
 
-    async fn restore(&self, id: &str, as_path: Option<&[u8]>) -> AdminResult<RestoredView> {
+    async fn restore(&self, id: &str, at: Option<&[u8]>, _: &str) -> AdminResult<RestoredView> {
         let id = id.to_owned();
         match id.as_str() {
             "c-lost" => Err(AdminError::NotPossible {
@@ -202,7 +202,7 @@ impl Source for Fake {
             "c" => Err(AdminError::ConflictAmbiguous { id }),
             "c-bygtc5qnmf" => Ok(RestoredView {
                 id,
-                path: as_path.unwrap_or(b"old\xff").to_vec(),
+                path: at.unwrap_or(b"old\xff").to_vec(),
             }),
             _ => Err(AdminError::ConflictUnknown { id }),
         }

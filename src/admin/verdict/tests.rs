@@ -194,6 +194,7 @@ fn tree() -> TreeView {
 
 fn judged(sites: &[SiteView], tree: &TreeView) -> Judgement {
     judge(
+        "fra-1",
         sites,
         tree,
         &JournalView::default(),
@@ -400,6 +401,23 @@ fn one_peer_decides_the_verdict_and_names_the_next_step() {
 }
 
 #[test]
+fn a_pause_at_the_other_end_is_no_trouble_of_the_network() {
+    let paused = SiteView {
+        last_error: Some(
+            "closed by the peer, paused: an operator paused the exchange at this site".to_owned(),
+        ),
+        ..site("iad-2", SiteState::Backoff)
+    };
+    let judgement = judged(&[paused], &tree());
+    let cause = &judgement.causes[0];
+    assert_eq!(cause.text, "paused at iad-2");
+    assert_eq!(
+        cause.next,
+        "when it shall go on, there: cfs-repl sites resume fra-1"
+    );
+}
+
+#[test]
 fn every_state_has_a_rule_and_bad_ones_have_a_cause() {
     for state in SiteState::ALL {
         let judgement = judged(&[site("a", *state)], &tree());
@@ -417,7 +435,13 @@ fn one_lost_peer_of_three_degrades_and_all_lost_are_down() {
         site("c", SiteState::Streaming),
     ];
     let conflicts = ConflictCounts { open: 7, total: 9 };
-    let judgement = judge(&mixed, &tree(), &JournalView::default(), &conflicts);
+    let judgement = judge(
+        "fra-1",
+        &mixed,
+        &tree(),
+        &JournalView::default(),
+        &conflicts,
+    );
     assert_eq!(judgement.verdict, Verdict::Degraded);
     assert_eq!(
         judgement.summary,
@@ -441,7 +465,13 @@ fn one_lost_peer_of_three_degrades_and_all_lost_are_down() {
 fn open_conflicts_are_told_and_do_not_spoil_the_verdict() {
     let conflicts = ConflictCounts { open: 1, total: 1 };
     let sites = [site("a", SiteState::Idle)];
-    let judgement = judge(&sites, &tree(), &JournalView::default(), &conflicts);
+    let judgement = judge(
+        "fra-1",
+        &sites,
+        &tree(),
+        &JournalView::default(),
+        &conflicts,
+    );
     assert_eq!(judgement.verdict, Verdict::Ok);
     assert_eq!(
         judgement.summary,
@@ -497,6 +527,7 @@ fn troubles_of_this_site_are_causes_too() {
         ..tree()
     };
     let judgement = judge(
+        "fra-1",
         &[site("a", SiteState::Idle)],
         &tree,
         &journal,
@@ -525,7 +556,13 @@ fn troubles_of_this_site_are_causes_too() {
         budget_bytes: Some(100),
         ..JournalView::default()
     };
-    let judgement = judge(&[], &self::tree(), &quiet, &ConflictCounts::default());
+    let judgement = judge(
+        "fra-1",
+        &[],
+        &self::tree(),
+        &quiet,
+        &ConflictCounts::default(),
+    );
     assert!(judgement.causes.is_empty());
     let kept_in_vain = JournalView {
         bytes: 99,
@@ -533,6 +570,7 @@ fn troubles_of_this_site_are_causes_too() {
         ..quiet
     };
     let judgement = judge(
+        "fra-1",
         &[],
         &self::tree(),
         &kept_in_vain,

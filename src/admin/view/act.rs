@@ -1,9 +1,10 @@
-//! Pure: what operators have done besides conflicts: reloads and invitations.
+//! Pure: what operators have done: reloads, invitations, and bytes of losers that they saved.
 
 use schemars::JsonSchema;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
+use super::{hex_unless_text, path_text};
 use crate::clock::{self, TimestampUs};
 
 /// What a reload did.
@@ -39,6 +40,23 @@ pub struct InviteView {
     pub expires_us: TimestampUs,
     /// Where the new site will reach this one.
     pub endpoints: Vec<String>,
+}
+
+/// The bytes of a loser, in a file of the operator.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
+pub struct SavedView {
+    /// The whole id of the conflict.
+    pub id: String,
+    /// The file that was written.
+    #[serde(flatten, serialize_with = "path::serialize")]
+    #[schemars(schema_with = "path::schema")]
+    pub path: Vec<u8>,
+    /// How many bytes it has.
+    pub size_bytes: u64,
+}
+
+paths! {
+    path: "path" "path_hex";
 }
 
 moments! {

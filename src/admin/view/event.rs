@@ -24,6 +24,10 @@ pub const EVENT_NAMES: &[(&str, &str)] = &[
     ("site.fenced", "a site stayed away too long"),
     ("site.paused", "an operator paused the exchange with a site"),
     ("site.resumed", "a site goes on"),
+    (
+        "site.reconnected",
+        "an operator had the connection to a site made anew",
+    ),
     ("site.added", "a site joined"),
     ("site.removed", "a site was removed"),
     (
@@ -79,6 +83,7 @@ pub const EVENT_NAMES: &[(&str, &str)] = &[
     ),
     ("config.reloaded", "the configuration was read again"),
     ("config.refused", "a changed configuration was not taken"),
+    ("log.changed", "an operator changed what is logged"),
     ("invitation.made", "an operator invited a new site"),
     ("alert.failed", "an alert could not be delivered"),
 ];

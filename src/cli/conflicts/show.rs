@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::super::exit::{CliError, CliResult, Exit, Failure};
@@ -14,7 +15,9 @@ use super::super::{Global, human};
 use super::diff::{self, BYTES_MAX};
 use super::{LOSER_MAX, author, gap, shown_path};
 use crate::admin::client::Client;
-use crate::admin::view::{BytesAt, ConflictDetail, ValueView, VersionView, path_text, root_text};
+use crate::admin::view::{
+    BytesAt, ConflictDetail, SavedView, ValueView, VersionView, path_text, root_text,
+};
 use crate::text::printable;
 
 /// Hexadecimal digits of a hash that are shown to people.
@@ -106,7 +109,10 @@ fn save(ui: &mut Ui, global: &Global, args: &ShowArgs, path: &Path) -> CliResult
                 .cause(error)
                 .hint("name a file that does not exist, in a directory that does")
         })?;
-    let saved = fetch(global, args, &mut file);
+    let saved = fetch(global, args, &mut file).and_then(|size| {
+        let view = saved_view(global, args, path, size)?;
+        Ok((size, view))
+    });
     if saved.is_err()
         && let Err(error) = fs::remove_file(path)
     {
@@ -114,9 +120,46 @@ fn save(ui: &mut Ui, global: &Global, args: &ShowArgs, path: &Path) -> CliResult
             "{told} is not whole and cannot be removed: {error}"
         ));
     }
-    let size = saved?;
+    let (size, view) = saved?;
+    if let Some(view) = view {
+        ui.show(&view)?;
+    }
     ui.say(&format!("saved {} as {told}", human::bytes(size)));
     Ok(())
+}
+
+/// What was saved, for scripts. None: people read, and are told in words.
+fn saved_view(
+    global: &Global,
+    args: &ShowArgs,
+    path: &Path,
+    size_bytes: u64,
+) -> Result<Option<View>, CliError> {
+    if global.format().is_for_people() {
+        return Ok(None);
+    }
+    let ask = |client: Client| async move { client.show(&args.id).await };
+    let (site, detail) = reach::ask(global, &args.reach, ask)?;
+    let id = detail.conflict.id;
+    let saved = SavedView {
+        id: id.clone(),
+        path: path.as_os_str().as_bytes().to_vec(),
+        size_bytes,
+    };
+    Ok(Some(View {
+        command: "conflict-saved",
+        site: Some(site),
+        columns: &["ID", "PATH", "BYTES"],
+        rows: vec![Row {
+            cells: vec![
+                id.clone(),
+                path_text(&saved.path),
+                saved.size_bytes.to_string(),
+            ],
+            name: id,
+            item: item(&saved)?,
+        }],
+    }))
 }
 
 fn fetch(global: &Global, args: &ShowArgs, file: &mut File) -> Result<u64, CliError> {

@@ -95,7 +95,8 @@ pub(super) fn run(ui: &mut Ui, global: &Global, args: &WatchArgs) -> CliResult {
     let mut interrupt = Interrupt::new()?;
     let (mut last, mut has_begun) = (args.after, false);
     let following = async {
-        let client = Client::connect(address, global.timeout).await?;
+        let client = Client::connect(address, global.timeout).await;
+        let client = client.map_err(|error| reach::explained(global, &args.reach, error))?;
         if filter.site.is_some() {
             // Whether there is such a site, which events alone do not tell.
             client.conflicts(filter, Some(0)).await?;
@@ -115,13 +116,10 @@ pub(super) fn run(ui: &mut Ui, global: &Global, args: &WatchArgs) -> CliResult {
         }
         Ok::<(), CliError>(())
     };
-    match interrupt.during(following) {
-        // Whoever watches ends it so: nothing failed.
-        Err(CliError::Told(Exit::Interrupted)) => Ok(()),
+    match interrupt.during(following)? {
+        Ok(()) => Err(ended(last)),
+        Err(error) if has_begun => Err(broken_off(error, last)),
         Err(error) => Err(error),
-        Ok(Ok(())) => Err(ended(last)),
-        Ok(Err(error)) if has_begun => Err(broken_off(error, last)),
-        Ok(Err(error)) => Err(error),
     }
 }
 

@@ -44,7 +44,8 @@ pub(super) fn output() -> String {
          Lists take --columns, --sort, --limit and --no-headers; --watch asks again and again. With jsonl, csv\n\
          and name a list of conflicts is printed page by page and held in memory nowhere; table, wide, json\n\
          and yaml, and --sort, hold all that they print.\n\n\
-         Names of files, and all that other sites say, are shown with control characters escaped. A name that\n\
+         Names of files, and all that other sites say, are shown with control characters and marks of direction\n\
+         escaped, in every format: as \\n or \\u{202e}, and in JSON as \\u202e, which is the same value. A name that\n\
          is no UTF-8 is shown with \\xNN, and stands as a whole under a key that ends in _hex.\n\n\
          A failure is told as what, why and what to do; with json, jsonl and yaml as one object on standard\n\
          error. Codes: cfs-repl help exit-codes\n",
@@ -117,7 +118,9 @@ pub(super) fn security() -> String {
      Every connection is TLS 1.3 with certificates of both sides, and the certificate names the site: a\n\
      certificate of the cluster's authority for another site is refused. There is no mode without TLS.\n\
      Certificates are read again by the command reload or SIGHUP; new connections use the new ones. A\n\
-     certificate that ends within 14 days is told by status, an event, an alert and a metric.\n\n\
+     certificate that ends within 14 days is told by status, an event, an alert and a metric. The next one is\n\
+     issued by cfs-repl pki issue at the site that holds ca.key, which makes a new key, too; how it gets to\n\
+     the site of a member: cfs-repl help join\n\n\
      A site that has a valid certificate is believed in what it says about files: it can change or delete\n\
      what is replicated. A site that deletes too much at once is held by the brake until somebody looks.\n\
      Set-uid and set-gid bits do not come with bytes of another site.\n\n\

@@ -60,7 +60,13 @@ fn every_fault_names_the_file_the_reason_and_what_to_do() {
     let cases = [
         (&good, "a", late, "a.pem: expired on 2", "issue a new"),
         (&good, "a", early, "a.pem: not valid before 2", "clock"),
-        (&good, "c", now, "a.pem: is for ", "`site.name`"),
+        (
+            &good,
+            "c",
+            now,
+            "a.pem: is for a.lab.cfs-repl, ",
+            "`site.name`",
+        ),
         (
             &foreign_ca,
             "a",

@@ -379,6 +379,11 @@ fn a_key_that_others_can_use_and_a_certificate_that_ends_are_told_in_time() {
         });
         assert_eq!(level, expected, "{what}");
         assert!(fix.contains("fra-1.prod.cfs-repl"), "{fix}");
+        let issue = "at the site that holds the key of the authority";
+        assert!(
+            fix.contains(issue) && fix.contains("pki issue --site fra-1 --cluster prod"),
+            "{fix}"
+        );
     }
     let (_, _, what, fix) = one(|site| {
         trust(site, |t| {

@@ -100,9 +100,12 @@ fn renew(site: &Site, trust: &Trust) -> String {
     let reload = "systemctl reload cfs-repl";
     if !trust.has_authority {
         return format!(
-            "have a certificate issued for the DNS name {name}, for server and client, by the authority in {}; put it \
-             and its key in {cert} and {key}, then: {reload}",
-            trust.ca.display()
+            "at the site that holds the key of the authority in {}: cfs-repl pki issue --site {} --cluster {} --dir \
+             DIR, with the folder of its tls.ca_key (another authority: for the DNS name {name}, for server and \
+             client); bring certificate and key over a secure channel to {cert} and {key}, then: {reload}",
+            trust.ca.display(),
+            site.name,
+            site.cluster
         );
     }
     let folder = trust.ca.parent().unwrap_or(Path::new("."));
