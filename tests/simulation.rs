@@ -20,8 +20,8 @@ mod world;
 use claudefs_repl::failpoint;
 use world::{Counts, Faults, World};
 
-/// Histories of one run.
-const RUNS: u64 = 300;
+/// Histories of one run: about a minute on two cores.
+const RUNS: u64 = 5_000;
 /// Threads that share them: the machines that run this have two cores.
 const THREADS: u64 = 2;
 /// Refused histories of a thread after which it gives up.

@@ -235,7 +235,8 @@ impl Receiver {
                 let RefusedBatch { stream, detail, .. } = batch;
                 tracing::error!(site, stream, detail, "batch breaks a rule");
                 self.refused(Some(stream), &detail);
-                Ok(())
+                let Some(peer) = self.peer else { return Ok(()) };
+                self.local.engine.ask(move |e| e.owes(peer, stream)).await
             }
             LinkEvent::Hold { hold, from } => {
                 let site = &self.local.remote.name;

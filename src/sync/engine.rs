@@ -131,6 +131,9 @@ pub struct Engine {
     failed_at: Option<Duration>,
     full: room::Full,
     brake: brake::Brake,
+    /// Up to where streams of others were sent and refused: until all of that came again, their marks promise more than
+    /// is here. It outlives what is opened anew; a connection that is made anew brings what is missing.
+    owed: BTreeMap<Actor, BTreeMap<u32, u64>>,
 }
 
 /// Everything that is dropped and opened again together.
@@ -173,6 +176,7 @@ impl Engine {
             failed_at: None,
             full: room::Full::default(),
             brake: brake::Brake::default(),
+            owed: BTreeMap::new(),
         })
     }
 

@@ -14,9 +14,10 @@ use claudefs_repl::conduit::session::{Ended, Event, Session, SessionLimits};
 use claudefs_repl::conduit::wire;
 use claudefs_repl::daemon::exchange::{self, Answer, Expected, Identity, Told};
 use claudefs_repl::error::Result;
-use claudefs_repl::journal::BatchReader;
 use claudefs_repl::journal::dot::Actor;
+use claudefs_repl::journal::{BatchReader, Durable};
 use claudefs_repl::sync::engine::{Engine, MemberReport};
+use tokio::sync::watch;
 
 use super::book::Book;
 use super::site::{self, Site, Tried};
@@ -41,6 +42,7 @@ struct End {
 struct Sending {
     cursors: BTreeMap<u32, u64>,
     reader: BatchReader,
+    durable: watch::Receiver<Durable>,
     mark_us: u64,
     /// Read, and does not fit into the window.
     ready: Option<Frame>,
@@ -340,9 +342,10 @@ impl End {
         }
         self.tell(site, Some(arrived.progress))?;
         let Some(refusal) = arrived.refusal else {
-            let progress = site.engine(|e| e.progress(peer))?;
+            let (progress, status) = site.engine(|e| Ok((e.progress(peer)?, e.status()?)))?;
             let received = progress.iter().map(|one| (one.stream, one.received));
-            book.check_mark(peer, frame.mark_us, &received.collect())?;
+            let mark_us = status.marks.get(&peer).copied().unwrap_or(0);
+            book.check_mark(peer, mark_us, &received.collect())?;
             return Ok(());
         };
         match exchange::answer(peer, refusal) {
@@ -379,10 +382,11 @@ impl End {
         not_before: Duration,
     ) -> Result<()> {
         let behind = cursors.clone();
-        let (reader, _) = site.engine(|e| e.batches(behind))?;
+        let (reader, durable) = site.engine(|e| e.batches(behind))?;
         self.sending = Some(Sending {
             cursors,
             reader,
+            durable,
             mark_us: 0,
             ready: None,
             not_before,
@@ -413,6 +417,12 @@ impl End {
             let Some(sending) = self.sending.as_mut().filter(|s| s.not_before <= now) else {
                 return Ok(());
             };
+            if sending.durable.has_changed().is_err() {
+                // The journal was opened anew.
+                let behind = sending.cursors.clone();
+                (sending.reader, sending.durable) = site.engine(|e| e.batches(behind))?;
+                continue;
+            }
             if sending.ready.is_none() {
                 let entries = 1 + rng.index(40);
                 let next = sending.reader.next_frame(FRAME_BYTES, entries)?;

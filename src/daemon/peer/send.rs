@@ -57,6 +57,13 @@ pub(super) struct Sending {
     mark_us: u64,
 }
 
+impl Sending {
+    /// The journal was opened anew: the reader sees nothing of what is written since, of which the marks know.
+    fn is_outdated(&self) -> bool {
+        self.durable.has_changed().is_err()
+    }
+}
+
 impl Sender {
     pub(super) async fn run(mut self, tasks: Tasks, mut orders: mpsc::Receiver<Order>) {
         loop {
@@ -163,6 +170,11 @@ async fn send_next(
     };
     // The mark is asked for first: what is durable by then is in the frames before it is sent.
     let (mark_us, epoch) = engine.ask(|e| Ok((e.mark()?, e.epoch()?))).await?;
+    if work.is_outdated() {
+        let behind = work.cursors.clone();
+        (work.reader, work.durable) = engine.ask(move |e| e.batches(behind)).await?;
+        return Ok(());
+    }
     let connection = work.connection;
     if let Some((mut batches, mark_us)) = work.reader.next_frame(FRAME_BYTES, FRAME_ENTRIES)? {
         for batch in &mut batches {
@@ -200,6 +212,10 @@ async fn send_next(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::SystemClock;
+    use crate::disk::RealDisk;
+    use crate::journal::LogOptions;
+    use crate::sync::engine::{Engine, EngineConfig, Retention};
 
     #[test]
     fn only_what_was_sent_beyond_the_cursor_is_sent_again() {
@@ -207,5 +223,39 @@ mod tests {
         let cursors = BTreeMap::from([(1, 4), (2, 9)]);
         assert_eq!(sent_beyond(&sent, &cursors), 6 + 7);
         assert_eq!(sent_beyond(&BTreeMap::new(), &cursors), 0);
+    }
+
+    #[test]
+    fn a_reader_of_a_journal_that_was_opened_anew_is_outdated() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || {
+            let config = EngineConfig {
+                dir: folder.path().to_owned(),
+                disk: RealDisk::shared(),
+                clock: Arc::new(SystemClock),
+                log: LogOptions::default(),
+                site_id: 1,
+                incarnation: 1 << 48 | 7,
+                applies: true,
+                sends: true,
+                retention: Retention::default(),
+                accept_clock: false,
+            };
+            Engine::open(config).unwrap()
+        };
+        let mut engine = open();
+        let (reader, durable) = engine.batches(BTreeMap::new()).unwrap();
+        let work = Sending {
+            connection: ConnectionNo::default(),
+            cursors: BTreeMap::new(),
+            reader,
+            durable,
+            mark_us: 0,
+        };
+        assert!(!work.is_outdated());
+        // As after any failure: everything is dropped and opened again.
+        engine.forget();
+        engine.mark().unwrap();
+        assert!(work.is_outdated());
     }
 }

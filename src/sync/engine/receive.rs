@@ -90,7 +90,12 @@ impl Engine {
         mark_us: u64,
     ) -> Result<Arrived> {
         let is_full = self.is_full() && !batches.is_empty();
+        let mut owed = self.owed.remove(&actor).unwrap_or_default();
         let arrived = self.with(|opened, config| {
+            for batch in batches {
+                let last = owed.entry(batch.stream).or_default();
+                *last = batch.last.max(*last);
+            }
             if is_full {
                 let detail = "no room in the state folder".to_owned();
                 let refusal = Some(no_space(opened, actor, batches, detail));
@@ -106,7 +111,9 @@ impl Engine {
                 }
                 Err(error) => return Err(error),
             };
-            if refusal.is_none() && mark_us > 0 {
+            let log = opened.received.get(&actor);
+            owed.retain(|stream, last| log.is_none_or(|log| log.cursor(*stream).seq < *last));
+            if owed.is_empty() && mark_us > 0 {
                 opened.pass_mark(config, actor, mark_us)?;
             }
             opened.commit_if_large()?;
@@ -114,9 +121,31 @@ impl Engine {
             let mut progress = opened.progress(actor)?;
             progress.retain(|one| streams.contains(&one.stream));
             Ok(Arrived { progress, refusal })
-        })?;
+        });
+        if !owed.is_empty() {
+            self.owed.insert(actor, owed);
+        }
         self.wake();
-        Ok(arrived)
+        arrived
+    }
+
+    /// Something of a stream of `actor` was refused before it came here.
+    ///
+    /// # Errors
+    /// When the engine failed before and cannot be opened again.
+    pub fn owes(&mut self, actor: Actor, stream: u32) -> Result<()> {
+        let received = self.with(|opened, _| {
+            let log = opened.received.get(&actor);
+            Ok(log.map_or(0, |log| log.cursor(stream).seq))
+        })?;
+        let last = self
+            .owed
+            .entry(actor)
+            .or_default()
+            .entry(stream)
+            .or_default();
+        *last = received.saturating_add(1).max(*last);
+        Ok(())
     }
 }
 

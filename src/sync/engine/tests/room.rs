@@ -46,6 +46,31 @@ fn while_a_full_disk_rests_nothing_is_written_and_everything_can_be_read() {
 }
 
 #[test]
+fn a_mark_counts_only_when_what_was_refused_before_it_has_come() {
+    let (mut a, mut b) = (Site::new(1), Site::new(2));
+    a.create("f", 1);
+    fill(&mut b);
+    let actor = a.engine.actor().unwrap();
+    let (batches, mark) = a.frame_for(&mut b).unwrap();
+    let refused = b.engine.receive(actor, &batches, mark).unwrap();
+    assert!(matches!(refused.refusal, Some(Refusal::NoSpace { .. })));
+    let told = |site: &mut Site| site.engine.status().unwrap().marks.get(&actor).copied();
+    b.clock.advance(Duration::from_secs(10));
+    // It was under way when the refusal was sent.
+    b.engine.receive(actor, &[], mark + 1).unwrap();
+    assert_eq!(told(&mut b), None, "an entry before it is missing");
+    b.engine.receive(actor, &batches, mark).unwrap();
+    assert_eq!(told(&mut b), Some(mark));
+    b.engine.receive(actor, &[], mark + 1).unwrap();
+    assert_eq!(told(&mut b), Some(mark + 1));
+    // What breaks a rule on the wire is owed as well, and what came anyway is not.
+    let (stream, last) = (batches[0].stream, batches[0].last);
+    b.engine.owes(actor, stream).unwrap();
+    b.engine.receive(actor, &[], mark + 2).unwrap();
+    assert_eq!(told(&mut b), Some(mark + 1), "{stream} stands at {last}");
+}
+
+#[test]
 fn a_failure_is_shown_for_a_minute_after_it_happened_and_then_forgotten() {
     let mut a = Site::new(1);
     let inode = a.create("f", 1);
