@@ -130,14 +130,6 @@ impl ReplError {
             if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
     }
 
-    /// True when the process or the system has no room for another open file: it passes as soon as one is closed.
-    #[must_use]
-    pub fn is_out_of_files(&self) -> bool {
-        let errnos = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
-        matches!(self, Self::Io { source, .. }
-            if errnos.iter().any(|errno| source.raw_os_error() == Some(errno.raw_os_error())))
-    }
-
     /// True when another process has what was asked for, such as a state folder.
     #[must_use]
     pub fn is_held(&self) -> bool {

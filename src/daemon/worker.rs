@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 use super::causes::{Causes, Topic};
 use super::status::{TreeFacts, note};
 use crate::admin::view::plural;
@@ -20,7 +22,27 @@ const PAUSE_MAX: Duration = Duration::from_secs(32);
 
 /// Whether the tree goes on by itself once this is over.
 fn passes(error: &ReplError) -> bool {
-    error.is_disk_full() || error.is_out_of_files()
+    error.is_disk_full() || is_out_of_files(error)
+}
+
+/// Whether the process or the system has no room for another open file: it has as soon as one is closed.
+fn is_out_of_files(error: &ReplError) -> bool {
+    let ReplError::Io { source, .. } = error else {
+        return false;
+    };
+    let errnos = [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
+    source
+        .raw_os_error()
+        .is_some_and(|errno| errnos.contains(&errno))
+}
+
+/// What there is none of.
+fn lacks(error: &ReplError) -> &'static str {
+    if error.is_disk_full() {
+        "no room for state"
+    } else {
+        "no room for another open file"
+    }
 }
 
 /// Runs the connector on its thread, and opens it again when the state folder had no room and has some.
@@ -50,7 +72,7 @@ impl TreeWorker {
                 if known {
                     pause = pause.saturating_mul(2).min(PAUSE_MAX);
                 } else {
-                    tracing::error!(%error, "the tree rests until this passes");
+                    tracing::error!(%error, "{}, the tree rests until there is", lacks(error));
                     pause = PAUSE;
                 }
                 self.rest(pause);

@@ -182,9 +182,10 @@ fn a_failure_of_any_log_operation_is_reported_and_the_engine_goes_on_with_all_it
             assert_eq!((theirs.received, theirs.merged), (ROUNDS, ROUNDS));
         }
     }
-    // Else the faults hit nothing; removing a leftover that is not there may fail unseen.
+    // Else the faults hit nothing. What the store writes when it is closed, and removing a leftover that is not there, may
+    // fail unseen.
     let tried = 2 * (operations.end - operations.start);
-    assert!(reported * 10 > tried * 8, "{reported} of {tried}");
+    assert!(reported * 10 > tried * 6, "{reported} of {tried}");
 }
 
 /// An ext4 filesystem of its own in a file; None where that is not allowed.
