@@ -15,8 +15,8 @@ use claudefs_repl::sync::conflict::ConflictKind;
 use claudefs_repl::sync::core::Rules;
 use world::{Plan, World};
 
-/// Histories of one run: what fits into about half a minute on two cores.
-const HISTORIES: u64 = 20_000;
+/// Histories of one run: what fits into about two minutes on two cores.
+const HISTORIES: u64 = 200_000;
 /// Threads that share them: the machines that run this have two cores.
 const THREADS: u64 = 2;
 /// Refused histories of a thread after which it gives up.
