@@ -8,6 +8,7 @@ use crate::journal::op::{Change, Name, Place};
 use crate::sync::core::Core;
 use crate::sync::port::{LocalOp, ShownLink};
 use crate::sync::state::State;
+use crate::sync::view::conflict_name_inode;
 
 impl<S: State> Core<S> {
     /// The operations that `op`, on what is shown, amounts to in registers; those of the touch rule come first.
@@ -225,7 +226,8 @@ impl<S: State> Core<S> {
         Ok(())
     }
 
-    /// The winner of a name goes: the losers keep the names under which they are shown.
+    /// The winner of a name goes: the losers keep the names under which they are shown. So does a file for which this
+    /// name would have been made, had it not been taken.
     fn pin_losers(&self, at: &ShownLink, inode: u64, ops: &mut Vec<LocalOp>) -> Result<()> {
         if !self.rules.touch {
             return Ok(());
@@ -233,19 +235,34 @@ impl<S: State> Core<S> {
         let members = self.group(at.parent)?.unwrap_or_else(|| vec![at.parent]);
         let slot = self.slot(&members, &at.name)?;
         for file in slot.files.iter().filter(|file| file.inode != inode) {
-            for link in self.shown(file.inode)? {
-                let gave_way = file.links.contains(&link.link)
-                    && !link.explicit
-                    && link.parent == at.parent
-                    && link.name != at.name;
-                if gave_way {
-                    let place = self.raw_place(file.inode, &link)?;
-                    let change = Change::Rename {
-                        place: Some(place),
-                        dir: false,
-                    };
-                    ops.push(plain_op(file.inode, link.link, change));
-                }
+            let gave_way = |link: &ShownLink| file.links.contains(&link.link);
+            self.pin(file.inode, at, &gave_way, ops)?;
+        }
+        if let Some(other) = conflict_name_inode(&at.name).filter(|other| *other != inode) {
+            let was_made = |link: &ShownLink| conflict_name_inode(&link.name) == Some(other);
+            self.pin(other, at, &was_made, ops)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the names explicit that were made for `inode` in the directory of `at`, but for those at its name.
+    fn pin(
+        &self,
+        inode: u64,
+        at: &ShownLink,
+        concerns: &dyn Fn(&ShownLink) -> bool,
+        ops: &mut Vec<LocalOp>,
+    ) -> Result<()> {
+        for link in self.shown(inode)? {
+            let is_made = !link.explicit && link.parent == at.parent && link.name != at.name;
+            let done = |op: &LocalOp| op.inode == inode && op.link == link.link;
+            if is_made && concerns(&link) && !ops.iter().any(done) {
+                let place = self.raw_place(inode, &link)?;
+                let change = Change::Rename {
+                    place: Some(place),
+                    dir: false,
+                };
+                ops.push(plain_op(inode, link.link, change));
             }
         }
         Ok(())

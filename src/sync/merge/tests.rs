@@ -14,6 +14,7 @@ use crate::sync::state::{MemState, State};
 
 mod attributes;
 mod depth;
+mod names;
 mod records;
 
 /// A site: its core and what it wrote, in order.
@@ -437,29 +438,6 @@ fn a_directory_removed_while_something_came_into_it_stays_and_is_revived_by_touc
     b.does(30, &[unlink(file, dir, "f")]);
     let [mut a, _] = exchange([a, b]);
     assert_eq!(a.shows(), tree([(ROOT, "d", dir)]));
-    assert_eq!(a.conflicts(), BTreeSet::new());
-}
-
-#[test]
-fn a_clash_loser_keeps_its_shown_name_when_the_winner_goes() {
-    let [mine, theirs] = [1 << 48, 2 << 48];
-    let [mut a, mut b] = sites();
-    a.does(10, &[create(mine, ROOT, "f.txt")]);
-    b.does(20, &[create(theirs, ROOT, "f.txt")]);
-    let [mut a, b] = exchange([a, b]);
-    assert_eq!(
-        a.conflicts(),
-        BTreeSet::from([(ConflictKind::NameClash, mine, 1)])
-    );
-    let shown = a.shows();
-    let ((_, altered), _) = shown.iter().find(|(_, inode)| **inode == mine).unwrap();
-    assert!(
-        altered.starts_with("f.cfs-conflict-1-") && altered.ends_with(".txt"),
-        "{altered}"
-    );
-    a.does(30, &[unlink(theirs, ROOT, "f.txt")]);
-    let [mut a, _] = exchange([a, b]);
-    assert_eq!(a.shows(), tree([(ROOT, altered.as_str(), mine)]));
     assert_eq!(a.conflicts(), BTreeSet::new());
 }
 
