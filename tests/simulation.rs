@@ -9,7 +9,7 @@
 //! same story.
 //!
 //! A failing history prints its seed. `CFS_SIM_SEED=n` runs it again and tells its story, `CFS_SIM_RUNS=n` runs more of
-//! them, from `CFS_SIM_FROM` on.
+//! them, and `CFS_SIM_SCRIPTS=n` more of those that are run with a power cut at each operation, from `CFS_SIM_FROM` on.
 
 mod book;
 mod connection;
@@ -18,7 +18,7 @@ mod trace;
 mod world;
 
 use claudefs_repl::failpoint;
-use world::{Counts, Faults, World};
+use world::{Counts, Faults, Plan, World};
 
 /// Histories of one run: about a minute on two cores.
 const RUNS: u64 = 5_000;
@@ -35,8 +35,8 @@ struct Refused {
     story: String,
 }
 
-fn history(seed: u64, faults: Faults, counts: &mut Counts) -> Result<World, Refused> {
-    let mut world = World::new(seed, faults);
+fn history(seed: u64, plan: Plan, counts: &mut Counts) -> Result<World, Refused> {
+    let mut world = World::new(seed, plan);
     match world.run() {
         Ok(()) => {
             counts.add(&world.counts);
@@ -51,12 +51,17 @@ fn history(seed: u64, faults: Faults, counts: &mut Counts) -> Result<World, Refu
     }
 }
 
-fn histories(from: u64, runs: u64, faults: Faults) -> (Counts, Vec<Refused>) {
+/// What `each` refuses of `numbers`, which threads share, and what happened in all others.
+fn shared(
+    numbers: std::ops::Range<u64>,
+    each: impl Fn(u64, &mut Counts) -> Option<Refused> + Sync,
+) -> (Counts, Vec<Refused>) {
     std::thread::scope(|scope| {
+        let (numbers, each) = (&numbers, &each);
         let run = move |thread| {
             let mut counts = Counts::default();
-            let seeds = (from + thread..from + runs).step_by(THREADS as usize);
-            let refused = seeds.filter_map(|seed| history(seed, faults, &mut counts).err());
+            let numbers = (numbers.start + thread..numbers.end).step_by(THREADS as usize);
+            let refused = numbers.filter_map(|number| each(number, &mut counts));
             let refused: Vec<_> = refused.take(REFUSED_MAX).collect();
             (counts, refused)
         };
@@ -94,14 +99,55 @@ fn number(name: &str) -> Option<u64> {
 #[test]
 fn sites_come_to_rest_with_one_tree_whatever_fails_on_the_way() {
     if let Some(seed) = number("CFS_SIM_SEED") {
-        let refused = history(seed, Faults::ALL, &mut Counts::default()).err();
+        let refused = history(seed, Plan::with(Faults::ALL), &mut Counts::default()).err();
         none_refused(&Vec::from_iter(refused));
         return;
     }
     let runs = number("CFS_SIM_RUNS").unwrap_or(RUNS);
     let from = number("CFS_SIM_FROM").unwrap_or(0);
-    let (counts, refused) = histories(from, runs, Faults::ALL);
+    let plan = Plan::with(Faults::ALL);
+    let (counts, refused) = shared(from..from + runs, |seed, counts| {
+        history(seed, plan, counts).err()
+    });
     println!("{runs} histories: {counts:?}");
+    none_refused(&refused);
+}
+
+/// Short histories whose disks lose their power at each of their operations.
+const SCRIPTS: u64 = 8;
+/// Steps of such a history.
+const SCRIPT_STEPS: u64 = 14;
+
+/// A short history again and again, each time with a power cut at another operation of a disk.
+fn script(seed: u64, counts: &mut Counts) -> Option<Refused> {
+    let plan = Plan {
+        steps: Some(SCRIPT_STEPS),
+        ..Plan::with(Faults::NONE)
+    };
+    let whole = match history(seed, plan, counts) {
+        Ok(world) => world.operations(),
+        Err(refused) => return Some(refused),
+    };
+    for (at, operations) in whole.into_iter().enumerate() {
+        for operation in 0..operations {
+            let crash = Some((at, operation));
+            let refused = history(seed, Plan { crash, ..plan }, counts).err();
+            if let Some(mut refused) = refused {
+                refused.fault = format!("power cut of site {at} at {operation}: {}", refused.fault);
+                return Some(refused);
+            }
+            counts.power_cuts += 1;
+        }
+    }
+    None
+}
+
+#[test]
+fn a_power_cut_at_any_operation_of_any_disk_loses_nothing() {
+    let scripts = number("CFS_SIM_SCRIPTS").unwrap_or(SCRIPTS);
+    let from = number("CFS_SIM_FROM").unwrap_or(0);
+    let (counts, refused) = shared(from..from + scripts, script);
+    println!("{scripts} scripts: {counts:?}");
     none_refused(&refused);
 }
 
@@ -111,7 +157,7 @@ const REPEATED: u64 = 20;
 #[test]
 fn a_seed_always_tells_the_same_story() {
     for seed in 0..REPEATED {
-        let trace = || match history(seed, Faults::ALL, &mut Counts::default()) {
+        let trace = || match history(seed, Plan::with(Faults::ALL), &mut Counts::default()) {
             Ok(world) => world.trace.hash(),
             Err(refused) => blake3::hash(refused.story.as_bytes()),
         };
@@ -126,7 +172,7 @@ const CAUGHT_WITHIN: u64 = 3_000;
 fn caught(rule: &'static str) -> Option<String> {
     failpoint::break_on_this_thread(Some(rule));
     let refused = (0..CAUGHT_WITHIN)
-        .find_map(|seed| history(seed, Faults::ALL, &mut Counts::default()).err());
+        .find_map(|seed| history(seed, Plan::with(Faults::ALL), &mut Counts::default()).err());
     failpoint::break_on_this_thread(None);
     let refused = refused?;
     let first = refused.fault.lines().next().unwrap_or_default();

@@ -82,6 +82,13 @@ impl Connection {
         self.ends.iter().all(Option::is_none)
     }
 
+    /// Both ends are connected, and what is sent arrives.
+    pub(super) fn is_whole(&self) -> bool {
+        let mut ends = self.ends.iter();
+        self.lost == [false; 2]
+            && ends.all(|end| end.as_ref().is_some_and(|end| end.session.is_established()))
+    }
+
     /// Nothing is under way.
     pub(super) fn is_silent(&self) -> bool {
         self.under_way.iter().all(VecDeque::is_empty)
@@ -294,7 +301,9 @@ impl End {
                 self.note_member(site)?;
             }
             Event::Refused(batch) => {
-                return Err(format!("site {}: refused {batch:?}", site.at).into());
+                if let Some(peer) = self.peer {
+                    site.engine(|e| e.owes(peer, batch.stream))?;
+                }
             }
             Event::Closed(_) => {}
         }

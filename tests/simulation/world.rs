@@ -46,6 +46,32 @@ impl Faults {
         disks: true,
         clocks: true,
     };
+    pub(super) const NONE: Self = Self {
+        network: false,
+        stops: false,
+        disks: false,
+        clocks: false,
+    };
+}
+
+/// What a history is made of, beside its seed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plan {
+    pub(super) faults: Faults,
+    /// Steps before it comes to rest; by chance if there is no number.
+    pub(super) steps: Option<u64>,
+    /// The disk of this site loses its power at this operation.
+    pub(super) crash: Option<(usize, u64)>,
+}
+
+impl Plan {
+    pub(super) const fn with(faults: Faults) -> Self {
+        Self {
+            faults,
+            steps: None,
+            crash: None,
+        }
+    }
 }
 
 /// What happened how often.
@@ -82,6 +108,7 @@ pub(super) struct World {
     book: Book,
     theme: Theme,
     faults: Faults,
+    plan: Plan,
     value: u64,
     steps: u64,
     /// How far each site has received and merged each stream, as it told a peer.
@@ -91,23 +118,28 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, faults: Faults) -> Self {
+    pub(super) fn new(seed: u64, plan: Plan) -> Self {
+        let faults = plan.faults;
         let mut rng = Rng::new(seed);
         let count = [2, 2, 2, 3, 3, 4][rng.index(6)];
         let skew = |rng: &mut Rng| if faults.clocks { rng.below(400_000) } else { 0 };
         let sites: Vec<Site> = (0..count)
             .map(|at| Site::new(at, count, rng.below(u64::MAX), BEGIN_US + skew(&mut rng)))
             .collect();
+        if let Some((at, operation)) = plan.crash {
+            sites[at].disk.crash_at(operation);
+        }
         let pairs = (0..count).flat_map(|one| (one + 1..count).map(move |other| (one, other)));
         let connections = pairs.map(|(one, other)| Connection::between(one, other));
         Self {
             theme: Theme::drawn(&mut rng),
-            steps: 30 + rng.below(170),
+            steps: plan.steps.unwrap_or(30 + rng.below(170)),
             connections: connections.collect(),
             sites,
             rng,
             book: Book::default(),
             faults,
+            plan,
             value: 0,
             promised: BTreeMap::new(),
             counts: Counts::default(),
@@ -115,13 +147,18 @@ impl World {
         }
     }
 
+    /// Operations that the disk of each site did so far.
+    pub(super) fn operations(&self) -> Vec<u64> {
+        let disks = self.sites.iter().map(|site| site.disk.operations());
+        disks.collect()
+    }
+
     /// A history from the start to rest, checked on the way and at the end.
     pub(super) fn run(&mut self) -> Check {
         for _ in 0..self.steps {
             self.step()?;
-            let disks = self.sites.iter().map(|site| site.disk.operations());
-            let disks: Vec<u64> = disks.collect();
-            self.trace.note(|| format!("{disks:?}"));
+            let operations = self.operations();
+            self.trace.note(|| format!("{operations:?}"));
         }
         self.rest()?;
         self.judge()
@@ -183,7 +220,9 @@ impl World {
         if self.sites[at].runs() {
             return Ok(true);
         }
-        self.sites[at].disk.restart();
+        if self.sites[at].disk.is_down() {
+            self.sites[at].disk.restart();
+        }
         let started = self.sites[at].start();
         self.trace
             .note(|| format!("{at}: start {}", shown(&started)));
@@ -392,17 +431,14 @@ impl World {
 
     /// Nothing fails any more: within a bounded number of rounds everything is everywhere.
     fn rest(&mut self) -> Check {
-        self.faults = Faults {
-            network: false,
-            stops: false,
-            disks: false,
-            clocks: false,
-        };
+        self.faults = Faults::NONE;
         for at in 0..self.sites.len() {
             if !self.sites[at].runs() || self.sites[at].disk.is_down() {
                 self.stop(at, "for the last time");
             }
-            self.sites[at].disk.restart();
+            if self.plan.crash.is_none() {
+                self.sites[at].disk.restart();
+            }
         }
         self.connections.iter_mut().for_each(Connection::sever);
         let mut still = 0;
@@ -436,7 +472,9 @@ impl World {
                     after - before
                 )
             });
-            let is_done = applied == 0 && self.missing().is_empty();
+            // Marks come over whole connections only, and some conflicts are recorded by them.
+            let are_whole = self.connections.iter().all(Connection::is_whole);
+            let is_done = applied == 0 && are_whole && self.missing().is_empty();
             still = if is_done { still + 1 } else { 0 };
             if still >= ROUNDS_STILL {
                 return Ok(());
