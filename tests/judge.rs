@@ -4,6 +4,7 @@
 pub(crate) mod facts;
 pub(crate) mod oracle;
 pub(crate) mod reference;
+pub(crate) mod runs;
 pub(crate) mod told;
 pub(crate) mod users;
 

@@ -10,17 +10,16 @@ mod world;
 use std::collections::BTreeMap;
 
 use crate::judge::Check;
+use crate::judge::runs::{Counted, Refused, none_refused, number, shared};
 use crate::judge::users::Theme;
 use claudefs_repl::sync::conflict::ConflictKind;
 use claudefs_repl::sync::core::Rules;
 use world::{Plan, World};
 
+/// Runs one history again.
+const VARIABLE: &str = "CFS_SEED";
 /// Histories of one run: what fits into about two minutes on two cores.
 const HISTORIES: u64 = 200_000;
-/// Threads that share them: the machines that run this have two cores.
-const THREADS: u64 = 2;
-/// Refused histories of a thread after which it gives up.
-const REFUSED_MAX: usize = 40;
 
 /// How often the histories met what they are for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,7 +33,7 @@ struct Counts {
     resurrected: u64,
 }
 
-impl Counts {
+impl Counted for Counts {
     fn add(&mut self, other: &Self) {
         self.histories += other.histories;
         self.ops += other.ops;
@@ -44,16 +43,6 @@ impl Counts {
         self.zombies += other.zombies;
         self.resurrected += other.resurrected;
     }
-}
-
-/// A history that a check refused.
-#[derive(Debug)]
-struct Refused {
-    seed: u64,
-    ops: u64,
-    fault: String,
-    /// Entries and trees.
-    story: String,
 }
 
 /// One history.
@@ -72,43 +61,6 @@ fn history(seed: u64, plan: Plan, counts: &mut Counts) -> Result<World, Refused>
     }
     count(&world, counts);
     Ok(world)
-}
-
-/// Histories of the seeds below `histories`, in threads, with those that were refused.
-fn histories(histories: u64, plan: Plan) -> (Counts, Vec<Refused>) {
-    std::thread::scope(|scope| {
-        let run = move |thread| {
-            let mut counts = Counts::default();
-            let seeds = (thread..histories).step_by(THREADS as usize);
-            let refused = seeds.filter_map(|seed| history(seed, plan, &mut counts).err());
-            let refused: Vec<_> = refused.take(REFUSED_MAX).collect();
-            (counts, refused)
-        };
-        let threads: Vec<_> = (0..THREADS)
-            .map(|thread| scope.spawn(move || run(thread)))
-            .collect();
-        let mut all = (Counts::default(), Vec::new());
-        for thread in threads {
-            let (counts, refused) = thread.join().expect("no panic in a history");
-            all.0.add(&counts);
-            all.1.extend(refused);
-        }
-        all
-    })
-}
-
-/// Fails with the shortest of the refused histories and the names of the others.
-fn none_refused(refused: &[Refused]) {
-    for one in refused {
-        let first = one.fault.lines().next().unwrap_or_default();
-        println!(
-            "CFS_SEED={} after {} operations: {first}",
-            one.seed, one.ops
-        );
-    }
-    if let Some(one) = refused.iter().min_by_key(|one| one.ops) {
-        panic!("CFS_SEED={}\n{}\n{}", one.seed, one.story, one.fault);
-    }
 }
 
 fn judge(world: &mut World) -> Check {
@@ -149,22 +101,18 @@ fn count(world: &World, counts: &mut Counts) {
     counts.resurrected += u64::from(world.resurrected());
 }
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
 #[test]
 fn sites_agree_and_nothing_is_lost_in_silence() {
-    if let Some(seed) = number("CFS_SEED") {
+    if let Some(seed) = number(VARIABLE) {
         let refused = history(seed, Plan::default(), &mut Counts::default()).err();
-        none_refused(&Vec::from_iter(refused));
+        none_refused(VARIABLE, &Vec::from_iter(refused));
         return;
     }
-    let (counts, refused) = histories(
-        number("CFS_HISTORIES").unwrap_or(HISTORIES),
-        Plan::default(),
-    );
-    none_refused(&refused);
+    let histories = number("CFS_HISTORIES").unwrap_or(HISTORIES);
+    let (counts, refused) = shared(0..histories, |seed, counts: &mut Counts| {
+        history(seed, Plan::default(), counts).err()
+    });
+    none_refused(VARIABLE, &refused);
     println!("{counts:?}");
     let at_least = |count: u64, percent: u64| count * 100 >= counts.histories * percent;
     assert!(at_least(counts.losers, 10), "{counts:?}");
@@ -193,7 +141,7 @@ fn compaction_changes_neither_trees_nor_conflicts_nor_cursors() {
         let compacted = history(seed, compact, &mut counts);
         let (whole, compacted) = match (whole, compacted) {
             (Ok(whole), Ok(compacted)) => (whole, compacted),
-            (Err(refused), _) | (_, Err(refused)) => return none_refused(&[refused]),
+            (Err(refused), _) | (_, Err(refused)) => return none_refused(VARIABLE, &[refused]),
         };
         for at in 0..whole.sites.len() {
             let trees = (&whole.sites[at].tree, &compacted.sites[at].tree);

@@ -18,22 +18,14 @@ mod trace;
 mod world;
 
 use claudefs_repl::failpoint;
+
+use crate::judge::runs::{Counted as _, Refused, none_refused, number, shared};
 use world::{Counts, Faults, Plan, World};
 
 /// Histories of one run: about a minute on two cores.
 const RUNS: u64 = 5_000;
-/// Threads that share them: the machines that run this have two cores.
-const THREADS: u64 = 2;
-/// Refused histories of a thread after which it gives up.
-const REFUSED_MAX: usize = 20;
-
-/// A history that a check refused.
-struct Refused {
-    seed: u64,
-    ops: u64,
-    fault: String,
-    story: String,
-}
+/// Runs one history again.
+const VARIABLE: &str = "CFS_SIM_SEED";
 
 fn history(seed: u64, plan: Plan, counts: &mut Counts) -> Result<World, Refused> {
     let mut world = World::new(seed, plan);
@@ -51,66 +43,21 @@ fn history(seed: u64, plan: Plan, counts: &mut Counts) -> Result<World, Refused>
     }
 }
 
-/// What `each` refuses of `numbers`, which threads share, and what happened in all others.
-fn shared(
-    numbers: std::ops::Range<u64>,
-    each: impl Fn(u64, &mut Counts) -> Option<Refused> + Sync,
-) -> (Counts, Vec<Refused>) {
-    std::thread::scope(|scope| {
-        let (numbers, each) = (&numbers, &each);
-        let run = move |thread| {
-            let mut counts = Counts::default();
-            let numbers = (numbers.start + thread..numbers.end).step_by(THREADS as usize);
-            let refused = numbers.filter_map(|number| each(number, &mut counts));
-            let refused: Vec<_> = refused.take(REFUSED_MAX).collect();
-            (counts, refused)
-        };
-        let threads: Vec<_> = (0..THREADS)
-            .map(|thread| scope.spawn(move || run(thread)))
-            .collect();
-        let mut all = (Counts::default(), Vec::new());
-        for thread in threads {
-            let (counts, refused) = thread.join().expect("no panic in a history");
-            all.0.add(&counts);
-            all.1.extend(refused);
-        }
-        all
-    })
-}
-
-/// Fails with the shortest of the refused histories and the names of the others.
-fn none_refused(refused: &[Refused]) {
-    for one in refused {
-        let first = one.fault.lines().next().unwrap_or_default();
-        println!(
-            "CFS_SIM_SEED={} after {} operations: {first}",
-            one.seed, one.ops
-        );
-    }
-    if let Some(one) = refused.iter().min_by_key(|one| one.ops) {
-        panic!("CFS_SIM_SEED={}\n{}\n{}", one.seed, one.story, one.fault);
-    }
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
 #[test]
 fn sites_come_to_rest_with_one_tree_whatever_fails_on_the_way() {
-    if let Some(seed) = number("CFS_SIM_SEED") {
+    if let Some(seed) = number(VARIABLE) {
         let refused = history(seed, Plan::with(Faults::ALL), &mut Counts::default()).err();
-        none_refused(&Vec::from_iter(refused));
+        none_refused(VARIABLE, &Vec::from_iter(refused));
         return;
     }
     let runs = number("CFS_SIM_RUNS").unwrap_or(RUNS);
     let from = number("CFS_SIM_FROM").unwrap_or(0);
     let plan = Plan::with(Faults::ALL);
-    let (counts, refused) = shared(from..from + runs, |seed, counts| {
+    let (counts, refused) = shared(from..from + runs, |seed, counts: &mut Counts| {
         history(seed, plan, counts).err()
     });
     println!("{runs} histories: {counts:?}");
-    none_refused(&refused);
+    none_refused(VARIABLE, &refused);
 }
 
 /// Short histories whose disks lose their power at each of their operations.
@@ -148,7 +95,7 @@ fn a_power_cut_at_any_operation_of_any_disk_loses_nothing() {
     let from = number("CFS_SIM_FROM").unwrap_or(0);
     let (counts, refused) = shared(from..from + scripts, script);
     println!("{scripts} scripts: {counts:?}");
-    none_refused(&refused);
+    none_refused(VARIABLE, &refused);
 }
 
 /// Histories that are run twice.

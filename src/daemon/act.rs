@@ -137,7 +137,7 @@ impl Reporter {
                 hint: "take its [[peer]] out there, then: cfs-repl reload".to_owned(),
             });
         }
-        self.reloader.reload(by).await?;
+        self.reloader.reload_config(by).await?;
         self.record(Level::Warn, "site.removed", site, by, "");
         Ok(())
     }

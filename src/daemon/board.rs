@@ -245,7 +245,7 @@ fn from_peer(engine: &mut Engine, actor: Actor) -> Result<FromPeer> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::clock::{Clock as _, SystemClock};
     use crate::disk::RealDisk;
@@ -253,7 +253,8 @@ mod tests {
     use crate::sync::engine::{EngineConfig, Retention, start};
     use std::sync::mpsc;
 
-    fn engine(folder: &std::path::Path) -> Handle {
+    /// An engine in a folder of its own.
+    pub(in crate::daemon) fn engine(folder: &std::path::Path) -> Engine {
         let config = EngineConfig {
             dir: folder.to_owned(),
             disk: RealDisk::shared(),
@@ -266,13 +267,14 @@ mod tests {
             retention: Retention::default(),
             accept_clock: false,
         };
-        start(Engine::open(config).unwrap()).unwrap().0
+        Engine::open(config).unwrap()
     }
 
     #[tokio::test]
     async fn a_look_at_a_busy_engine_gets_the_last_answer_and_a_fresh_one_when_it_is_free() {
         let folder = tempfile::tempdir().unwrap();
-        let (engine, tasks) = (engine(folder.path()), Tasks::new());
+        let engine = start(engine(folder.path())).unwrap().0;
+        let tasks = Tasks::new();
         let clock = Arc::new(SystemClock);
         let board = Board::start(&tasks, engine.clone(), Peers::default(), clock.clone());
         board.look().await.unwrap();

@@ -235,7 +235,7 @@ impl Inviter {
 
     /// The new site is a peer from here on; it is on disk, so a failure only means: after a restart.
     async fn welcome(&self, name: &str, site_id: u64) {
-        if let Err(error) = self.reloader.reload("an invitation").await {
+        if let Err(error) = self.reloader.reload_config("an invitation").await {
             tracing::error!(%error, site = name, "a new site joined, and is a peer only after a restart");
         }
         tracing::warn!(

@@ -34,7 +34,6 @@ impl Reloader {
     /// # Errors
     /// [`AdminError::NotPossible`] when a file is not good; nothing was changed by that file.
     pub async fn reload(&self, by: &str) -> Result<ReloadedView> {
-        let _turn = self.turn.lock().await;
         let certificates = self.certificates.reload();
         let view = self.reload_config(by).await?;
         match certificates {
@@ -46,7 +45,13 @@ impl Reloader {
         }
     }
 
-    async fn reload_config(&self, by: &str) -> Result<ReloadedView> {
+    /// The same for the configuration alone, which the daemon itself changed: bad certificates beside it say nothing
+    /// against that.
+    ///
+    /// # Errors
+    /// As [`Reloader::reload`].
+    pub(super) async fn reload_config(&self, by: &str) -> Result<ReloadedView> {
+        let _turn = self.turn.lock().await;
         let Some(file) = &self.file else {
             return Ok(ReloadedView::default());
         };

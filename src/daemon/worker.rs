@@ -240,3 +240,22 @@ fn report(event: &ConnectorEvent) {
         ConnectorEvent::Applied(report) => tracing::debug!(?report, "applied"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_rests_for_lack_of_room_or_files_and_ends_for_everything_else() {
+        let failed = |errno: Errno| ReplError::io("open", "x", errno);
+        for errno in [Errno::NOSPC, Errno::MFILE, Errno::NFILE] {
+            assert!(passes(&failed(errno)), "{errno}");
+        }
+        assert_eq!(lacks(&failed(Errno::NOSPC)), "no room for state");
+        assert_eq!(
+            lacks(&failed(Errno::MFILE)),
+            "no room for another open file"
+        );
+        assert!(!passes(&failed(Errno::IO)) && !passes(&ReplError::Shutdown));
+    }
+}

@@ -211,8 +211,7 @@ impl Connection {
         while let Some(event) = end.session.poll_event(now) {
             if let Event::Closed(ended) = &event {
                 let expected = is_expected(ended);
-                let under_way = std::mem::take(&mut self.under_way[1 - side]);
-                drop(under_way);
+                self.under_way[1 - side].clear();
                 while let Some(message) = end.session.poll_transmit() {
                     self.under_way[side].push_back(message);
                 }

@@ -15,6 +15,7 @@ use super::book::Book;
 use super::connection::Connection;
 use super::site::{Site, Tried, Trouble};
 use super::trace::Trace;
+use crate::judge::runs::Counted;
 use crate::judge::users::Theme;
 use crate::judge::{Check, told};
 use crate::rng::Rng;
@@ -87,8 +88,8 @@ pub(super) struct Counts {
     pub(super) losers: u64,
 }
 
-impl Counts {
-    pub(super) const fn add(&mut self, other: &Self) {
+impl Counted for Counts {
+    fn add(&mut self, other: &Self) {
         self.ops += other.ops;
         self.entries += other.entries;
         self.messages += other.messages;
@@ -337,9 +338,10 @@ impl World {
             if tried.is_err() {
                 self.connections[nth].sever();
             }
-            return self.judge_try(tried, &[one, other]);
+            self.judge_try(tried, &[one, other])?;
+        } else {
+            self.judge_try(tried, &failed)?;
         }
-        self.judge_try(tried, &failed)?;
         self.promises(one)?;
         self.promises(other)
     }

@@ -212,10 +212,6 @@ async fn send_next(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::SystemClock;
-    use crate::disk::RealDisk;
-    use crate::journal::LogOptions;
-    use crate::sync::engine::{Engine, EngineConfig, Retention};
 
     #[test]
     fn only_what_was_sent_beyond_the_cursor_is_sent_again() {
@@ -228,22 +224,7 @@ mod tests {
     #[test]
     fn a_reader_of_a_journal_that_was_opened_anew_is_outdated() {
         let folder = tempfile::tempdir().unwrap();
-        let open = || {
-            let config = EngineConfig {
-                dir: folder.path().to_owned(),
-                disk: RealDisk::shared(),
-                clock: Arc::new(SystemClock),
-                log: LogOptions::default(),
-                site_id: 1,
-                incarnation: 1 << 48 | 7,
-                applies: true,
-                sends: true,
-                retention: Retention::default(),
-                accept_clock: false,
-            };
-            Engine::open(config).unwrap()
-        };
-        let mut engine = open();
+        let mut engine = crate::daemon::board::tests::engine(folder.path());
         let (reader, durable) = engine.batches(BTreeMap::new()).unwrap();
         let work = Sending {
             connection: ConnectionNo::default(),

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::failpoint;
 use crate::journal::EntryBatch;
 use crate::journal::codec::decode_change;
-use crate::journal::dot::{Actor, Dot};
+use crate::journal::dot::{Actor, Dot, STREAM_COUNT};
 use crate::journal::verdict::Verdict;
 use crate::sync::progress::StreamProgress;
 use crate::sync::state::State;
@@ -134,6 +134,10 @@ impl Engine {
     /// # Errors
     /// When the engine failed before and cannot be opened again.
     pub fn owes(&mut self, actor: Actor, stream: u32) -> Result<()> {
+        // What is no stream is owed by nobody.
+        if stream >= STREAM_COUNT {
+            return Ok(());
+        }
         let received = self.with(|opened, _| {
             let log = opened.received.get(&actor);
             Ok(log.map_or(0, |log| log.cursor(stream).seq))
