@@ -46,9 +46,9 @@ fn commit() -> Option<String> {
     if std::env::var_os("PROFILE")? != "release" {
         return None;
     }
-    println!("cargo:rerun-if-changed=.cargo_vcs_info.json");
     // A published crate has no repository, and a note of where it came from.
     if let Ok(note) = std::fs::read_to_string(".cargo_vcs_info.json") {
+        println!("cargo:rerun-if-changed=.cargo_vcs_info.json");
         let (_, behind) = note.split_once("\"sha1\": \"")?;
         return behind.split('"').next().map(str::to_owned);
     }
@@ -58,13 +58,14 @@ fn commit() -> Option<String> {
     if std::path::Path::new(&top).canonicalize().ok()? != here {
         return None;
     }
-    let mut places = vec![git(&["rev-parse", "--git-path", "HEAD"])?];
-    places.extend(
-        git(&["symbolic-ref", "--quiet", "HEAD"])
-            .and_then(|branch| git(&["rev-parse", "--git-path", &branch])),
-    );
-    for place in places {
-        println!("cargo:rerun-if-changed={place}");
+    let branch = git(&["symbolic-ref", "--quiet", "HEAD"]);
+    let names = ["HEAD", "packed-refs"].into_iter().chain(branch.as_deref());
+    for name in names {
+        let place = git(&["rev-parse", "--git-path", name])?;
+        // A place that is not there counts as changed at every build: a branch stands in one of the two.
+        if std::path::Path::new(&place).exists() {
+            println!("cargo:rerun-if-changed={place}");
+        }
     }
     git(&["rev-parse", "HEAD"])
 }
