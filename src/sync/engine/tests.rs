@@ -15,6 +15,7 @@ use crate::sync::port::LocalOp;
 mod deep;
 mod retention;
 mod room;
+mod takeover;
 mod time;
 
 struct Site {
