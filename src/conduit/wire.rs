@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 
+use super::codec::Weighed;
 use super::message::{
     Beat, ClockPair, Close, CloseReason, Frame, Hello, Hold, Message, Nak, NakReason, PARKED_MAX,
     Receipt, Receipts, Role, StreamCursor, StreamState,
@@ -14,7 +15,8 @@ use super::session::RefusedBatch;
 use crate::error::{ReplError, Result};
 use crate::journal::EntryBatch;
 use crate::journal::codec::{
-    actor_from_proto, actor_to_proto, batch_from_proto, batch_to_proto, hash_from_proto,
+    BATCH_LISTS, Field, Inside, actor_from_proto, actor_to_proto, batch_from_proto, batch_to_proto,
+    hash_from_proto,
 };
 use crate::journal::dot::STREAM_COUNT;
 use crate::proto::v1;
@@ -26,6 +28,49 @@ pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 const DETAIL_BYTES_MAX: usize = 4_096;
 /// Most features that a hello may list.
 const FEATURES_MAX: usize = 256;
+
+/// A batch: as a message, as ours, and what is said of it when it is refused.
+const BATCH_BYTES: usize = size_of::<v1::Batch>() + size_of::<EntryBatch>() + 512;
+
+impl Weighed for v1::ReplicateMessage {
+    const FIELDS: &'static [Field] = &[
+        (1, Inside::Items(0, HELLO_FIELDS)),
+        (
+            2,
+            Inside::Items(0, &[(1, Inside::Items(BATCH_BYTES, BATCH_LISTS))]),
+        ),
+        (
+            3,
+            Inside::Items(0, &[(1, Inside::Items(RECEIPT_BYTES, RECEIPT_LISTS))]),
+        ),
+        // Nak, Hold and Close.
+        (5, Inside::Items(0, &[(5, Inside::Text)])),
+        (6, Inside::Items(0, &[(2, Inside::Text)])),
+        (7, Inside::Items(0, &[(2, Inside::Text)])),
+    ];
+}
+
+/// Lists and texts of a hello.
+const HELLO_FIELDS: &[Field] = &[
+    (4, Inside::Text),
+    (5, Inside::Text),
+    (8, Inside::Numbers(size_of::<u32>())),
+    (
+        9,
+        Inside::Items(size_of::<v1::StreamState>() + size_of::<StreamState>(), &[]),
+    ),
+    (
+        10,
+        Inside::Items(
+            size_of::<v1::StreamCursor>() + size_of::<StreamCursor>(),
+            &[],
+        ),
+    ),
+    // A text: its place in the list, and room of its own.
+    (12, Inside::Items(size_of::<String>() + 32, &[])),
+];
+const RECEIPT_BYTES: usize = size_of::<v1::Receipt>() + size_of::<Receipt>();
+const RECEIPT_LISTS: &[Field] = &[(7, Inside::Numbers(size_of::<u64>()))];
 
 /// What a message of the wire turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
