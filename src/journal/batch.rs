@@ -102,7 +102,8 @@ impl EntryBatch {
     /// # Errors
     /// [`ReplError::Journal`] that names the site, the stream, the seq and the rule.
     pub fn validate(&self) -> Result<()> {
-        if self.first == 0 || self.last < self.first {
+        // Behind the last number of all there is none, and the next one is asked for everywhere.
+        if self.first == 0 || self.last < self.first || self.last == u64::MAX {
             return Err(self.refused(format!("range {}..={} is not valid", self.first, self.last)));
         }
         if self.entries.len() > BATCH_ENTRIES_MAX {

@@ -231,7 +231,7 @@ fn decode_checkpoint(body: Bytes) -> Result<Record> {
             Ok(Record::Snapshot(snapshot_from_proto(snapshot)?))
         }
         Some(state::checkpoint::Body::Range(range)) => {
-            if range.first == 0 || range.last < range.first {
+            if range.first == 0 || range.last < range.first || range.last == u64::MAX {
                 return Err(refused(
                     what,
                     format!("range {}..={} is not valid", range.first, range.last),
@@ -253,6 +253,9 @@ fn decode_checkpoint(body: Bytes) -> Result<Record> {
 fn snapshot_from_proto(message: state::Snapshot) -> Result<Snapshot> {
     let mut streams = BTreeMap::new();
     for point in message.streams {
+        if point.seq == u64::MAX {
+            return Err(refused("checkpoint", "the last number of all is no seq"));
+        }
         let seen = if point.seen.is_empty() {
             Seen::new()
         } else {

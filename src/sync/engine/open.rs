@@ -9,7 +9,7 @@ use super::{EngineConfig, Opened, members, time};
 use crate::error::{ReplError, Result};
 use crate::failpoint;
 use crate::journal::dot::{Actor, Dot};
-use crate::journal::{Journal, LogOptions, ReceivedLog};
+use crate::journal::{Journal, JournalEntry, LogOptions, OpKind, ReceivedLog};
 use crate::store::Store;
 use crate::sync::core::Core;
 use crate::sync::ids::Minter;
@@ -188,6 +188,25 @@ fn open_log(
     Ok(log)
 }
 
+/// The number that an entry of this site gave out. What it only touched may have been made up by another site.
+fn made_by(entry: &JournalEntry) -> Option<u64> {
+    match entry.op {
+        OpKind::Create | OpKind::MkDir | OpKind::Symlink => Some(entry.inode),
+        OpKind::Link => Some(entry.link),
+        OpKind::Unlink
+        | OpKind::Rename
+        | OpKind::Write
+        | OpKind::Truncate
+        | OpKind::SetAttr
+        | OpKind::SetXattr
+        | OpKind::RemoveXattr
+        | OpKind::Noop
+        | OpKind::ConflictAck
+        | OpKind::Member
+        | OpKind::ResumePoint => None,
+    }
+}
+
 impl Opened {
     /// The received log of an origin, made when it is first heard of.
     pub(super) fn log_of(
@@ -219,11 +238,12 @@ impl Opened {
                     continue;
                 };
                 self.core.replay_own(&stored.entry, &context, now_us)?;
-                self.minter.observe(stored.entry.inode);
-                self.minter.observe(stored.entry.link);
+                if let Some(number) = made_by(&stored.entry) {
+                    self.minter.observe(number);
+                }
             }
             for (stream, seq, device) in &unit.trailers {
-                let of = |e: &crate::journal::JournalEntry| e.shard_id == *stream && e.seq == *seq;
+                let of = |e: &JournalEntry| e.shard_id == *stream && e.seq == *seq;
                 let entry = unit.entries.iter().find(|(stored, _)| of(&stored.entry));
                 if let Some((stored, _)) = entry {
                     self.core

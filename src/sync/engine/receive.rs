@@ -3,10 +3,11 @@
 use super::{Engine, EngineConfig, Opened};
 use crate::error::Result;
 use crate::failpoint;
-use crate::journal::EntryBatch;
 use crate::journal::codec::decode_change;
-use crate::journal::dot::{Actor, Dot, STREAM_COUNT};
+use crate::journal::dot::{Actor, Dot, ROOT_INODE, STREAM_COUNT};
+use crate::journal::op::Change;
 use crate::journal::verdict::Verdict;
+use crate::journal::{EntryBatch, JournalEntry};
 use crate::sync::progress::StreamProgress;
 use crate::sync::state::State;
 
@@ -255,7 +256,9 @@ impl Opened {
             ));
         }
         for entry in &batch.entries {
-            decode_change(entry).map_err(|error| format!("entry {}: {error}", entry.seq))?;
+            let fault = |why: String| format!("entry {}: {why}", entry.seq);
+            let change = decode_change(entry).map_err(|error| fault(error.to_string()))?;
+            check_maker(entry, &change).map_err(fault)?;
         }
         Ok(())
     }
@@ -307,6 +310,36 @@ impl Opened {
         self.core.settle(safe_us, config.clock.now_us())?;
         Ok(())
     }
+}
+
+/// Rules about what an entry may do to its inode. What breaks them cannot be merged, or not everywhere alike, so it must
+/// not get into the log, from which it would be merged again at every start.
+fn check_maker(entry: &JournalEntry, change: &Change) -> std::result::Result<(), String> {
+    let makes = match change {
+        Change::Create { .. } | Change::MkDir { .. } | Change::Symlink { .. } => true,
+        Change::Link { .. } | Change::Unlink { .. } | Change::Rename { .. } => false,
+        Change::Write { .. }
+        | Change::Truncate { .. }
+        | Change::SetAttr { .. }
+        | Change::SetXattr { .. }
+        | Change::RemoveXattr { .. }
+        | Change::Noop
+        | Change::ConflictAck { .. }
+        | Change::Member { .. }
+        | Change::ResumePoint => return Ok(()),
+    };
+    if entry.inode == ROOT_INODE {
+        return Err("the root directory is neither made, moved nor removed".to_owned());
+    }
+    // Zero is no site: such numbers are of no daemon.
+    let site = entry.inode >> 48;
+    if makes && site != 0 && site != entry.site_id {
+        let inode = entry.inode;
+        return Err(format!(
+            "inode {inode:x} is made by site {site}, not by another"
+        ));
+    }
+    Ok(())
 }
 
 fn no_space(opened: &Opened, actor: Actor, batches: &[EntryBatch], detail: String) -> Refusal {

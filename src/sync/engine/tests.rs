@@ -13,6 +13,7 @@ use crate::journal::{EntryBatch, SeenRun};
 use crate::sync::port::LocalOp;
 
 mod deep;
+mod hostile;
 mod retention;
 mod room;
 mod time;
