@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::journal::dot::{Actor, LwwKey, Seen};
 use crate::journal::op::{FileTime, Name};
 use crate::sync::conflict::{Ack, ConflictId, ConflictRecord};
+use crate::sync::level::Takeover;
 use crate::sync::member::{Member, MemberRecord};
 use crate::sync::node::{Child, DirMove, Node};
 use crate::sync::port::{DeviceImage, Image};
@@ -20,8 +21,11 @@ use crate::sync::state::State;
 
 mod cached;
 mod codec;
+mod frozen;
 mod key;
 mod kv;
+
+pub use frozen::{Frozen, Page, known};
 
 use cached::Cached;
 use key::{Key, Table};
@@ -120,6 +124,29 @@ impl Store {
     /// The conflicts that were recorded since this was asked last. After a crash some come again.
     pub fn take_fresh(&mut self) -> Fresh {
         std::mem::take(&mut self.fresh)
+    }
+
+    /// What is committed, as it is now, for another site.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn freeze(&self) -> Result<Frozen> {
+        self.kv.still().map(Frozen)
+    }
+
+    /// The snapshot of another site that is being taken over.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn takeover(&self) -> Result<Option<Takeover>> {
+        let key = Key::of(Table::Takeover).done();
+        self.decoded(&key, codec::takeover_from_bytes)
+    }
+
+    /// Notes how far that is. None: it is whole.
+    pub fn set_takeover(&mut self, takeover: Option<&Takeover>) {
+        let key = Key::of(Table::Takeover).done();
+        self.kv.put(key, takeover.map(codec::takeover_to_bytes));
     }
 
     /// Nothing waits for [`Store::commit`].

@@ -16,6 +16,7 @@ pub mod fate;
 pub mod hlc;
 pub mod ids;
 pub mod lag;
+pub mod level;
 pub mod member;
 pub mod merge;
 pub mod namespace;

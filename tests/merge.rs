@@ -126,6 +126,28 @@ fn sites_agree_and_nothing_is_lost_in_silence() {
     }
 }
 
+/// Histories in which sites take over what others know.
+const LEVELLED: u64 = 20_000;
+
+#[test]
+fn a_site_that_takes_over_what_another_one_knows_is_as_if_all_entries_had_come() {
+    let plan = Plan {
+        levels: true,
+        compact: true,
+        ..Plan::default()
+    };
+    if let Some(seed) = number(VARIABLE) {
+        let refused = history(seed, plan, &mut Counts::default()).err();
+        return none_refused(VARIABLE, &Vec::from_iter(refused));
+    }
+    let histories = number("CFS_HISTORIES").unwrap_or(LEVELLED);
+    let (counts, refused) = shared(0..histories, |seed, counts: &mut Counts| {
+        history(seed, plan, counts).err()
+    });
+    println!("{counts:?}");
+    none_refused(VARIABLE, &refused);
+}
+
 /// Histories that are run twice, with and without compaction.
 const COMPACTED: u64 = 1_000;
 

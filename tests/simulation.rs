@@ -98,6 +98,55 @@ fn a_power_cut_at_any_operation_of_any_disk_loses_nothing() {
     none_refused(VARIABLE, &refused);
 }
 
+/// Histories that are run with and without compaction.
+const BOTH_WAYS: u64 = 300;
+
+/// What is seen at the end of a history in which no fault depends on how much a disk was asked for, so that it goes the
+/// same way with and without compaction.
+fn outcome(seed: u64, compacts: bool, counts: &mut Counts) -> Result<String, Refused> {
+    let faults = Faults {
+        network: true,
+        clocks: true,
+        ..Faults::NONE
+    };
+    let plan = Plan {
+        compacts,
+        ..Plan::with(faults)
+    };
+    let mut world = history(seed, plan, counts)?;
+    world.outcome().map_err(|fault| refused(seed, fault))
+}
+
+fn refused(seed: u64, fault: String) -> Refused {
+    Refused {
+        seed,
+        ops: 0,
+        fault,
+        story: String::new(),
+    }
+}
+
+#[test]
+fn compaction_before_sending_changes_nothing_that_is_seen_in_the_end() {
+    let runs = number("CFS_SIM_RUNS").unwrap_or(BOTH_WAYS);
+    let from = number("CFS_SIM_FROM").unwrap_or(0);
+    let (counts, all) = shared(from..from + runs, |seed, counts: &mut Counts| {
+        let with = outcome(seed, true, counts);
+        let both = with.and_then(|with| Ok((with, outcome(seed, false, counts)?)));
+        match both {
+            Ok((with, without)) if with == without => None,
+            Ok((with, without)) => {
+                let fault = format!("with compaction:\n{with}\nwithout:\n{without}");
+                Some(refused(seed, fault))
+            }
+            Err(refused) => Some(refused),
+        }
+    });
+    println!("{runs} histories both ways: {counts:?}");
+    assert!(counts.swallowed > 0, "nothing was compacted");
+    none_refused(VARIABLE, &all);
+}
+
 /// Histories that are run twice.
 const REPEATED: u64 = 20;
 

@@ -5,9 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::message::{
-    Close, CloseReason, Hello, PROTOCOL_MAX, PROTOCOL_MIN, Role, SHARD_FUNCTION, StreamState,
-};
+use super::message::{Close, CloseReason, Hello, PROTOCOL_MAX, PROTOCOL_MIN, Role, SHARD_FUNCTION};
 use crate::journal::batch::ChainHash;
 use crate::journal::dot::{Actor, STREAM_COUNT};
 use crate::topology::SiteId;
@@ -46,21 +44,56 @@ pub struct Opening {
 /// Where it stands how a site joins, for the people who read a refusal.
 const HOW_TO_JOIN: &str = "how a site joins anew: cfs-repl help join";
 
-/// Checks the peer's hello and returns the protocol version to use.
+/// What two hellos come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Agreed {
+    /// The protocol version to use.
+    pub version: u32,
+    /// Who takes over what the other one knows.
+    pub filling: Filling,
+}
+
+/// Who takes over what the other one knows before entries flow. Both sides come to the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Filling {
+    /// This site.
+    pub ours: bool,
+    /// The peer.
+    pub theirs: bool,
+}
+
+impl Filling {
+    /// Whether anyone does.
+    #[must_use]
+    pub const fn is_any(self) -> bool {
+        self.ours || self.theirs
+    }
+}
+
+/// Checks the peer's hello.
 ///
 /// # Errors
 /// The refusal that is sent to the peer.
-pub fn check(opening: &Opening, theirs: &Hello) -> Result<u32, Close> {
+pub fn check(opening: &Opening, theirs: &Hello) -> Result<Agreed, Close> {
     let version = check_version(theirs)?;
     check_identity(opening, theirs)?;
     check_shape(theirs)?;
     check_fences(opening, theirs)?;
     check_rollback(&opening.remembered, theirs)?;
-    check_newcomer(opening, theirs)?;
-    check_cursors(&opening.hello, theirs)?;
+    let ours = &opening.hello;
+    check_cursors(ours, theirs)?;
     check_trees(opening, theirs)?;
-    check_kept(&opening.hello, theirs)?;
-    Ok(version)
+    let filling = Filling {
+        ours: lacks(ours, theirs),
+        theirs: lacks(theirs, ours),
+    };
+    // Half of a snapshot is no state that another site could go on from.
+    if filling.ours && theirs.wants_snapshot || filling.theirs && ours.wants_snapshot {
+        let detail = "one of us lacks what is not sent any more, and the other one is taking over a snapshot itself; \
+                      connect again later";
+        return Err(Close::new(CloseReason::Shutdown, detail));
+    }
+    Ok(Agreed { version, filling })
 }
 
 fn check_version(theirs: &Hello) -> Result<u32, Close> {
@@ -165,6 +198,10 @@ fn check_rollback(remembered: &Remembered, theirs: &Hello) -> Result<(), Close> 
     }
     if remembered.incarnation != theirs.actor.incarnation {
         let old = Actor::new(theirs.actor.site_id, remembered.incarnation);
+        // What was written at its own site comes with a snapshot, if it takes any.
+        if theirs.role != Role::Primary {
+            return Ok(());
+        }
         return Err(Close::new(
             CloseReason::NotKept,
             format!(
@@ -233,25 +270,6 @@ pub fn fenced(actor: Actor, is_theirs: bool, why: &str) -> Close {
     )
 }
 
-/// A site that has nothing yet would never get what a journal that was shut out wrote: its site sends nothing more.
-fn check_newcomer(opening: &Opening, theirs: &Hello) -> Result<(), Close> {
-    let has_nothing = theirs.streams.is_empty() && theirs.cursors.is_empty();
-    let out = opening
-        .fenced
-        .keys()
-        .find(|actor| **actor != opening.hello.actor);
-    match out {
-        Some(actor) if has_nothing && theirs.role != Role::Primary => Err(Close::new(
-            CloseReason::NotKept,
-            format!(
-                "you have nothing yet, and nobody sends you the entries of journal {actor}, which was fenced; \
-                 {HOW_TO_JOIN}"
-            ),
-        )),
-        Some(_) | None => Ok(()),
-    }
-}
-
 fn check_fences(opening: &Opening, theirs: &Hello) -> Result<(), Close> {
     for (actor, is_theirs) in [(theirs.actor, true), (opening.hello.actor, false)] {
         if let Some(why) = opening.fenced.get(&actor) {
@@ -289,31 +307,34 @@ fn have_met(ours: &Hello, theirs: &Hello) -> bool {
     any(ours, theirs) || any(theirs, ours)
 }
 
-/// Without what one lacks and the other no longer keeps, nothing that follows can be sent.
-fn check_kept(ours: &Hello, theirs: &Hello) -> Result<(), Close> {
-    for (sender, receiver, who) in [(ours, theirs, "you lack"), (theirs, ours, "we lack")] {
-        if receiver.role == Role::Primary {
-            continue;
-        }
-        let has = |stream: u32| {
-            let mut cursors = receiver.cursors_of(sender.actor.incarnation);
-            let cursor = cursors.find(|cursor| cursor.stream == stream);
-            cursor.map_or(0, |cursor| cursor.received)
-        };
-        let gone = |state: &&StreamState| has(state.stream).saturating_add(1) < state.tail;
-        if let Some(state) = sender.streams.iter().find(gone) {
-            let (stream, tail, actor) = (state.stream, state.tail, sender.actor);
-            return Err(Close::new(
-                CloseReason::NotKept,
-                format!(
-                    "{who} stream {stream} of journal {actor} from {} on, and it is kept from {tail} on only; \
-                     {HOW_TO_JOIN}",
-                    has(stream) + 1
-                ),
-            ));
-        }
+/// Whether `receiver` lacks what the other site does not send any more, and so takes over what that knows.
+fn lacks(receiver: &Hello, sender: &Hello) -> bool {
+    if receiver.role == Role::Primary {
+        return false;
     }
-    Ok(())
+    let has = |stream: u32| {
+        let mut cursors = receiver.cursors_of(sender.actor.incarnation);
+        let cursor = cursors.find(|cursor| cursor.stream == stream);
+        cursor.map_or(0, |cursor| cursor.received)
+    };
+    let mut streams = sender.streams.iter();
+    let is_trimmed = streams.any(|state| has(state.stream).saturating_add(1) < state.tail);
+    // Who has less of a journal that ended, where both know that it did; an earlier one of its own site did.
+    let mut silent = sender.silent.iter();
+    let is_behind = silent.any(|theirs| {
+        let known = receiver
+            .silent
+            .iter()
+            .find(|ours| ours.actor == theirs.actor);
+        match known {
+            Some(ours) => theirs.exceeds(ours),
+            None => {
+                theirs.actor.site_id == receiver.actor.site_id && theirs.actor != receiver.actor
+            }
+        }
+    });
+    let is_new = receiver.newcomer && sender.fills_newcomers;
+    is_trimmed || is_behind || is_new || receiver.wants_snapshot
 }
 
 fn rolled_back(found: String) -> Close {
@@ -330,6 +351,7 @@ pub(super) mod tests {
     use super::super::message::{StreamCursor, StreamState};
     use super::*;
     use crate::journal::dot::Actor;
+    use crate::journal::verdict::{Reached, ReceivedCursor};
 
     /// A hello of a site named `s<id>` in cluster `lab`.
     pub(crate) fn hello(site_id: u64) -> Hello {
@@ -360,6 +382,32 @@ pub(super) mod tests {
             tail: 1,
             head,
             chain_head: [chain; 32],
+        }
+    }
+
+    /// Version 1, and entries.
+    const AGREED: Agreed = Agreed {
+        version: 1,
+        filling: Filling {
+            ours: false,
+            theirs: false,
+        },
+    };
+
+    /// Who takes over what the other one knows: us, them.
+    fn filling(opening: &Opening, theirs: &Hello) -> (bool, bool) {
+        let Filling { ours, theirs } = check(opening, theirs).unwrap().filling;
+        (ours, theirs)
+    }
+
+    fn reached(actor: Actor, seq: u64) -> Reached {
+        let cursor = ReceivedCursor {
+            seq,
+            chain: [1; 32],
+        };
+        Reached {
+            actor,
+            streams: [(3, cursor)].into_iter().collect(),
         }
     }
 
@@ -422,7 +470,7 @@ pub(super) mod tests {
                 "streams",
             ),
         ];
-        assert_eq!(check(&opening(1, 2), &hello(2)), Ok(1));
+        assert_eq!(check(&opening(1, 2), &hello(2)), Ok(AGREED));
         for (change, reason, words) in cases {
             let mut theirs = hello(2);
             change(&mut theirs);
@@ -436,7 +484,7 @@ pub(super) mod tests {
     fn a_newer_peer_that_still_speaks_our_version_is_taken() {
         let mut theirs = hello(2);
         theirs.protocol_max = 9;
-        assert_eq!(check(&opening(1, 2), &theirs), Ok(1));
+        assert_eq!(check(&opening(1, 2), &theirs), Ok(AGREED));
     }
 
     #[test]
@@ -460,10 +508,10 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_new_journal_of_a_site_whose_entries_are_known_is_refused_for_it_would_never_get_those() {
+    fn a_new_journal_of_a_known_site_is_refused_where_it_takes_nothing() {
         let mut opening = opening(1, 2);
         let mut anew = hello(2);
-        anew.actor.incarnation = 999;
+        (anew.actor.incarnation, anew.role) = (999, Role::Primary);
         opening.remembered.incarnation = 102;
         check(&opening, &anew).expect("of the earlier one nothing is known");
         opening.remembered.streams = [(7, (0, [0; 32]))].into_iter().collect();
@@ -474,6 +522,27 @@ pub(super) mod tests {
         for words in ["earlier one", "put the state folder", "cfs-repl help join"] {
             assert!(close.detail.contains(words), "{close}");
         }
+    }
+
+    #[test]
+    fn a_new_journal_of_a_known_site_takes_over_what_it_lacks_of_the_earlier_one() {
+        let mut opening = opening(1, 2);
+        opening.hello.silent = vec![reached(hello(2).actor, 4)];
+        opening.remembered.incarnation = 102;
+        opening.remembered.streams = [(7, (1, [1; 32]))].into_iter().collect();
+        assert_eq!(filling(&opening, &with_head(hello(2))), (false, false));
+        let mut anew = hello(2);
+        anew.actor.incarnation = 999;
+        assert_eq!(filling(&opening, &anew), (false, true));
+        anew.silent = vec![reached(hello(2).actor, 3)];
+        assert_eq!(filling(&opening, &anew), (false, true));
+        anew.silent = vec![reached(hello(2).actor, 4)];
+        assert_eq!(filling(&opening, &anew), (false, false));
+    }
+
+    fn with_head(hello: Hello) -> Hello {
+        let streams = vec![state(7, 1, 1)];
+        Hello { streams, ..hello }
     }
 
     #[test]
@@ -505,7 +574,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_fenced_journal_is_refused_in_both_directions_and_so_is_who_would_lack_it() {
+    fn a_fenced_journal_is_refused_in_both_directions() {
         let why = "by site 1 on 2026-11-25";
         for (actor, whose) in [(hello(2).actor, "your"), (hello(1).actor, "our")] {
             let mut opening = opening(1, 2);
@@ -516,14 +585,55 @@ pub(super) mod tests {
                 assert!(close.detail.contains(words), "{close}");
             }
         }
+    }
+
+    #[test]
+    fn who_has_less_of_a_journal_that_ended_takes_over_what_the_other_one_knows() {
+        let ended = Actor::new(3, 5);
+        let with = |site, silent: Vec<Reached>| Hello {
+            silent,
+            ..hello(site)
+        };
+        let both = |ours: Vec<Reached>, theirs: Vec<Reached>| {
+            let mut opening = opening(1, 2);
+            opening.hello = with(1, ours);
+            filling(&opening, &with(2, theirs))
+        };
+        let at = |seq| vec![reached(ended, seq)];
+        assert_eq!(both(at(4), at(4)), (false, false));
+        assert_eq!(both(at(3), at(4)), (true, false));
+        assert_eq!(both(at(4), at(3)), (false, true));
+        // Who does not know yet that it ended will hear of it.
+        assert_eq!(both(vec![], at(4)), (false, false));
+        let mut other = reached(ended, 9);
+        other.streams = [(4, ReceivedCursor::default())].into_iter().collect();
+        assert_eq!(both(at(4), vec![other]), (false, true));
+    }
+
+    #[test]
+    fn a_newcomer_takes_over_what_nobody_sends_any_more_and_who_was_interrupted_goes_on() {
         let mut opening = opening(1, 2);
-        opening.fenced = [(hello(2).actor, why.to_owned())].into_iter().collect();
-        let mut newcomer = hello(2);
-        newcomer.actor.incarnation += 1;
-        let close = check(&opening, &newcomer).unwrap_err();
-        assert_eq!(close.reason, CloseReason::NotKept, "{close}");
-        newcomer.streams = vec![state(1, 1, 1)];
-        check(&opening, &newcomer).expect("a member that has what it wrote");
+        let newcomer = Hello {
+            newcomer: true,
+            ..hello(2)
+        };
+        assert_eq!(filling(&opening, &newcomer), (false, false));
+        opening.hello.fills_newcomers = true;
+        assert_eq!(filling(&opening, &newcomer), (false, true));
+        assert_eq!(filling(&opening, &hello(2)), (false, false));
+        let interrupted = Hello {
+            wants_snapshot: true,
+            ..hello(2)
+        };
+        assert_eq!(filling(&opening, &interrupted), (false, true));
+        // It has only half of what it would give.
+        opening.hello.newcomer = true;
+        let giving = Hello {
+            fills_newcomers: true,
+            ..interrupted
+        };
+        let close = check(&opening, &giving).unwrap_err();
+        assert_eq!(close.reason, CloseReason::Shutdown, "{close}");
     }
 
     #[test]
@@ -564,7 +674,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn who_lacks_what_is_no_longer_kept_is_told_so_by_either_side() {
+    fn who_lacks_what_is_no_longer_kept_takes_over_what_the_other_one_knows() {
         let trimmed = |hello: Hello| Hello {
             streams: vec![StreamState {
                 tail: 8,
@@ -583,20 +693,18 @@ pub(super) mod tests {
         };
         let mut opening = opening(1, 2);
         opening.hello = trimmed(hello(1));
-        check(&opening, &knowing(hello(2), 101, 7)).unwrap();
+        let has_all = knowing(hello(2), 101, 7);
+        assert_eq!(filling(&opening, &has_all), (false, false));
         let mut primary = hello(2);
         primary.role = Role::Primary;
-        check(&opening, &primary).unwrap();
+        assert_eq!(filling(&opening, &primary), (false, false));
         for lacking in [hello(2), knowing(hello(2), 101, 6), knowing(hello(2), 5, 9)] {
-            let close = check(&opening, &lacking).unwrap_err();
-            assert_eq!(close.reason, CloseReason::NotKept);
-            assert!(close.detail.starts_with("you lack stream 3"), "{close}");
+            assert_eq!(filling(&opening, &lacking), (false, true));
         }
         opening.hello = knowing(hello(1), 102, 6);
-        let close = check(&opening, &trimmed(hello(2))).unwrap_err();
-        assert!(close.detail.starts_with("we lack stream 3"), "{close}");
+        assert_eq!(filling(&opening, &trimmed(hello(2))), (true, false));
         opening.hello = knowing(hello(1), 102, 7);
-        check(&opening, &trimmed(hello(2))).unwrap();
+        assert_eq!(filling(&opening, &trimmed(hello(2))), (false, false));
     }
 
     #[test]

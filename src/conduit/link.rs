@@ -13,8 +13,10 @@ use tokio::sync::{Mutex, mpsc, watch};
 
 use super::backoff::Attempt;
 use super::contact::Contact;
-use super::hello::Opening;
-use super::message::{Beat, Close, Frame, Hello, Hold, Nak, Receipts};
+use super::hello::{Filling, Opening};
+use super::message::{
+    Beat, Close, Frame, Hello, Hold, Nak, Receipts, SnapshotPage, SnapshotRequest,
+};
 use super::peer::Steering;
 use super::session::{Compared, Ended, RefusedBatch, check_frame};
 use super::stats::{ConduitStats, Counters};
@@ -53,6 +55,8 @@ pub enum LinkEvent {
         connection: ConnectionNo,
         /// What the peer said of itself.
         hello: Box<Hello>,
+        /// Who takes over what the other one knows; where anyone does, no entries are sent.
+        filling: Filling,
     },
     /// Batches and mark; see [`super::session::Event::Frame`].
     Frame {
@@ -83,6 +87,20 @@ pub enum LinkEvent {
     },
     /// Clocks, mark and backlog of the peer.
     Heartbeat(Beat, Option<Compared>),
+    /// The peer asks for a page of what this site knows.
+    SnapshotRequest {
+        /// The connection that it came on.
+        connection: ConnectionNo,
+        /// From where on.
+        request: SnapshotRequest,
+    },
+    /// A page that was asked for.
+    SnapshotPage {
+        /// The connection that it came on.
+        connection: ConnectionNo,
+        /// The page.
+        page: Box<SnapshotPage>,
+    },
     /// The connection is over.
     Disconnected {
         /// Why.
@@ -144,6 +162,8 @@ pub(super) enum Reply {
     Nak(ConnectionNo, Nak),
     Hold(ConnectionNo, Hold),
     Close(ConnectionNo, Close),
+    Request(ConnectionNo, SnapshotRequest),
+    Page(ConnectionNo, Box<SnapshotPage>),
 }
 
 /// The daemon's handle of one peer. Clones share it; events go to whoever asks first.
@@ -216,6 +236,26 @@ impl Link {
     /// [`ReplError::Shutdown`].
     pub async fn send_hold(&self, connection: ConnectionNo, hold: Hold) -> Result<()> {
         self.reply(Reply::Hold(connection, hold)).await
+    }
+
+    /// Asks on `connection` for a page of what the peer knows.
+    ///
+    /// # Errors
+    /// [`ReplError::Shutdown`].
+    pub async fn send_request(
+        &self,
+        connection: ConnectionNo,
+        request: SnapshotRequest,
+    ) -> Result<()> {
+        self.reply(Reply::Request(connection, request)).await
+    }
+
+    /// Answers a request that came on `connection`.
+    ///
+    /// # Errors
+    /// [`ReplError::Shutdown`].
+    pub async fn send_page(&self, connection: ConnectionNo, page: SnapshotPage) -> Result<()> {
+        self.reply(Reply::Page(connection, Box::new(page))).await
     }
 
     /// Closes `connection` for a reason that only the owner can know, such as a forked chain. The link goes on.

@@ -5,10 +5,13 @@
 
 use std::fmt;
 
+use bytes::Bytes;
+
 use crate::journal::EntryBatch;
 use crate::journal::batch::ChainHash;
 use crate::journal::chain::CHAIN_START;
 use crate::journal::dot::Actor;
+use crate::journal::verdict::Reached;
 
 /// Lowest protocol version that this build speaks.
 pub const PROTOCOL_MIN: u32 = 1;
@@ -34,6 +37,10 @@ pub enum Message {
     Hold(Hold),
     /// Why the sender is about to close.
     Close(Close),
+    /// Asks for what the other side knows.
+    SnapshotRequest(SnapshotRequest),
+    /// A page of it.
+    SnapshotPage(Box<SnapshotPage>),
 }
 
 /// Who speaks, and where its logs stand.
@@ -71,6 +78,34 @@ pub struct Hello {
     pub peer_incarnation: u64,
     /// The journal of the site that brought the tree. None: no tree was brought, or it is not known.
     pub founder: Option<Actor>,
+    /// The sender has received nothing of any site so far.
+    pub newcomer: bool,
+    /// There are entries that nobody sends any more: a newcomer takes over a snapshot of the sender first.
+    pub fills_newcomers: bool,
+    /// The sender began to take over a snapshot and did not come to its end.
+    pub wants_snapshot: bool,
+    /// Journals from which nothing comes any more, and how far the sender has each.
+    pub silent: Vec<Reached>,
+}
+
+/// Asks for a page of what the other side knows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SnapshotRequest {
+    /// The key of the last item that is taken. Empty: from the beginning.
+    pub after: Bytes,
+}
+
+/// A page of what a site knows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SnapshotPage {
+    /// How far the sender had merged each journal when the snapshot was taken; in the first page of a connection only.
+    pub reach: Vec<Reached>,
+    /// Its hybrid clock then.
+    pub hlc_us: u64,
+    /// What it knows: keys and values of its store, by key.
+    pub items: Vec<(Bytes, Bytes)>,
+    /// Nothing comes behind it.
+    pub is_last: bool,
 }
 
 impl Hello {

@@ -623,7 +623,15 @@ impl Peer {
             Reply::Nak(connection, nak) if connection == current => live.session.send_nak(nak),
             Reply::Hold(connection, hold) if connection == current => live.session.send_hold(hold),
             Reply::Close(connection, close) if connection == current => live.session.close(close),
-            Reply::Nak(..) | Reply::Hold(..) | Reply::Close(..) => {}
+            Reply::Request(connection, request) if connection == current => {
+                live.session.send_request(request);
+            }
+            Reply::Page(connection, page) if connection == current => live.session.send_page(*page),
+            Reply::Nak(..)
+            | Reply::Hold(..)
+            | Reply::Close(..)
+            | Reply::Request(..)
+            | Reply::Page(..) => {}
         }
     }
 
@@ -667,7 +675,11 @@ impl Peer {
         let live = self.live.as_mut()?;
         let connection = live.no;
         Some(match live.session.poll_event(now)? {
-            Event::Connected(hello) => LinkEvent::Connected { connection, hello },
+            Event::Connected(hello) => LinkEvent::Connected {
+                connection,
+                hello,
+                filling: live.session.filling(),
+            },
             Event::Frame(frame) => {
                 self.counters.received(&frame);
                 LinkEvent::Frame { connection, frame }
@@ -678,6 +690,11 @@ impl Peer {
             Event::Refused(batch) => LinkEvent::Refused(batch),
             Event::Hold { hold, from } => LinkEvent::Hold { hold, from },
             Event::Heartbeat(beat, compared) => LinkEvent::Heartbeat(beat, compared),
+            Event::SnapshotRequest(request) => LinkEvent::SnapshotRequest {
+                connection,
+                request,
+            },
+            Event::SnapshotPage(page) => LinkEvent::SnapshotPage { connection, page },
             Event::Closed(reason) => LinkEvent::Disconnected {
                 reason,
                 next: self.retry.map(|(_, attempt)| attempt),

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
-use super::hello::{self, Opening};
+use super::hello::{self, Filling, Opening};
 use super::message::{
     Beat, Close, CloseReason, Frame, Hello, Hold, Message, Nak, NakReason, Receipt, Receipts,
+    SnapshotPage, SnapshotRequest,
 };
 use super::window::{FRAME_BYTES_MAX, Window, WindowLimits, batch_bytes};
 use crate::journal::EntryBatch;
@@ -89,6 +90,10 @@ pub enum Event {
     },
     /// Clocks, mark and backlog of the peer; and how its clock compares with ours, once that is known.
     Heartbeat(Beat, Option<Compared>),
+    /// The peer asks for a page of what this site knows.
+    SnapshotRequest(SnapshotRequest),
+    /// The page that was asked for.
+    SnapshotPage(Box<SnapshotPage>),
     /// The connection is over; last event.
     Closed(Ended),
 }
@@ -161,6 +166,10 @@ pub struct Session {
     phase: Phase,
     ended: Option<Ended>,
     peer: Option<Hello>,
+    /// Who takes over what the other one knows. Where anyone does, no entries are sent.
+    filling: Filling,
+    /// A page was asked for and did not come yet.
+    awaits_page: bool,
     outbox: VecDeque<Message>,
     events: VecDeque<Event>,
     queued_bytes: usize,
@@ -195,6 +204,8 @@ impl Session {
             phase: Phase::AwaitHello,
             ended: None,
             peer: None,
+            filling: Filling::default(),
+            awaits_page: false,
             outbox: VecDeque::from([hello]),
             events: VecDeque::new(),
             queued_bytes: 0,
@@ -381,6 +392,12 @@ impl Session {
     #[must_use]
     pub const fn peer(&self) -> Option<&Hello> {
         self.peer.as_ref()
+    }
+
+    /// Who takes over what the other one knows on this connection.
+    #[must_use]
+    pub const fn filling(&self) -> Filling {
+        self.filling
     }
 
     /// How far the peer has each of our streams.

@@ -5,18 +5,22 @@
 //! not stop the others; the mark of its frame is then withheld.
 
 use bytes::Bytes;
+use prost::Message as _;
 
+use super::codec::fields;
 use super::message::{
     Beat, ClockPair, Close, CloseReason, Frame, Hello, Hold, Message, Nak, NakReason, PARKED_MAX,
-    Receipt, Receipts, Role, StreamCursor, StreamState,
+    Receipt, Receipts, Role, SnapshotPage, SnapshotRequest, StreamCursor, StreamState,
 };
 use super::session::RefusedBatch;
 use crate::error::{ReplError, Result};
 use crate::journal::EntryBatch;
 use crate::journal::codec::{
     actor_from_proto, actor_to_proto, batch_from_proto, batch_to_proto, hash_from_proto,
+    reached_from_proto, reached_to_proto,
 };
 use crate::journal::dot::STREAM_COUNT;
+use crate::journal::verdict::Reached;
 use crate::proto::v1;
 use v1::replicate_message::Body;
 
@@ -78,8 +82,16 @@ pub fn encode(message: &Message) -> v1::ReplicateMessage {
             protocol_min: close.protocol_min,
             protocol_max: close.protocol_max,
         }),
+        Message::SnapshotRequest(request) => Body::SnapshotRequest(v1::SnapshotRequest {
+            after: request.after.clone(),
+        }),
+        Message::SnapshotPage(page) => Body::SnapshotPage(page_to_proto(page)),
     };
-    v1::ReplicateMessage { body: Some(body) }
+    v1::ReplicateMessage {
+        body: Some(body),
+        // The codec puts it behind everything.
+        crc32: 0,
+    }
 }
 
 /// The message of protobuf.
@@ -119,8 +131,53 @@ pub fn decode(message: v1::ReplicateMessage) -> Result<Incoming> {
             protocol_min: close.protocol_min,
             protocol_max: close.protocol_max,
         })),
+        Some(Body::SnapshotRequest(request)) => Some(Message::SnapshotRequest(SnapshotRequest {
+            after: request.after,
+        })),
+        Some(Body::SnapshotPage(page)) => {
+            Some(Message::SnapshotPage(Box::new(page_from_proto(page)?)))
+        }
     };
     Ok(Incoming { message, refused })
+}
+
+fn page_to_proto(page: &SnapshotPage) -> v1::SnapshotPage {
+    let item = |(key, value): &(Bytes, Bytes)| v1::SnapshotItem {
+        key: key.clone(),
+        value: value.clone(),
+    };
+    let reach = |reached: &Reached| reached_to_proto(reached).encode_to_vec().into();
+    v1::SnapshotPage {
+        reach: page.reach.iter().map(reach).collect(),
+        hlc_us: page.hlc_us,
+        items: page.items.iter().map(item).collect(),
+        is_last: page.is_last,
+    }
+}
+
+fn page_from_proto(page: v1::SnapshotPage) -> Result<SnapshotPage> {
+    let reach = page.reach.into_iter().map(|bytes| {
+        check_positions(&bytes)?;
+        let reach = v1::SnapshotReach::decode(bytes);
+        let reach = reach.map_err(|error| refused("snapshot", error.to_string()))?;
+        reached_from_proto(reach.actor, reach.positions)
+    });
+    let items = page.items.into_iter().map(|item| (item.key, item.value));
+    Ok(SnapshotPage {
+        reach: reach.collect::<Result<_>>()?,
+        hlc_us: page.hlc_us,
+        items: items.collect(),
+        is_last: page.is_last,
+    })
+}
+
+/// Positions take two bytes on the wire and some hundred in memory.
+fn check_positions(bytes: &[u8]) -> Result<()> {
+    if fields(bytes) > STREAM_COUNT as usize + 1 {
+        let reason = format!("more than {STREAM_COUNT} positions");
+        return Err(refused("positions", reason));
+    }
+    Ok(())
 }
 
 /// Checks and decodes the batches of a frame one by one.
@@ -195,7 +252,24 @@ fn hello_to_proto(hello: &Hello) -> v1::Hello {
         connection_id: hello.connection_id,
         peer_incarnation: hello.peer_incarnation,
         founder: hello.founder.map(actor_to_proto),
+        newcomer: hello.newcomer,
+        fills_newcomers: hello.fills_newcomers,
+        wants_snapshot: hello.wants_snapshot,
+        silent: hello.silent.iter().map(silent_to_proto).collect(),
     }
+}
+
+fn silent_to_proto(reached: &Reached) -> v1::SilentJournal {
+    let v1::SnapshotReach { actor, positions } = reached_to_proto(reached);
+    let positions = v1::Positions { positions }.encode_to_vec().into();
+    v1::SilentJournal { actor, positions }
+}
+
+fn silent_from_proto(silent: v1::SilentJournal) -> Result<Reached> {
+    check_positions(&silent.positions)?;
+    let positions = v1::Positions::decode(silent.positions);
+    let positions = positions.map_err(|error| refused("positions", error.to_string()))?;
+    reached_from_proto(silent.actor, positions.positions)
 }
 
 fn hello_from_proto(hello: v1::Hello) -> Result<Hello> {
@@ -251,6 +325,10 @@ fn hello_from_proto(hello: v1::Hello) -> Result<Hello> {
             .founder
             .map(|founder| actor_from_proto(Some(founder)))
             .transpose()?,
+        newcomer: hello.newcomer,
+        fills_newcomers: hello.fills_newcomers,
+        wants_snapshot: hello.wants_snapshot,
+        silent: (hello.silent.into_iter().map(silent_from_proto)).collect::<Result<_>>()?,
         site_name: cut(hello.site_name),
         cluster: cut(hello.cluster),
         tags: hello.tags,
@@ -424,7 +502,6 @@ mod tests {
     use super::*;
     use crate::journal::dot::{Actor, shard_of};
     use crate::journal::{JournalEntry, OpKind};
-    use prost::Message as _;
 
     fn batch() -> EntryBatch {
         let entry = JournalEntry::new(4, shard_of(9), 2, 50, 9, OpKind::Write, vec![1, 2]);
@@ -578,6 +655,7 @@ mod tests {
         ] {
             let message = v1::ReplicateMessage {
                 body: Some(Body::Hello(bad)),
+                ..v1::ReplicateMessage::default()
             };
             assert!(decode(message).is_err());
         }

@@ -33,12 +33,14 @@ pub(super) enum Topic {
     Expiry,
     /// Entries of this site are not taken here: of one stream, or of all.
     Refused(String, Option<u32>),
+    /// What this site knows is being taken over here: until that is done, nothing is applied.
+    Snapshot(String),
 }
 
 impl Topic {
     const fn severity(&self) -> Severity {
         match self {
-            Self::Expiry => Severity::Warning,
+            Self::Expiry | Self::Snapshot(_) => Severity::Warning,
             Self::Certificates
             | Self::StateRoom
             | Self::TreeRoom
@@ -70,6 +72,7 @@ impl Topic {
             Self::Config => ("config.refused", "config.reloaded"),
             Self::Expiry => ("certificate.expiring", "certificate.replaced"),
             Self::Refused(..) => ("entries.refused", "entries.taken"),
+            Self::Snapshot(_) => ("snapshot.begun", "snapshot.taken"),
         }
     }
 }
@@ -103,7 +106,7 @@ impl Causes {
             | Topic::Disbelief
             | Topic::Config
             | Topic::Expiry => None,
-            Topic::Refused(site, _) => Some(site.clone()),
+            Topic::Refused(site, _) | Topic::Snapshot(site) => Some(site.clone()),
         };
         let cause = Cause {
             site,

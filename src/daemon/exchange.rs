@@ -4,17 +4,29 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
 use crate::clock::{Clock, rfc3339};
 use crate::conduit::hello::{self, Opening, Remembered};
 use crate::conduit::message::{
     ClockPair, Close, CloseReason, Hello, Hold, Nak, NakReason, Receipt, Receipts, Role,
-    StreamCursor, StreamState,
+    SnapshotPage, SnapshotRequest, StreamCursor, StreamState,
 };
 use crate::error::Result;
+use crate::journal::EntryBatch;
 use crate::journal::dot::Actor;
-use crate::sync::engine::{Engine, Fence, FenceCause, MemberReport, Refusal, Standing};
+use crate::store::known;
+use crate::sync::compactor::BatchCompactor;
+use crate::sync::engine::{
+    Engine, Fence, FenceCause, KnownPage, MemberReport, Refusal, Snapshot, Standing,
+};
 use crate::sync::progress::StreamProgress;
 use crate::topology::SiteId;
+
+/// Most items of a page of a snapshot: each is a field of the message, and inside it, of which there may be 4 096.
+pub const PAGE_ITEMS: usize = 2_000;
+/// Bytes of items after which a page is full.
+const PAGE_BYTES: usize = 512 * 1024;
 
 /// Who this site is, for every hello.
 #[derive(Debug, Clone)]
@@ -94,6 +106,10 @@ fn hello(standing: &Standing, identity: &Identity, clock: &dyn Clock) -> Hello {
         role: identity.role,
         epoch: standing.epoch,
         founder: standing.founder,
+        newcomer: standing.newcomer,
+        fills_newcomers: standing.fills_newcomers,
+        wants_snapshot: standing.wants_snapshot,
+        silent: standing.silent.clone(),
         peer_incarnation: standing.peer.map_or(0, |peer| peer.incarnation),
         ..Hello::default()
     }
@@ -113,6 +129,12 @@ fn remembered(standing: &Standing) -> Remembered {
 #[must_use]
 pub fn reason(fence: &Fence) -> String {
     let at = rfc3339(fence.at_us).unwrap_or_else(|| "an unknown time".to_owned());
+    if fence.replaced {
+        return format!(
+            "by site {} at {at} because its site began another one",
+            fence.by_site_id
+        );
+    }
     let why = match fence.cause {
         Some(FenceCause::Budget { pinned_bytes }) => {
             format!(
@@ -148,6 +170,7 @@ pub fn connected(
         );
         return Ok(Err(Close::new(CloseReason::RolledBack, detail)));
     }
+    engine.succeeds(hello.actor, &hello.site_name)?;
     let has_nothing = hello.streams.iter().all(|state| state.head == 0);
     if has_nothing && engine.heads()?.is_empty() {
         engine.meet_empty()?;
@@ -178,6 +201,70 @@ pub fn heard(engine: &mut Engine, report: MemberReport) -> Result<Option<Close>>
     let is_theirs = fence.actor == actor;
     let close = hello::fenced(fence.actor, is_theirs, &reason(&fence));
     Ok(Some(close))
+}
+
+/// The close of a connection that began under another membership: how far both sides know the journals that are out is
+/// compared when they connect.
+///
+/// # Errors
+/// When the engine fails.
+pub fn changed(engine: &mut Engine, epoch: u32) -> Result<Option<Close>> {
+    let is_other = engine.epoch()? != epoch;
+    let detail = "the membership changed; connects again";
+    Ok(is_other.then(|| Close::new(CloseReason::Shutdown, detail)))
+}
+
+/// Where to go on with what the site of `hello` knows.
+///
+/// # Errors
+/// When the engine fails.
+pub fn takeover_after(engine: &mut Engine, hello: &Hello) -> Result<Bytes> {
+    let tails = hello.streams.iter();
+    let tails = tails.map(|state| (state.stream, state.tail)).collect();
+    engine.takeover_after(hello.actor, &tails)
+}
+
+/// The page that is asked for; `is_first` of its connection.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn page(
+    snapshot: &Snapshot,
+    request: &SnapshotRequest,
+    is_first: bool,
+) -> Result<SnapshotPage> {
+    let page = snapshot
+        .frozen
+        .page(&request.after, PAGE_BYTES, PAGE_ITEMS)?;
+    Ok(SnapshotPage {
+        reach: if is_first {
+            snapshot.reach.clone()
+        } else {
+            Vec::new()
+        },
+        hlc_us: snapshot.hlc_us,
+        items: page.items,
+        is_last: page.is_last,
+    })
+}
+
+/// What a page says.
+///
+/// # Errors
+/// [`crate::error::ReplError::Serialization`] when an item says nothing, or what cannot be.
+pub fn known_page(page: SnapshotPage) -> Result<KnownPage> {
+    let items = page.items.iter().map(|(key, value)| known(key, value));
+    Ok(KnownPage {
+        items: items.collect::<Result<_>>()?,
+        last: page
+            .items
+            .last()
+            .map(|(key, _)| key.clone())
+            .unwrap_or_default(),
+        reach: page.reach,
+        hlc_us: page.hlc_us,
+        is_last: page.is_last,
+    })
 }
 
 /// What the peer is told when not all of a frame was taken.
@@ -231,6 +318,22 @@ pub fn answer(actor: Actor, refusal: Refusal) -> Answer {
             nak(stream, batch_seq, 0, NakReason::Role, detail)
         }
     }
+}
+
+/// A batch of the journal as it is sent: without what later entries of it make superfluous.
+#[must_use]
+pub fn pack(batch: EntryBatch, epoch: u32) -> EntryBatch {
+    let mut compacted = BatchCompactor::compact_batch(batch);
+    if !compacted.out_of_order.is_empty() {
+        let (stream, inodes) = (compacted.batch.stream, &compacted.out_of_order);
+        tracing::warn!(
+            stream,
+            ?inodes,
+            "stamps do not grow with the journal; sent as it stands"
+        );
+    }
+    compacted.batch.epoch = epoch;
+    compacted.batch
 }
 
 /// What a peer was told on one connection of how far its entries got.

@@ -4,6 +4,7 @@
 //! in, the other a reader of the journal. A connection starts over from the cursors of the peer's hello.
 
 mod send;
+mod snapshot;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +19,7 @@ use super::status::TreeFacts;
 use super::tasks::Tasks;
 use crate::admin::view::Stage;
 use crate::clock::SharedClock;
-use crate::conduit::hello::Opening;
+use crate::conduit::hello::{Filling, Opening};
 use crate::conduit::link::{ConnectionNo, Link, LinkEvent, Local};
 use crate::conduit::message::{
     Beat, ClockPair, Close, CloseReason, Frame, Hello, Receipt, Receipts, Role,
@@ -27,7 +28,7 @@ use crate::conduit::session::{Compared, Ended, RefusedBatch};
 use crate::error::Result;
 use crate::journal::dot::Actor;
 use crate::sync::brake::Held;
-use crate::sync::engine::{Engine, Handle, MemberReport, Refusal};
+use crate::sync::engine::{Engine, Handle, MemberReport, Refusal, Snapshot};
 use crate::sync::progress::StreamProgress;
 pub(super) use send::{FRAME_BYTES, FRAME_ENTRIES};
 use send::{Order, Sender};
@@ -166,6 +167,9 @@ pub(super) fn spawn(tasks: &Tasks, link: Link, local: &Arc<LocalSite>) {
         peer: None,
         connection: 0,
         told: Told::default(),
+        epoch: 0,
+        snapshot: None,
+        pages: 0,
     };
     tasks.spawn(format!("receive from {site}"), receiver.run(tasks.clone()));
     let sender = Sender {
@@ -192,6 +196,12 @@ struct Receiver {
     peer: Option<Actor>,
     connection: ConnectionNo,
     told: Told,
+    /// Membership epoch when the connection began.
+    epoch: u32,
+    /// What the peer is given on this connection.
+    snapshot: Option<Arc<Snapshot>>,
+    /// Pages that were taken on this connection.
+    pages: u64,
 }
 
 impl Receiver {
@@ -215,7 +225,11 @@ impl Receiver {
 
     async fn handle(&mut self, event: LinkEvent) -> Result<()> {
         match event {
-            LinkEvent::Connected { connection, hello } => self.connected(connection, hello).await,
+            LinkEvent::Connected {
+                connection,
+                hello,
+                filling,
+            } => self.connected(connection, hello, filling).await,
             LinkEvent::Frame { connection, frame } => self.frame(connection, frame).await,
             LinkEvent::Receipts(receipts) => self.receipts(receipts).await,
             LinkEvent::Rewind { stream, from } => {
@@ -250,12 +264,17 @@ impl Receiver {
                 Ok(())
             }
             LinkEvent::Heartbeat(beat, compared) => self.heard(beat, compared).await,
+            LinkEvent::SnapshotRequest {
+                connection,
+                request,
+            } => self.give_page(connection, request).await,
+            LinkEvent::SnapshotPage { connection, page } => self.take_page(connection, *page).await,
             LinkEvent::Disconnected {
                 reason, in_flight, ..
             } => {
                 tracing::info!(site = self.local.remote.name, %reason, "disconnected");
                 self.told_unrelated(&reason).await?;
-                self.peer = None;
+                (self.peer, self.snapshot) = (None, None);
                 self.order(Order::Stop(in_flight as u64)).await;
                 Ok(())
             }
@@ -331,7 +350,12 @@ impl Receiver {
         Ok(false)
     }
 
-    async fn connected(&mut self, connection: ConnectionNo, hello: Box<Hello>) -> Result<()> {
+    async fn connected(
+        &mut self,
+        connection: ConnectionNo,
+        hello: Box<Hello>,
+        filling: Filling,
+    ) -> Result<()> {
         tracing::info!(site = self.local.remote.name, journal = %hello.actor, "connected");
         let theirs = hello.clone();
         let engine = &self.local.engine;
@@ -345,6 +369,8 @@ impl Receiver {
         };
         (self.peer, self.connection) = (Some(hello.actor), connection);
         self.told = Told::default();
+        self.epoch = self.local.engine.ask(Engine::epoch).await?;
+        (self.snapshot, self.pages) = (None, 0);
         self.local.causes.clear_refused(&self.local.remote.name);
         let cursors = known
             .iter()
@@ -352,12 +378,19 @@ impl Receiver {
         let cursors = cursors.collect();
         let (actor, role, founder) = (hello.actor, hello.role, hello.founder);
         let now = self.local.clock.monotonic();
+        let theirs = hello.clone();
         self.with_view(|view| {
             view.receipts = known;
             view.moved_at = Some(now);
             view.hello = Some(hello);
         });
         if !self.note_member(actor, role, founder).await? {
+            return Ok(());
+        }
+        if filling.ours {
+            return self.ask_page(*theirs).await;
+        }
+        if filling.theirs {
             return Ok(());
         }
         self.order(Order::Start(connection, cursors)).await;
@@ -369,6 +402,11 @@ impl Receiver {
         let now = self.local.clock.monotonic();
         if !self.note_peer().await? {
             return Ok(());
+        }
+        let epoch = self.epoch;
+        let changed = self.local.engine.ask(move |e| exchange::changed(e, epoch));
+        if let Some(close) = changed.await? {
+            return self.link.close(self.connection, close).await;
         }
         let site_id = self.local.remote.site_id;
         let wall_us = beat.clock.wall_us;

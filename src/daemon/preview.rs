@@ -2,7 +2,7 @@
 //!
 //! Promise: nothing is changed, and nothing of the work is done in the engine's loop, which gives out a reader and no
 //! more. A batch is cut as the sender cuts it, because an entry can go only where another one of its own batch stands
-//! for it.
+//! for it; the sender may cut at other places, where it goes on while the journal grows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -26,9 +26,6 @@ mod tally;
 
 /// Pieces that wait for whoever asked. One piece is at most a frame's entries.
 const PIECES_MAX: usize = 4;
-/// Said with every answer, as long as it holds.
-const NOT_APPLIED: &str =
-    "this version sends entries as they stand: OUT is what compaction would leave of IN";
 
 /// What is to be sent to one peer.
 struct Backlog {
@@ -72,7 +69,6 @@ impl Backlog {
         let mut preview = tally.into_preview();
         (preview.site, preview.site_id) = (self.site, self.site_id);
         preview.notes = self.notes;
-        preview.notes.push(NOT_APPLIED.to_owned());
         Ok(give(PreviewPiece::Site(preview)))
     }
 }

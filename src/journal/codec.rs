@@ -9,9 +9,10 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use prost::Message;
 
 use super::batch::{BATCH_ENTRIES_MAX, EntryBatch, SeenRun};
-use super::dot::{Actor, SITE_ID_MAX, Seen};
+use super::dot::{Actor, SITE_ID_MAX, STREAM_COUNT, Seen};
 use super::entry::{FoldedStamp, JournalEntry, RegisterDot, RegisterId, Txn};
 use super::op::OpKind;
+use super::verdict::{Reached, ReceivedCursor};
 use crate::error::{ReplError, Result};
 use crate::proto::v1;
 
@@ -269,6 +270,41 @@ pub(crate) fn actor_from_proto(actor: Option<v1::Actor>) -> Result<Actor> {
         ));
     }
     Ok(Actor::new(site_id, actor.incarnation))
+}
+
+/// Encodes how far a journal is known.
+pub(crate) fn reached_to_proto(reached: &Reached) -> v1::SnapshotReach {
+    let position = |(stream, cursor): (&u32, &ReceivedCursor)| v1::Position {
+        stream: *stream,
+        seq: cursor.seq,
+        chain: Bytes::copy_from_slice(&cursor.chain),
+    };
+    v1::SnapshotReach {
+        actor: Some(actor_to_proto(reached.actor)),
+        positions: reached.streams.iter().map(position).collect(),
+    }
+}
+
+/// Decodes how far a journal is known; streams that there are not are refused.
+pub(crate) fn reached_from_proto(
+    actor: Option<v1::Actor>,
+    positions: Vec<v1::Position>,
+) -> Result<Reached> {
+    let position = |position: v1::Position| {
+        if position.stream >= STREAM_COUNT {
+            let stream = position.stream;
+            return Err(refused("position", format!("there is no stream {stream}")));
+        }
+        let cursor = ReceivedCursor {
+            seq: position.seq,
+            chain: hash_from_proto("chain hash", &position.chain)?,
+        };
+        Ok((position.stream, cursor))
+    };
+    Ok(Reached {
+        actor: actor_from_proto(actor)?,
+        streams: positions.into_iter().map(position).collect::<Result<_>>()?,
+    })
 }
 
 /// Decodes a 32-byte hash; empty means zero.

@@ -3,8 +3,11 @@
 //! The chain hash tells a stream that grew from one that was rolled back, restored or cloned and then went another
 //! way under the same numbers.
 
+use std::collections::BTreeMap;
+
 use super::batch::{ChainHash, EntryBatch};
 use super::chain::CHAIN_START;
+use super::dot::Actor;
 use crate::failpoint;
 
 /// How far a stream of an origin was received.
@@ -14,6 +17,39 @@ pub struct ReceivedCursor {
     pub seq: u64,
     /// The sender's chain hash there.
     pub chain: ChainHash,
+}
+
+/// How far a journal is known at some site.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reached {
+    /// The journal.
+    pub actor: Actor,
+    /// Its streams, as far as anything of them is known.
+    pub streams: BTreeMap<u32, ReceivedCursor>,
+}
+
+impl Reached {
+    /// How far a stream is known.
+    #[must_use]
+    pub fn seq(&self, stream: u32) -> u64 {
+        self.streams.get(&stream).map_or(0, |cursor| cursor.seq)
+    }
+
+    /// Reaches as far as `other`, where that is further.
+    pub fn join(&mut self, other: &Self) {
+        for (stream, cursor) in &other.streams {
+            if cursor.seq > self.seq(*stream) {
+                self.streams.insert(*stream, *cursor);
+            }
+        }
+    }
+
+    /// Whether it reaches further than `other` in any stream.
+    #[must_use]
+    pub fn exceeds(&self, other: &Self) -> bool {
+        let mut streams = self.streams.iter();
+        streams.any(|(stream, cursor)| cursor.seq > other.seq(*stream))
+    }
 }
 
 /// What a batch is to a cursor.

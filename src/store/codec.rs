@@ -19,7 +19,7 @@ mod records;
 
 pub(super) use records::{
     ack_from_bytes, ack_to_bytes, conflict_from_bytes, conflict_to_bytes, ids_from_bytes,
-    ids_to_bytes, member_from_bytes, member_to_bytes,
+    ids_to_bytes, member_from_bytes, member_to_bytes, takeover_from_bytes, takeover_to_bytes,
 };
 
 /// The version of the encoding of `store.proto`.

@@ -47,6 +47,8 @@ pub(super) enum Table {
     Suspect = 18,
     /// order, inode → nothing.
     SuspectOrder = 19,
+    /// nothing → the snapshot that is being taken over.
+    Takeover = 20,
 }
 
 /// A key in the making.

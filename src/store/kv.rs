@@ -152,6 +152,13 @@ impl Kv {
         }
     }
 
+    /// What is committed, as it is now.
+    pub(super) fn still(&self) -> Result<Still> {
+        let table = snapshot(&self.db).map_err(|e| self.failed("read state", e))?;
+        let path = self.path.clone();
+        Ok(Still { path, table })
+    }
+
     /// Nothing waits to be committed.
     pub(super) fn is_clean(&self) -> bool {
         self.overlay.is_empty()
@@ -194,6 +201,35 @@ impl Kv {
 
     fn failed(&self, action: &'static str, error: redb::Error) -> ReplError {
         store_error(action, &self.path, error)
+    }
+}
+
+/// What a map held at one moment.
+#[derive(Debug)]
+pub(super) struct Still {
+    path: PathBuf,
+    table: ReadOnlyTable<&'static [u8], &'static [u8]>,
+}
+
+impl Still {
+    /// As [`Kv::scan`].
+    pub(super) fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<bool>,
+    ) -> Result<()> {
+        let failed = |e: redb::StorageError| store_error("scan state", &self.path, e.into());
+        let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
+        let range = self.table.range::<&[u8]>((from, Bound::Unbounded));
+        for item in range.map_err(failed)? {
+            let (key, value) = item.map_err(failed)?;
+            let goes_on = key.value().starts_with(prefix) && each(key.value(), value.value())?;
+            if !goes_on {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 

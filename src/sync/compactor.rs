@@ -30,6 +30,18 @@ pub struct CompactionResult {
     pub out_of_order: Vec<u64>,
 }
 
+/// A batch as it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CompactedBatch {
+    /// The batch: range, contexts and chain are those of the whole, so the receiver's cursor moves as far.
+    pub batch: EntryBatch,
+    /// How many entries were swallowed by others.
+    pub removed_count: usize,
+    /// See [`CompactionResult::out_of_order`].
+    pub out_of_order: Vec<u64>,
+}
+
 /// What becomes of one entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explained {
@@ -167,17 +179,28 @@ impl BatchCompactor {
         result
     }
 
-    /// The compacted form of a batch: range, contexts and chain are those of the whole, so the receiver's cursor moves
-    /// as far. A batch in which nothing is swallowed keeps its bytes.
+    /// The compacted form of a batch. One in which nothing is swallowed keeps its bytes.
     #[must_use]
-    pub fn compact_batch(batch: &EntryBatch) -> EntryBatch {
-        let result = Self::compact(batch.entries.clone());
-        let mut compacted = batch.clone();
-        if result.removed_count > 0 {
-            compacted.entries = result.entries;
-            compacted.raw = bytes::Bytes::new();
+    pub fn compact_batch(mut batch: EntryBatch) -> CompactedBatch {
+        let mut inodes = BTreeSet::new();
+        // Where no inode stands twice, which is most batches, there is nothing to be found.
+        if batch.entries.iter().all(|entry| inodes.insert(entry.inode)) {
+            return CompactedBatch {
+                batch,
+                removed_count: 0,
+                out_of_order: Vec::new(),
+            };
         }
-        compacted
+        let result = Self::compact(batch.entries.clone());
+        if result.removed_count > 0 {
+            batch.entries = result.entries;
+            batch.raw = bytes::Bytes::new();
+        }
+        CompactedBatch {
+            batch,
+            removed_count: result.removed_count,
+            out_of_order: result.out_of_order,
+        }
     }
 
     /// What [`BatchCompactor::compact`] does with each entry, by seq.

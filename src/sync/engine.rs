@@ -44,6 +44,7 @@ mod pause;
 mod receive;
 mod room;
 mod standing;
+mod takeover;
 mod time;
 mod upkeep;
 
@@ -52,6 +53,7 @@ pub use inbox::Listed;
 pub use members::{Fence, FenceCause, MemberReport, MemberStatus, Retention, remembered};
 pub use receive::{Arrived, Refusal};
 pub use standing::{Standing, StreamHead};
+pub use takeover::{KnownPage, Snapshot, Taken};
 
 /// Payload bytes, and transactions, that are journaled with one sync at most.
 const SUBMIT_BYTES: usize = 8 << 20;

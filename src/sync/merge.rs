@@ -39,6 +39,13 @@ struct Incoming<'a> {
     conflicts: usize,
 }
 
+/// One register of one inode, at the time of whoever looks.
+pub(super) struct At<'a> {
+    pub(super) inode: u64,
+    pub(super) register: &'a RegisterId,
+    pub(super) now_us: TimestampUs,
+}
+
 impl Incoming<'_> {
     fn version<T>(&self, id: &RegisterId, value: T) -> Version<T> {
         let key = self.entry.key_of(id);
@@ -261,34 +268,57 @@ impl<S: State> Core<S> {
     where
         Node: Registers<T>,
     {
-        let inode = incoming.entry.inode;
-        let mut node = self.edit(inode)?;
-        let register = node.register_mut(&id);
-        let dominated = match register.merge(incoming.version(&id, value)) {
+        let version = incoming.version(&id, value);
+        let at = At {
+            inode: incoming.entry.inode,
+            register: &id,
+            now_us: incoming.now_us,
+        };
+        let merge = |register: &mut Register<T>| match register.merge(version) {
             Merged::Stale { dominated } | Merged::Taken { dominated, .. } => dominated,
         };
+        let overrides = |dot| incoming.overrides(&id, dot);
+        incoming.conflicts += self.change_register(&at, merge, overrides)?;
+        Ok(())
+    }
+
+    /// Changes one register, which tells what is gone from it, and records who lost. Returns how many records it wrote.
+    pub(super) fn change_register<T>(
+        &mut self,
+        at: &At<'_>,
+        change: impl FnOnce(&mut Register<T>) -> Vec<Version<T>>,
+        overrides: impl Fn(Dot) -> bool,
+    ) -> Result<usize>
+    where
+        Node: Registers<T>,
+    {
+        let (inode, id) = (at.inode, at.register);
+        let mut node = self.edit(inode)?;
+        let register = node.register_mut(id);
+        let dominated = change(register);
         let winner = register.winner().map(|version| version.key);
         let shown = register
             .winner()
-            .map(|version| Node::lost(&id, &version.value));
+            .map(|version| Node::lost(id, &version.value));
         let beaten: Vec<(LwwKey, LostValue)> = register
             .losers()
-            .map(|version| (version.key, Node::lost(&id, &version.value)))
+            .map(|version| (version.key, Node::lost(id, &version.value)))
             .collect();
         self.state.set_node(inode, node)?;
+        let mut written = 0;
         for version in dominated {
-            self.supersede(inode, &id, version.dot())?;
-            if incoming.overrides(&id, version.dot()) {
-                let value = Node::lost(&id, &version.value);
-                self.record_loser(incoming, &id, version.key, winner, value, true)?;
+            self.supersede(inode, id, version.dot())?;
+            if overrides(version.dot()) {
+                let value = Node::lost(id, &version.value);
+                written += self.record_loser(at, version.key, winner, value, true)?;
             }
         }
         for (key, value) in beaten {
             // The winner may be another one than before, so that what agreed with it may have lost now, and the reverse.
             let agrees = shown.as_ref().is_some_and(|shown| value.agrees(shown));
-            self.record_loser(incoming, &id, key, winner, value, agrees)?;
+            written += self.record_loser(at, key, winner, value, agrees)?;
         }
-        Ok(())
+        Ok(written)
     }
 
     /// Losers that the entry's author had on record and superseded: on record here too, even where the comparison
@@ -312,27 +342,34 @@ impl<S: State> Core<S> {
             let key = LwwKey::new(0, loser);
             let register = version.register.clone();
             let winner = Some(entry.key_of(&register));
-            self.record_loser(incoming, &register, key, winner, LostValue::Unknown, true)?;
+            let at = At {
+                inode: entry.inode,
+                register: &register,
+                now_us: incoming.now_us,
+            };
+            incoming.conflicts += self.record_loser(&at, key, winner, LostValue::Unknown, true)?;
         }
         Ok(())
     }
 
+    /// Returns how many records it wrote.
     fn record_loser(
         &mut self,
-        incoming: &mut Incoming<'_>,
-        register: &RegisterId,
+        at: &At<'_>,
         loser: LwwKey,
         winner: Option<LwwKey>,
         lost: LostValue,
         superseded: bool,
-    ) -> Result<()> {
-        let inode = incoming.entry.inode;
+    ) -> Result<usize> {
+        let (inode, register) = (at.inode, at.register);
         if *register == RegisterId::Content {
             // It counts no longer, so nothing waits for its bytes; this record says from here on that it lost.
             self.end_lost(inode, loser.dot())?;
         }
         let id = ConflictId::new(ConflictKind::Register, inode, register, loser.dot());
-        let record = match self.state.conflict(id)? {
+        let known = self.state.conflict(id)?;
+        let written = usize::from(known.is_none());
+        let record = match known {
             Some(known) => ConflictRecord {
                 // What saw the loser did not win against it: it settled the matter, and may come much later.
                 winner: if superseded {
@@ -349,22 +386,20 @@ impl<S: State> Core<S> {
                 loser: known.loser.max(loser),
                 ..known
             },
-            None => {
-                incoming.conflicts += 1;
-                ConflictRecord {
-                    id,
-                    kind: ConflictKind::Register,
-                    inode,
-                    register: register.clone(),
-                    loser,
-                    winner,
-                    detected_at_us: incoming.now_us,
-                    lost,
-                    superseded,
-                }
-            }
+            None => ConflictRecord {
+                id,
+                kind: ConflictKind::Register,
+                inode,
+                register: register.clone(),
+                loser,
+                winner,
+                detected_at_us: at.now_us,
+                lost,
+                superseded,
+            },
         };
-        self.state.set_conflict(&record)
+        self.state.set_conflict(&record)?;
+        Ok(written)
     }
 
     /// A version that had seen the loser took its place: the record stays, and counts no longer.
@@ -418,15 +453,20 @@ impl<S: State> Core<S> {
             key: incoming.key,
             acked: *acked,
         };
-        if self.state.ack(id)?.is_none_or(|known| known.key < ack.key) {
-            self.state.set_ack(id, &ack)?;
-        }
-        Ok(())
+        self.merge_ack(id, &ack)
     }
 }
 
 impl<S: State> Core<S> {
-    fn merge_member(&mut self, actor: Actor, record: MemberRecord) -> Result<()> {
+    /// The last word about a conflict counts.
+    pub(super) fn merge_ack(&mut self, id: ConflictId, ack: &Ack) -> Result<()> {
+        if self.state.ack(id)?.is_none_or(|known| known.key < ack.key) {
+            self.state.set_ack(id, ack)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn merge_member(&mut self, actor: Actor, record: MemberRecord) -> Result<()> {
         let known = self.state.member(actor)?;
         let merged = match &known {
             Some(known) => known.clone().merged(record),

@@ -4,13 +4,14 @@
 //! [`super::namespace`]. A node exists as soon as anything refers to it: a parent that is not known yet is a node
 //! without a place, and what stands in it is pending.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
 use super::port::NodeKind;
 use super::register::Register;
-use crate::journal::dot::{Actor, LwwKey};
+use crate::journal::dot::{Actor, Dot, LwwKey};
+use crate::journal::entry::RegisterId;
 use crate::journal::op::{Content, FileTime, Owner, Place};
 
 /// How many unapplied foreign versions of one inode are told apart; beyond, an actor's newest share one slot, which
@@ -120,6 +121,41 @@ pub struct ShownPlace {
 }
 
 impl Node {
+    /// Every version of every register.
+    pub fn dots(&self) -> impl Iterator<Item = Dot> {
+        let plain = self.content.dots().chain(self.mode.dots());
+        let plain = plain.chain(self.owner.dots()).chain(self.times.dots());
+        let xattrs = self.xattrs.values().flat_map(Register::dots);
+        let links = self.links.values().flat_map(Register::dots);
+        let dir = self.dir.iter().flat_map(|dir| dir.register.dots());
+        let all = plain.chain(self.flags.dots()).chain(xattrs);
+        all.chain(links).chain(dir)
+    }
+
+    /// The versions of one register.
+    #[must_use]
+    pub fn dots_of(&self, register: &RegisterId) -> BTreeSet<Dot> {
+        match register {
+            RegisterId::Content => self.content.dots().collect(),
+            RegisterId::Mode => self.mode.dots().collect(),
+            RegisterId::Owner => self.owner.dots().collect(),
+            RegisterId::Times => self.times.dots().collect(),
+            RegisterId::Flags => self.flags.dots().collect(),
+            RegisterId::Xattr(name) => {
+                let register = self.xattrs.get(name).into_iter();
+                register.flat_map(Register::dots).collect()
+            }
+            RegisterId::LinkPlace(link) => {
+                let register = self.links.get(link).into_iter();
+                register.flat_map(Register::dots).collect()
+            }
+            RegisterId::DirPlace => {
+                let dir = self.dir.iter();
+                dir.flat_map(|dir| dir.register.dots()).collect()
+            }
+        }
+    }
+
     /// Where it stood last, whether it still does or not; none when that was never told.
     #[must_use]
     pub fn last_place(&self) -> Option<Place> {

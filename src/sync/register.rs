@@ -102,6 +102,11 @@ impl<T> Register<T> {
         self.versions.iter().max_by_key(|version| version.key)
     }
 
+    /// The entries that wrote its versions.
+    pub fn dots(&self) -> impl Iterator<Item = Dot> {
+        self.versions.iter().map(Version::dot)
+    }
+
     /// Versions that lost against the winner.
     pub fn losers(&self) -> impl Iterator<Item = &Version<T>> {
         let winner = self.winner().map(|version| version.key);
@@ -137,6 +142,21 @@ impl<T> Register<T> {
             wins,
             contested: self.versions.len() > 1,
         }
+    }
+
+    /// Merges all that another register of the same name knows. Returns versions that are gone from this one.
+    pub fn join(&mut self, other: Self) -> Vec<Version<T>> {
+        self.gone.join(&other.gone);
+        let mut gone = Vec::new();
+        for version in other.versions {
+            match self.merge(version) {
+                Merged::Stale { dominated } | Merged::Taken { dominated, .. } => {
+                    gone.extend(dominated);
+                }
+            }
+        }
+        gone.extend(self.take_covered());
+        gone
     }
 
     /// Whether a version other than `dot` itself, here or gone, had seen it.
@@ -241,17 +261,52 @@ mod tests {
         assert_eq!(register.versions().len(), 1);
     }
 
+    /// Versions of three sites, some of which had seen others.
+    fn history() -> [Version<u64>; 6] {
+        [
+            version(1, 1, 10, &[]),
+            version(2, 1, 12, &[]),
+            version(1, 2, 15, &[(2, 1)]),
+            version(3, 1, 14, &[(1, 1)]),
+            version(3, 2, 20, &[(1, 1), (2, 1)]),
+            version(2, 2, 19, &[(1, 1)]),
+        ]
+    }
+
     proptest! {
         #[test]
+        fn two_registers_become_one_as_if_every_version_had_come_by_itself(
+            here in prop::collection::vec(0..6usize, 0..8), there in prop::collection::vec(0..6usize, 0..8),
+        ) {
+            let versions = history();
+            let merged = |order: &[usize]| {
+                let mut register = Register::default();
+                for index in order {
+                    register.merge(versions[*index].clone());
+                }
+                register
+            };
+            let mut joined = merged(&here);
+            joined.join(merged(&there));
+            let all = merged(&[here, there].concat());
+            let left = |register: &Register<u64>| {
+                let mut left: Vec<u64> = register.versions().iter().map(|v| v.value).collect();
+                left.sort_unstable();
+                left
+            };
+            prop_assert_eq!(left(&joined), left(&all));
+            // What comes later is judged alike.
+            for late in versions {
+                let (mut joined, mut all) = (joined.clone(), all.clone());
+                joined.merge(late.clone());
+                all.merge(late);
+                prop_assert_eq!(left(&joined), left(&all));
+            }
+        }
+
+        #[test]
         fn the_order_of_arrival_does_not_matter(order in Just((0..6usize).collect::<Vec<_>>()).prop_shuffle()) {
-            let versions = [
-                version(1, 1, 10, &[]),
-                version(2, 1, 12, &[]),
-                version(1, 2, 15, &[(2, 1)]),
-                version(3, 1, 14, &[(1, 1)]),
-                version(3, 2, 20, &[(1, 1), (2, 1)]),
-                version(2, 2, 19, &[(1, 1)]),
-            ];
+            let versions = history();
             let mut register = Register::default();
             for index in order {
                 register.merge(versions[index].clone());

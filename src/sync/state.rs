@@ -8,6 +8,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::conflict::{Ack, ConflictId, ConflictRecord};
+use super::level::Known;
 use super::member::{Member, MemberRecord};
 use super::node::{Child, DirMove, Node};
 use super::port::{DeviceImage, Image};
@@ -144,6 +145,32 @@ impl Marks {
 }
 
 impl MemState {
+    /// Everything that another site takes over to be level with this one, but for the cursors.
+    #[must_use]
+    pub fn known(&self) -> Vec<Known> {
+        let nodes = self.nodes.iter().map(|(inode, node)| Known::Node {
+            inode: *inode,
+            node: Box::new(Node::clone(node)),
+        });
+        let moves = self.moves.iter().map(|(key, moved)| Known::Move {
+            key: *key,
+            inode: moved.inode,
+            to: moved.to.clone(),
+        });
+        let conflicts = self.conflicts.values();
+        let conflicts = conflicts.map(|record| Known::Conflict(Box::new(record.clone())));
+        let acks = self.acks.iter().map(|(id, ack)| Known::Ack {
+            id: *id,
+            ack: ack.clone(),
+        });
+        let members = self.members.iter().map(|(actor, record)| Known::Member {
+            actor: *actor,
+            record: record.clone(),
+        });
+        let all = nodes.chain(moves).chain(conflicts).chain(acks);
+        all.chain(members).collect()
+    }
+
     /// Inodes known, for statistics and tests.
     #[must_use]
     pub fn inodes(&self) -> Vec<u64> {

@@ -305,6 +305,7 @@ async fn a_message_above_the_limit_ends_the_connection_before_it_is_decoded() {
                 detail: "x".repeat(5 << 20),
                 ..v1::Close::default()
             })),
+            crc32: 0,
         };
         let (say, said) = tokio::sync::mpsc::channel(4);
         say.send(big).await.unwrap();

@@ -36,6 +36,8 @@ const SITES_MAX: u64 = 4;
 pub(super) struct Plan {
     pub(super) rules: Rules,
     pub(super) compact: bool,
+    /// Sites also take over what others know as a whole.
+    pub(super) levels: bool,
     /// Of several writes of a file in one batch only the last is sent, whatever stands between them.
     pub(super) naive: bool,
     /// Sites; zero: two to four by chance.
@@ -52,6 +54,8 @@ pub(super) struct Site {
     journal: BTreeMap<u32, Vec<(JournalEntry, Seen)>>,
     ids: Vec<u64>,
     seen_hlc_us: u64,
+    /// It took over a part of what another site knew: nothing is applied before everything up to there is here.
+    until: BTreeMap<u32, Seen>,
 }
 
 #[derive(Debug)]
@@ -66,6 +70,18 @@ pub(super) struct World {
     pub(super) value: u64,
     now_us: u64,
     batches: u64,
+}
+
+impl Site {
+    fn is_half(&self) -> bool {
+        let own = self.core.local();
+        self.until.iter().any(|(stream, until)| {
+            let lacks = |(actor, seq): (Actor, u64)| {
+                actor != own && self.core.state().cursor(actor, *stream).unwrap() < seq
+            };
+            until.iter().any(lacks)
+        })
+    }
 }
 
 impl World {
@@ -87,6 +103,7 @@ impl World {
                 journal: BTreeMap::new(),
                 ids: ids_of(site_id),
                 seen_hlc_us: 0,
+                until: BTreeMap::new(),
             }
         });
         let sites = sites.collect();
@@ -128,6 +145,9 @@ impl World {
             if from != at {
                 let stream = SHARDS[self.rng.index(SHARDS.len())];
                 self.deliver(from, at, stream, false)?;
+                if self.plan.levels && self.rng.one_in(6) {
+                    self.level(from, at);
+                }
             }
             if self.rng.one_in(2) {
                 self.apply(at, false)?;
@@ -219,7 +239,7 @@ impl World {
             return Ok(());
         }
         self.ops += 1;
-        if !settled {
+        if !settled || self.sites[at].is_half() {
             return Ok(());
         }
         let images = self.sites[at].core.work(usize::MAX).unwrap();
@@ -277,7 +297,7 @@ impl World {
         if !self.plan.compact {
             return batch;
         }
-        let compacted = BatchCompactor::compact_batch(&batch);
+        let compacted = BatchCompactor::compact_batch(batch).batch;
         compacted.validate().unwrap();
         compacted
     }
@@ -297,6 +317,51 @@ impl World {
             ));
         }
         Ok(())
+    }
+
+    /// The site `to` takes over what the site `from` knows: all of it, or, when it is interrupted, a part.
+    fn level(&mut self, from: usize, to: usize) {
+        if self.sites[from].is_half() {
+            return;
+        }
+        let now_us = self.clock(to);
+        let mut known = self.sites[from].core.state().known();
+        shuffle(&mut self.rng, &mut known);
+        let is_whole = !self.rng.one_in(4);
+        if !is_whole {
+            known.truncate(self.rng.index(known.len() + 1));
+        }
+        let cursors: Vec<(u32, Seen)> = SHARDS
+            .into_iter()
+            .map(|stream| {
+                let from = &self.sites[from];
+                let mut cursors = from.core.state().cursors(stream).unwrap();
+                let own = from.journal.get(&stream).map_or(0, Vec::len);
+                cursors.set(from.core.local(), own as u64);
+                (stream, cursors)
+            })
+            .collect();
+        let last_us = self.sites[from].core.clock().last_us();
+        let site = &mut self.sites[to];
+        for one in known {
+            site.core.level(one, now_us).unwrap();
+        }
+        for (stream, cursors) in &cursors {
+            site.until.entry(*stream).or_default().join(cursors);
+        }
+        let own = site.core.local();
+        for (stream, cursors) in cursors.into_iter().filter(|_| is_whole) {
+            for (actor, seq) in cursors.iter().filter(|(actor, _)| *actor != own) {
+                if seq > site.core.state().cursor(actor, stream).unwrap() {
+                    site.core
+                        .state_mut()
+                        .set_cursor(actor, stream, seq)
+                        .unwrap();
+                }
+            }
+        }
+        site.core.clock_mut().observe(last_us);
+        site.seen_hlc_us = site.seen_hlc_us.max(last_us);
     }
 
     /// Derived conflicts, as far as nothing older can still arrive.
@@ -323,6 +388,9 @@ impl World {
 
     /// Brings the filesystem of a site nearer to what its core says, or all the way.
     pub(super) fn apply(&mut self, at: usize, all: bool) -> Check {
+        if self.sites[at].is_half() && !all {
+            return Ok(());
+        }
         let limit = if all {
             usize::MAX
         } else {

@@ -15,6 +15,8 @@ use crate::judge::oracle::Tree;
 pub(super) struct Book {
     pub(super) facts: Facts,
     entries: BTreeMap<Dot, JournalEntry>,
+    /// Last seq of each stream of every journal.
+    heads: BTreeMap<(Actor, u32), u64>,
     /// Last seq of each stream, by site.
     journaled: BTreeMap<usize, BTreeMap<u32, u64>>,
     /// Which entry made the bytes with this number.
@@ -76,6 +78,8 @@ impl Book {
                 ));
             }
             self.entries.insert(entry.dot(), entry.clone());
+            self.heads
+                .insert((entry.actor(), entry.shard_id), entry.seq);
             if entry.op.is_control() {
                 continue;
             }
@@ -89,6 +93,13 @@ impl Book {
             }
         }
         Ok(any)
+    }
+
+    /// A site lost its disk: its next journal begins anew, and its clock knows of nothing.
+    pub(super) fn lost_disk(&mut self, at: usize) {
+        self.journaled.remove(&at);
+        self.stamped.remove(&at);
+        self.marked.remove(&at);
     }
 
     /// Bytes that leave the filesystem of a site when it shows `told`.
@@ -149,12 +160,7 @@ impl Book {
     }
 
     /// Last seq of each stream of every journal.
-    pub(super) fn heads(&self) -> BTreeMap<(Actor, u32), u64> {
-        let mut heads = BTreeMap::new();
-        for dot in self.entries.keys() {
-            let head: &mut u64 = heads.entry((dot.actor, dot.stream)).or_default();
-            *head = dot.seq.max(*head);
-        }
-        heads
+    pub(super) const fn heads(&self) -> &BTreeMap<(Actor, u32), u64> {
+        &self.heads
     }
 }

@@ -1,7 +1,8 @@
 //! A connection between two sites: the session at each end, and what is under way between them.
 //!
 //! Each direction keeps its order, as TCP does; it may be slow, stop, and lose all that is under way when it breaks. One
-//! end may take the connection for alive while the other one is gone.
+//! end may take the connection for alive while the other one is gone. Bits may change on the way: in the memory of the
+//! machines, for TLS would not let them pass.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -9,14 +10,16 @@ use std::time::Duration;
 use claudefs_repl::clock::Clock as _;
 use claudefs_repl::conduit::message::{
     Beat, ClockPair, Close, CloseReason, Frame, Message, PROTOCOL_MAX, PROTOCOL_MIN, Receipt, Role,
+    SnapshotPage, SnapshotRequest,
 };
 use claudefs_repl::conduit::session::{Ended, Event, Session, SessionLimits};
-use claudefs_repl::conduit::wire;
+use claudefs_repl::conduit::{codec, wire};
 use claudefs_repl::daemon::exchange::{self, Answer, Expected, Identity, Told};
 use claudefs_repl::error::Result;
 use claudefs_repl::journal::dot::Actor;
 use claudefs_repl::journal::{BatchReader, Durable};
-use claudefs_repl::sync::engine::{Engine, MemberReport};
+use claudefs_repl::proto::v1::ReplicateMessage;
+use claudefs_repl::sync::engine::{Engine, MemberReport, Snapshot, Taken};
 use tokio::sync::watch;
 
 use super::book::Book;
@@ -36,6 +39,14 @@ struct End {
     /// How far the peer is in this site's journal, as it said.
     known: BTreeMap<u32, Receipt>,
     sending: Option<Sending>,
+    /// Membership epoch when the connection began.
+    epoch: u32,
+    /// What the peer is given on this connection.
+    snapshot: Option<Snapshot>,
+    /// Snapshots that were taken over, since the connection asked.
+    snapshots: u64,
+    /// Entries that others stood for, since the connection asked.
+    swallowed: u64,
 }
 
 /// What is read of the journal for one connection.
@@ -57,9 +68,22 @@ pub(super) struct Connection {
     under_way: [VecDeque<Message>; 2],
     /// What is sent here gets nowhere, and nobody hears of it.
     lost: [bool; 2],
+    /// Batches are compacted before they are sent.
+    compacts: bool,
+    /// Bits of messages change on the way.
+    pub(super) damages: bool,
+    /// A message that had been damaged was taken for a good one: whatever an end makes of it is no fault of its own.
+    is_poisoned: bool,
+    /// Entries that were not sent because later ones stood for them.
+    pub(super) swallowed: u64,
+    /// Snapshots that were taken over.
+    pub(super) snapshots: u64,
     /// Messages that got through.
     pub(super) delivered: u64,
 }
+
+/// One message of so many is damaged, where any are.
+const DAMAGED_ONE_IN: u64 = 60;
 
 fn identity(site_id: u64) -> Identity {
     Identity {
@@ -70,9 +94,11 @@ fn identity(site_id: u64) -> Identity {
 }
 
 impl Connection {
-    pub(super) fn between(one: usize, other: usize) -> Self {
+    pub(super) fn between(one: usize, other: usize, damages: bool, compacts: bool) -> Self {
         Self {
             sites: [one, other],
+            damages,
+            compacts,
             ..Self::default()
         }
     }
@@ -117,6 +143,10 @@ impl Connection {
                 told: Told::default(),
                 known: BTreeMap::new(),
                 sending: None,
+                epoch: 0,
+                snapshot: None,
+                snapshots: 0,
+                swallowed: 0,
             });
         }
         Ok(())
@@ -127,6 +157,7 @@ impl Connection {
         self.ends = Default::default();
         self.under_way = Default::default();
         self.lost = [false; 2];
+        self.is_poisoned = false;
     }
 
     /// The end of a site is gone. The other one hears of it, or has to find out by the silence.
@@ -186,12 +217,25 @@ impl Connection {
         let Some(end) = &mut self.ends[side] else {
             return Ok(());
         };
-        match wire::decode(wire::encode(&message)) {
+        let mut encoded = wire::encode(&message);
+        if self.damages && rng.one_in(DAMAGED_ONE_IN) {
+            let Some(passed) = damaged(&encoded, rng) else {
+                self.sever();
+                return Ok(());
+            };
+            self.is_poisoned = true;
+            encoded = passed;
+        }
+        match wire::decode(encoded) {
             Ok(incoming) => {
                 if let Some(message) = incoming.message {
                     end.session.handle_message(message, now);
                 }
                 end.session.handle_refused(incoming.refused);
+            }
+            Err(_) if self.is_poisoned => {
+                self.sever();
+                return Ok(());
             }
             Err(error) => return Err(format!("{error}: {message:?}").into()),
         }
@@ -210,7 +254,7 @@ impl Connection {
         }
         while let Some(event) = end.session.poll_event(now) {
             if let Event::Closed(ended) = &event {
-                let expected = is_expected(ended);
+                let expected = self.is_poisoned || is_expected(ended);
                 self.under_way[1 - side].clear();
                 while let Some(message) = end.session.poll_transmit() {
                     self.under_way[side].push_back(message);
@@ -221,7 +265,9 @@ impl Connection {
             }
             end.handle(event, site, book)?;
         }
-        end.send(site, rng)?;
+        end.send(site, rng, self.compacts)?;
+        self.swallowed += std::mem::take(&mut end.swallowed);
+        self.snapshots += std::mem::take(&mut end.snapshots);
         while let Some(message) = end.session.poll_transmit() {
             if let Message::Frame(frame) = &message {
                 book.check(&frame.batches)?;
@@ -233,6 +279,14 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// A message with one other bit, if whoever receives it takes it for good.
+fn damaged(message: &ReplicateMessage, rng: &mut Rng) -> Option<ReplicateMessage> {
+    let mut bytes = codec::seal(message);
+    let at = rng.index(bytes.len());
+    bytes[at] ^= 1 << rng.below(8);
+    codec::open(bytes.into()).ok()
 }
 
 /// Whether a connection may end so without a fault of either site.
@@ -266,6 +320,15 @@ impl End {
                 }
                 self.peer = Some(hello.actor);
                 self.note_member(site)?;
+                self.epoch = site.engine(Engine::epoch)?;
+                let filling = self.session.filling();
+                if filling.ours {
+                    let after = site.engine(|e| exchange::takeover_after(e, &hello))?;
+                    self.session.send_request(SnapshotRequest { after });
+                }
+                if filling.is_any() {
+                    return Ok(());
+                }
                 let cursors = self.known.iter().map(|(s, r)| (*s, r.received)).collect();
                 self.start(site, cursors, Duration::ZERO)?;
             }
@@ -298,14 +361,48 @@ impl End {
                 let wall_us = beat.clock.wall_us;
                 site.engine(|e| e.peer_clock(wall_us))?;
                 self.note_member(site)?;
+                let epoch = self.epoch;
+                if let Some(close) = site.engine(|e| exchange::changed(e, epoch))? {
+                    self.session.close(close);
+                }
             }
             Event::Refused(batch) => {
                 if let Some(peer) = self.peer {
                     site.engine(|e| e.owes(peer, batch.stream))?;
                 }
             }
+            Event::SnapshotRequest(request) => {
+                let is_first = self.snapshot.is_none();
+                if is_first {
+                    self.snapshot = Some(site.engine(Engine::snapshot)?);
+                }
+                let snapshot = self.snapshot.as_ref().expect("it is there");
+                let page = exchange::page(snapshot, &request, is_first)?;
+                self.session.send_page(page);
+            }
+            Event::SnapshotPage(page) => return self.take_page(*page, site, book),
             Event::Closed(_) => {}
         }
+        Ok(())
+    }
+
+    fn take_page(&mut self, page: SnapshotPage, site: &mut Site, book: &mut Book) -> Tried {
+        let Some(source) = self.peer else {
+            return Ok(());
+        };
+        let hlc_us = page.hlc_us;
+        let page = exchange::known_page(page)?;
+        let taken = site.engine(|e| e.take_page(source, page))?;
+        match taken {
+            Taken::Next(after) => self.session.send_request(SnapshotRequest { after }),
+            Taken::All(_) => {
+                self.snapshots += 1;
+                let close = Close::new(CloseReason::Shutdown, "took over all");
+                self.session.close(close);
+            }
+            Taken::Refused(detail) => return Err(format!("a page is refused: {detail}").into()),
+        }
+        book.heard(site.at, hlc_us);
         Ok(())
     }
 
@@ -417,7 +514,7 @@ impl End {
     }
 
     /// Sends receipts, and of the journal what the window takes.
-    fn send(&mut self, site: &mut Site, rng: &mut Rng) -> Result<()> {
+    fn send(&mut self, site: &mut Site, rng: &mut Rng, compacts: bool) -> Result<()> {
         self.tell(site, None)?;
         let now = site.clock.monotonic();
         loop {
@@ -434,8 +531,19 @@ impl End {
             if sending.ready.is_none() {
                 let entries = 1 + rng.index(40);
                 let next = sending.reader.next_frame(FRAME_BYTES, entries)?;
-                sending.ready = next.map(|(mut batches, mark_us)| {
-                    batches.iter_mut().for_each(|batch| batch.epoch = epoch);
+                sending.ready = next.map(|(batches, mark_us)| {
+                    let swallowed = &mut self.swallowed;
+                    let batches = batches.into_iter().map(|mut batch| {
+                        batch.epoch = epoch;
+                        if !compacts {
+                            return batch;
+                        }
+                        let whole = batch.entries.len();
+                        let packed = exchange::pack(batch, epoch);
+                        *swallowed += (whole - packed.entries.len()) as u64;
+                        packed
+                    });
+                    let batches = batches.collect();
                     Frame { batches, mark_us }
                 });
             }

@@ -28,8 +28,8 @@ const NOT_REPORTED: u64 = 1 << 63;
 /// The version that a user made and nobody reported.
 const UNKNOWN: Dot = Dot::new(Actor::new(0, 0), 0, 0);
 /// Small, so that histories cross segments and checkpoints.
-const SEGMENT_BYTES: u64 = 16 << 10;
-const CHECKPOINT_BYTES: u64 = 2 << 10;
+const SEGMENT_BYTES: u64 = 4 << 10;
+const CHECKPOINT_BYTES: u64 = 1 << 10;
 
 /// What a user did.
 #[derive(Debug, Clone)]
@@ -57,6 +57,8 @@ pub(super) struct Site {
     in_doubt: bool,
     next_id: u64,
     others: BTreeMap<u64, String>,
+    /// How many disks it lost: each journal is another one.
+    losses: u64,
 }
 
 /// Name of the site with this number.
@@ -110,7 +112,37 @@ impl Site {
             in_doubt: false,
             next_id: NOT_REPORTED,
             others: numbers.map(|id| (id, name(id))).collect(),
+            losses: 0,
         }
+    }
+
+    /// The journal that it writes.
+    pub(super) const fn actor(&self) -> Actor {
+        let tag = self.site_id() + 256 * self.losses;
+        Actor::new(self.site_id(), tag << 48 | 7)
+    }
+
+    /// Another site takes part from here on, or does not yet.
+    pub(super) fn set_other(&mut self, site_id: u64, is_there: bool) {
+        let known = is_there.then(|| name(site_id));
+        match &known {
+            Some(name) => self.others.insert(site_id, name.clone()),
+            None => self.others.remove(&site_id),
+        };
+        if let Some(engine) = &mut self.engine {
+            engine.set_member(site_id, known);
+        }
+    }
+
+    /// Its machine is gone with everything on it, and a new one stands in its place.
+    pub(super) fn lose_disk(&mut self, seed: u64) {
+        self.stop();
+        self.disk = FaultyDisk::new(seed);
+        self.tree = Tree::default();
+        self.pending.clear();
+        self.round = None;
+        self.in_doubt = false;
+        self.losses += 1;
     }
 
     pub(super) const fn site_id(&self) -> u64 {
@@ -136,11 +168,13 @@ impl Site {
             clock: self.clock.clone(),
             log,
             site_id: self.site_id(),
-            incarnation: self.site_id() << 48 | 7,
+            incarnation: self.actor().incarnation,
             applies: true,
             sends: true,
             retention: Retention {
                 members: self.others.clone(),
+                // Nothing is kept for sites that are still to come.
+                keep_bytes: 0,
                 ..Retention::default()
             },
             accept_clock: false,

@@ -1,7 +1,7 @@
 //! The driver of one history: draws what happens next and when, lets disks, machines and connections fail, and in the
 //! end lets nothing fail any more and judges.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use claudefs_repl::clock::Clock as _;
@@ -30,7 +30,7 @@ const BEGIN_US: u64 = 1_767_225_600_000_000;
 /// What may go wrong in a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Faults {
-    /// Connections break, are lost in one direction, and stall.
+    /// Connections break, are lost in one direction, and stall; bits change on the way.
     pub(super) network: bool,
     /// Machines lose their power, and daemons are killed.
     pub(super) stops: bool,
@@ -38,6 +38,8 @@ pub(super) struct Faults {
     pub(super) disks: bool,
     /// Clocks differ and step.
     pub(super) clocks: bool,
+    /// Sites come later, when others have let go of what they would need; sites lose their disks and begin anew.
+    pub(super) sites: bool,
 }
 
 impl Faults {
@@ -46,12 +48,14 @@ impl Faults {
         stops: true,
         disks: true,
         clocks: true,
+        sites: true,
     };
     pub(super) const NONE: Self = Self {
         network: false,
         stops: false,
         disks: false,
         clocks: false,
+        sites: false,
     };
 }
 
@@ -63,6 +67,8 @@ pub(super) struct Plan {
     pub(super) steps: Option<u64>,
     /// The disk of this site loses its power at this operation.
     pub(super) crash: Option<(usize, u64)>,
+    /// Entries are sent without what later ones make superfluous, as daemons do.
+    pub(super) compacts: bool,
 }
 
 impl Plan {
@@ -71,6 +77,7 @@ impl Plan {
             faults,
             steps: None,
             crash: None,
+            compacts: true,
         }
     }
 }
@@ -86,6 +93,9 @@ pub(super) struct Counts {
     pub(super) power_cuts: u64,
     pub(super) disk_faults: u64,
     pub(super) losers: u64,
+    pub(super) swallowed: u64,
+    pub(super) snapshots: u64,
+    pub(super) lost_disks: u64,
 }
 
 impl Counted for Counts {
@@ -98,6 +108,9 @@ impl Counted for Counts {
         self.power_cuts += other.power_cuts;
         self.disk_faults += other.disk_faults;
         self.losers += other.losers;
+        self.swallowed += other.swallowed;
+        self.snapshots += other.snapshots;
+        self.lost_disks += other.lost_disks;
     }
 }
 
@@ -112,6 +125,8 @@ pub(super) struct World {
     plan: Plan,
     value: u64,
     steps: u64,
+    /// The last site takes no part before this step.
+    late: Option<u64>,
     /// How far each site has received and merged each stream, as it told a peer.
     promised: BTreeMap<(usize, Actor, u32), u64>,
     pub(super) counts: Counts,
@@ -130,11 +145,21 @@ impl World {
         if let Some((at, operation)) = plan.crash {
             sites[at].disk.crash_at(operation);
         }
+        let steps = plan.steps.unwrap_or(30 + rng.below(170));
+        let late = (faults.sites && count > 2 && rng.one_in(2)).then(|| rng.below(steps));
+        let mut sites = sites;
+        if late.is_some() {
+            for site in &mut sites[..count - 1] {
+                site.set_other(count as u64, false);
+            }
+        }
         let pairs = (0..count).flat_map(|one| (one + 1..count).map(move |other| (one, other)));
-        let connections = pairs.map(|(one, other)| Connection::between(one, other));
+        let connections = pairs
+            .map(|(one, other)| Connection::between(one, other, faults.network, plan.compacts));
         Self {
             theme: Theme::drawn(&mut rng),
-            steps: plan.steps.unwrap_or(30 + rng.below(170)),
+            steps,
+            late,
             connections: connections.collect(),
             sites,
             rng,
@@ -156,13 +181,33 @@ impl World {
 
     /// A history from the start to rest, checked on the way and at the end.
     pub(super) fn run(&mut self) -> Check {
-        for _ in 0..self.steps {
+        for nth in 0..self.steps {
+            if self.late == Some(nth) {
+                self.arrive();
+            }
             self.step()?;
             let operations = self.operations();
             self.trace.note(|| format!("{operations:?}"));
         }
         self.rest()?;
         self.judge()
+    }
+
+    /// The last site takes part from here on.
+    fn arrive(&mut self) {
+        let Some((last, others)) = self.sites.split_last_mut() else {
+            return;
+        };
+        for site in others {
+            site.set_other(last.site_id(), true);
+        }
+        self.late = None;
+        self.trace.note(|| "the last site arrives".to_owned());
+    }
+
+    /// Sites that take part.
+    fn present(&self) -> usize {
+        self.sites.len() - usize::from(self.late.is_some())
     }
 
     fn step(&mut self) -> Check {
@@ -172,7 +217,10 @@ impl World {
             self.rng.below(30_000)
         };
         self.pass(Duration::from_micros(1 + pause_us));
-        let at = self.rng.index(self.sites.len());
+        let at = self.rng.index(self.present());
+        if self.faults.sites && self.rng.one_in(60) {
+            return self.lose_disk(at);
+        }
         match self.rng.below(20) {
             0..=5 => self.act(at),
             6..=7 => self.tries(at, "report", |site, book, _| site.report(book)),
@@ -306,6 +354,9 @@ impl World {
 
     fn exchange_on(&mut self, nth: usize, messages: usize) -> Check {
         let [one, other] = self.connections[nth].sites;
+        if one.max(other) >= self.present() {
+            return Ok(());
+        }
         if !self.start(one)? || !self.start(other)? {
             return Ok(());
         }
@@ -383,6 +434,34 @@ impl World {
         self.trace.note(|| format!("{at}: halt {kind}"));
     }
 
+    /// A machine burns down. Nothing that nobody else has is in it, for that would be gone.
+    fn lose_disk(&mut self, at: usize) -> Check {
+        if !self.start(at)? || !self.sites[at].is_reported() {
+            return Ok(());
+        }
+        let tried = self.sites[at].observe(&mut self.book);
+        let is_known = tried.is_ok();
+        self.judge_try(tried, &[at])?;
+        for ((actor, stream), head) in self.book.heads().clone() {
+            let has = |other: usize| {
+                let known = self.promised.get(&(other, actor, stream));
+                let is_own = self.sites[other].actor() == actor;
+                other != at && (is_own || known.is_some_and(|received| *received >= head))
+            };
+            if !is_known || !(0..self.sites.len()).any(has) {
+                return Ok(());
+            }
+        }
+        let seed = self.rng.below(u64::MAX);
+        self.stop(at, "its disk is gone");
+        self.sites[at].lose_disk(seed);
+        self.book.lost_disk(at);
+        self.promised.retain(|(site, ..), _| *site != at);
+        self.counts.lost_disks += 1;
+        self.trace.note(|| format!("{at}: lost its disk"));
+        Ok(())
+    }
+
     fn plan_fault(&mut self, at: usize) {
         let fault = if self.rng.one_in(2) {
             Fault::Io
@@ -409,8 +488,10 @@ impl World {
         if !self.sites[at].runs() {
             return Ok(());
         }
-        for other in (0..self.sites.len()).filter(|other| *other != at) {
-            let actor = Actor::new(other as u64 + 1, (other as u64 + 1) << 48 | 7);
+        let own = self.sites[at].actor();
+        let heads = self.book.heads().keys();
+        let actors: BTreeSet<Actor> = heads.map(|(actor, _)| *actor).collect();
+        for actor in actors.into_iter().filter(|actor| *actor != own) {
             let Ok(progress) = self.sites[at].engine(|e| e.progress(actor)) else {
                 return Ok(());
             };
@@ -434,6 +515,9 @@ impl World {
     /// Nothing fails any more: within a bounded number of rounds everything is everywhere.
     fn rest(&mut self) -> Check {
         self.faults = Faults::NONE;
+        if self.late.is_some() {
+            self.arrive();
+        }
         for at in 0..self.sites.len() {
             if !self.sites[at].runs() || self.sites[at].disk.is_down() {
                 self.stop(at, "for the last time");
@@ -442,7 +526,10 @@ impl World {
                 self.sites[at].disk.restart();
             }
         }
-        self.connections.iter_mut().for_each(Connection::sever);
+        for connection in &mut self.connections {
+            connection.sever();
+            connection.damages = false;
+        }
         let mut still = 0;
         for round in 0..ROUNDS_MAX {
             self.pass(Duration::from_secs(6));
@@ -490,7 +577,7 @@ impl World {
 
     /// What is not everywhere.
     fn missing(&mut self) -> String {
-        let heads = self.book.heads();
+        let heads = self.book.heads().clone();
         let mut missing = String::new();
         for at in 0..self.sites.len() {
             if !self.sites[at].runs() {
@@ -501,7 +588,7 @@ impl World {
                 missing += &format!("site {at} has not reported what its user did; ");
             }
             for ((actor, stream), head) in &heads {
-                if actor.site_id == at as u64 + 1 {
+                if *actor == self.sites[at].actor() {
                     continue;
                 }
                 let progress = self.sites[at].engine(|e| e.progress(*actor));
@@ -514,6 +601,16 @@ impl World {
             }
         }
         missing
+    }
+
+    /// What a user and an operator see in the end, and how far everybody is.
+    pub(super) fn outcome(&mut self) -> Check<String> {
+        let mut seen = format!("{:?}\n{}", self.book.heads(), self.sites[0].tree.print());
+        let conflicts = self.sites[0].engine(Engine::conflicts);
+        let conflicts = conflicts.map_err(|error| error.to_string())?;
+        let records: Vec<ConflictRecord> = conflicts.into_iter().map(|(one, _)| one).collect();
+        seen += &format!("{:#?}", told::open_conflicts(&records));
+        Ok(seen)
     }
 
     fn judge(&mut self) -> Check {
@@ -555,6 +652,10 @@ impl World {
                 ));
             }
         }
+        let swallowed = self.connections.iter().map(|one| one.swallowed);
+        self.counts.swallowed = swallowed.sum();
+        let snapshots = self.connections.iter().map(|one| one.snapshots);
+        self.counts.snapshots = snapshots.sum();
         self.counts.losers = self.book.facts.concurrent_losers().len() as u64;
         Ok(())
     }

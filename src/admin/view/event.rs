@@ -28,6 +28,11 @@ pub const EVENT_NAMES: &[(&str, &str)] = &[
         "site.reconnected",
         "an operator had the connection to a site made anew",
     ),
+    (
+        "snapshot.begun",
+        "what another site knows is being taken over, and nothing is applied until that is done",
+    ),
+    ("snapshot.taken", "what another site knows was taken over"),
     ("site.added", "a site joined"),
     ("site.removed", "a site was removed"),
     (

@@ -38,6 +38,8 @@ pub fn encode(message: ContentMessage) -> v1::ContentMessage {
     v1::ContentMessage {
         request: message.request,
         body,
+        // The codec puts it behind everything.
+        crc32: 0,
     }
 }
 

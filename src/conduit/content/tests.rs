@@ -332,6 +332,7 @@ fn sizes_packing_and_hashes_are_checked_when_decoding() {
     let message = |chunk| v1::ContentMessage {
         request: 1,
         body: Some(v1::content_message::Body::Chunk(chunk)),
+        crc32: 0,
     };
     decode(message(good)).unwrap();
     for (chunk, words) in cases {
@@ -341,6 +342,7 @@ fn sizes_packing_and_hashes_are_checked_when_decoding() {
     let unknown = decode(v1::ContentMessage {
         request: 1,
         body: None,
+        crc32: 0,
     })
     .unwrap();
     assert_eq!(unknown.body, Body::Unknown);

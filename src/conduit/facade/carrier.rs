@@ -288,7 +288,9 @@ impl Carrier {
 
     fn handle(&mut self, event: LinkEvent) {
         match event {
-            LinkEvent::Connected { connection, hello } => {
+            LinkEvent::Connected {
+                connection, hello, ..
+            } => {
                 self.facts.connected(hello.actor.incarnation);
                 self.next = self.pending.len();
                 for cursor in hello.cursors_of(self.link.local.incarnation) {
@@ -311,6 +313,8 @@ impl Carrier {
             LinkEvent::Refused(batch) => {
                 tracing::error!(stream = batch.stream, detail = %batch.detail, "batch breaks a rule");
             }
+            // What it holds are entries; there is nothing that it could take over or give.
+            LinkEvent::SnapshotRequest { .. } | LinkEvent::SnapshotPage { .. } => {}
             LinkEvent::Heartbeat(..) => {}
             LinkEvent::Disconnected { .. } => self.connection = None,
         }

@@ -14,7 +14,9 @@ impl Session {
             | Message::Receipts(_)
             | Message::Heartbeat(_)
             | Message::Nak(_)
-            | Message::Hold(_) => self.close(Close::new(
+            | Message::Hold(_)
+            | Message::SnapshotRequest(_)
+            | Message::SnapshotPage(_) => self.close(Close::new(
                 CloseReason::Protocol,
                 "the first message must be a hello",
             )),
@@ -32,13 +34,32 @@ impl Session {
             Message::Nak(nak) => self.handle_nak(nak),
             Message::Hold(hold) => self.handle_hold(hold),
             Message::Close(close) => self.end(Ended::ByPeer(close)),
+            Message::SnapshotRequest(request) => {
+                if self.filling.theirs {
+                    self.events.push_back(Event::SnapshotRequest(request));
+                } else {
+                    let detail = "you asked for a snapshot, and you lack nothing that is sent";
+                    self.close(Close::new(CloseReason::Protocol, detail));
+                }
+            }
+            Message::SnapshotPage(page) => {
+                if std::mem::take(&mut self.awaits_page) {
+                    self.events.push_back(Event::SnapshotPage(page));
+                } else {
+                    let detail = "you sent a page of a snapshot that nobody asked for";
+                    self.close(Close::new(CloseReason::Protocol, detail));
+                }
+            }
         }
     }
 
     fn handle_hello(&mut self, theirs: Box<Hello>) {
-        if let Err(close) = hello::check(&self.opening, &theirs) {
-            self.close(close);
-            return;
+        match hello::check(&self.opening, &theirs) {
+            Ok(agreed) => self.filling = agreed.filling,
+            Err(close) => {
+                self.close(close);
+                return;
+            }
         }
         self.phase = Phase::Established;
         self.take_cursors(&theirs);
@@ -50,6 +71,11 @@ impl Session {
     }
 
     fn handle_frame(&mut self, frame: Frame) {
+        if self.filling.is_any() {
+            let detail = "you sent entries on a connection on which a snapshot is taken over";
+            self.close(Close::new(CloseReason::Protocol, detail));
+            return;
+        }
         let bytes = frame_bytes(&frame);
         if bytes > FRAME_BYTES_TAKEN {
             self.close(Close::new(

@@ -8,6 +8,7 @@ impl Session {
     pub fn can_send(&self, frame: &Frame) -> bool {
         let entries = frame.batches.iter().map(|batch| batch.entries.len()).sum();
         self.phase == Phase::Established
+            && !self.filling.is_any()
             && self.can_reply()
             && self.window.fits(entries, frame_bytes(frame))
     }
@@ -21,7 +22,7 @@ impl Session {
     /// Sends a frame that passed [`check_frame`]. A batch keeps its number when that is above all before it, else
     /// it gets the next one.
     pub fn send_frame(&mut self, mut frame: Frame) {
-        if self.phase != Phase::Established {
+        if self.phase != Phase::Established || self.filling.is_any() {
             return;
         }
         frame.batches.retain(|batch| !self.is_stale(batch));
@@ -60,6 +61,19 @@ impl Session {
     /// Asks the peer to wait.
     pub fn send_hold(&mut self, hold: Hold) {
         self.reply(Message::Hold(hold));
+    }
+
+    /// Asks for a page of what the peer knows.
+    pub fn send_request(&mut self, request: SnapshotRequest) {
+        if self.filling.ours {
+            self.awaits_page = true;
+            self.reply(Message::SnapshotRequest(request));
+        }
+    }
+
+    /// Answers a request with a page.
+    pub fn send_page(&mut self, page: SnapshotPage) {
+        self.reply(Message::SnapshotPage(Box::new(page)));
     }
 
     fn reply(&mut self, message: Message) {

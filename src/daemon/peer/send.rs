@@ -9,9 +9,10 @@ use tokio::sync::{mpsc, watch};
 use super::PeerView;
 use crate::conduit::link::{ConnectionNo, Link};
 use crate::conduit::message::{Close, CloseReason, Frame};
+use crate::daemon::exchange;
 use crate::daemon::tasks::Tasks;
 use crate::error::Result;
-use crate::journal::{BatchReader, Durable};
+use crate::journal::{BatchReader, Durable, EntryBatch};
 use crate::sync::engine::Handle;
 
 /// Bytes of entries in one frame; the wire allows 1 MiB with everything around them.
@@ -176,10 +177,11 @@ async fn send_next(
         return Ok(());
     }
     let connection = work.connection;
-    if let Some((mut batches, mark_us)) = work.reader.next_frame(FRAME_BYTES, FRAME_ENTRIES)? {
-        for batch in &mut batches {
-            batch.epoch = epoch;
-        }
+    if let Some((batches, mark_us)) = work.reader.next_frame(FRAME_BYTES, FRAME_ENTRIES)? {
+        let packed = batches
+            .into_iter()
+            .map(|batch| exchange::pack(batch, epoch));
+        let batches: Vec<EntryBatch> = packed.collect();
         let ends: Vec<(u32, u64)> = batches.iter().map(|b| (b.stream, b.last)).collect();
         link.send_frame(connection, Frame { batches, mark_us })
             .await?;

@@ -7,11 +7,13 @@ use bytes::Bytes;
 use super::{Value, bad, key_from_proto, key_to_proto, seal, unseal};
 use crate::error::Result;
 use crate::journal::codec::{
-    member_state_from_proto, member_state_to_proto, register_dot_from_proto, register_dot_to_proto,
+    actor_from_proto, actor_to_proto, member_state_from_proto, member_state_to_proto,
+    reached_from_proto, reached_to_proto, register_dot_from_proto, register_dot_to_proto,
 };
 use crate::journal::entry::RegisterDot;
 use crate::proto::{state as pb, v1};
 use crate::sync::conflict::{Ack, ConflictId, ConflictKind, ConflictRecord, LostValue};
+use crate::sync::level::Takeover;
 use crate::sync::member::MemberRecord;
 
 /// The kinds by their number in the store, from 1.
@@ -158,6 +160,40 @@ pub(in crate::store) fn member_from_bytes(bytes: &[u8]) -> Result<MemberRecord> 
         name: message.name,
         key: key_from_proto(message.key.ok_or_else(|| bad("no order"))?)?,
         founder: message.founder,
+    })
+}
+
+/// Encodes how far a snapshot is taken over.
+pub(in crate::store) fn takeover_to_bytes(takeover: &Takeover) -> Vec<u8> {
+    seal(&pb::Takeover {
+        source: Some(actor_to_proto(takeover.source)),
+        reach: takeover.reach.iter().map(reached_to_proto).collect(),
+        after: takeover.after.clone(),
+        items: takeover.items,
+        until: takeover.until.iter().map(reached_to_proto).collect(),
+        is_taken: takeover.is_taken,
+    })
+}
+
+/// Decodes how far a snapshot is taken over.
+pub(in crate::store) fn takeover_from_bytes(bytes: &[u8]) -> Result<Takeover> {
+    let message: pb::Takeover = unseal(bytes)?;
+    let reach = |reach: v1::SnapshotReach| reached_from_proto(reach.actor, reach.positions);
+    Ok(Takeover {
+        source: actor_from_proto(message.source)?,
+        reach: message
+            .reach
+            .into_iter()
+            .map(reach)
+            .collect::<Result<_>>()?,
+        after: message.after,
+        items: message.items,
+        is_taken: message.is_taken,
+        until: message
+            .until
+            .into_iter()
+            .map(reach)
+            .collect::<Result<_>>()?,
     })
 }
 

@@ -196,7 +196,7 @@ fn merged(sites: &[Site; 2], run: usize, second_first: bool, compact: bool) -> (
             let whole = site.batch(start, count.min(start + run));
             let mut batch = whole.clone();
             if compact {
-                batch = BatchCompactor::compact_batch(&whole);
+                batch = BatchCompactor::compact_batch(whole.clone()).batch;
             }
             batch.validate().unwrap();
             removed += whole.entries.len() - batch.entries.len();

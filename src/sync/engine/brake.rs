@@ -105,6 +105,9 @@ impl Engine {
     pub(super) fn braked_work(&mut self, limit: usize) -> Result<(Vec<Image>, bool)> {
         self.braked(|brake, opened, config| {
             brake.load(opened)?;
+            if opened.is_taking_over()? {
+                return Ok((Vec::new(), false));
+            }
             let mut settled = false;
             loop {
                 opened.core.set_held(brake.held.keys().copied().collect());

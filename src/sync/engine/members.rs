@@ -3,7 +3,7 @@
 //! How far a member got is only a copy of its own cursors, kept so that a restart does not forget who holds the
 //! journal back. Who is fenced is a decision: it stands in the control stream, and is made again from there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -93,6 +93,8 @@ pub struct Fence {
     pub at_us: TimestampUs,
     /// Why. None: it was decided at another site.
     pub cause: Option<FenceCause>,
+    /// Another journal of its site took its place.
+    pub replaced: bool,
 }
 
 /// A configured member at one moment.
@@ -124,6 +126,27 @@ impl Engine {
     /// When the engine failed before and cannot be opened again.
     pub fn heard(&mut self, report: MemberReport) -> Result<()> {
         self.with(|opened, config| opened.heard(config, report))
+    }
+
+    /// The site of the journal `actor` speaks by it: what it wrote into another one before is all that ever comes of
+    /// that. Who knows of it takes part in making all sites level.
+    ///
+    /// # Errors
+    /// As [`Engine::heard`], or when the journal refuses.
+    pub fn succeeds(&mut self, actor: Actor, name: &str) -> Result<()> {
+        self.with(|opened, config| {
+            let out = opened.out()?;
+            let is_older = |known: &&Actor| {
+                let is_of_site = known.site_id == actor.site_id && **known != actor;
+                is_of_site && !out.contains(known)
+            };
+            let older: Vec<Actor> = opened.received.keys().filter(is_older).copied().collect();
+            for earlier in older {
+                tracing::warn!(site = name, %earlier, journal = %actor, "begins another journal");
+                opened.decide(config, earlier, name, MemberState::Removed)?;
+            }
+            Ok(())
+        })
     }
 
     /// Whether `actor`, or this site's own journal, was fenced: then nothing is exchanged with it any more.
@@ -320,11 +343,18 @@ impl Opened {
         Ok(holders)
     }
 
-    /// Every journal that is fenced.
+    /// Journals that were fenced, or gave way to another one of their site.
+    pub(super) fn out(&self) -> Result<BTreeSet<Actor>> {
+        let members = self.core.state().members()?.into_iter();
+        let out = members.filter(|(_, record)| record.state != MemberState::Active);
+        Ok(out.map(|(actor, _)| actor).collect())
+    }
+
+    /// Every journal that is out.
     pub(super) fn fences(&self) -> Result<Vec<Fence>> {
         let store = self.core.state();
         let members = store.members()?.into_iter();
-        let fenced = members.filter(|(_, record)| record.state == MemberState::Fenced);
+        let fenced = members.filter(|(_, record)| record.state != MemberState::Active);
         fenced
             .map(|(actor, record)| {
                 let pinned_bytes = store.number(&fence_key(actor, "pinned_bytes"))?;
@@ -342,6 +372,7 @@ impl Opened {
                     by_site_id: record.key.site_id,
                     at_us: record.key.timestamp_us,
                     cause,
+                    replaced: record.state == MemberState::Removed,
                 })
             })
             .collect()
@@ -370,7 +401,9 @@ impl Opened {
                 let pin = self.pins.iter().find(|pin| pin.site_id == *site_id);
                 MemberStatus {
                     site_id: *site_id,
-                    fence: fences.iter().find(|fence| fence.actor == actor).cloned(),
+                    fence: (fences.iter())
+                        .find(|fence| fence.actor == actor && !fence.replaced)
+                        .cloned(),
                     pinned_bytes: pin.map_or(0, |pin| pin.bytes),
                 }
             })

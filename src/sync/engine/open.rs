@@ -272,7 +272,7 @@ impl Opened {
     }
 
     /// What is merged and not applied stands in the nodes that are marked.
-    fn rebuild_waiting(&mut self) -> Result<()> {
+    pub(super) fn rebuild_waiting(&mut self) -> Result<()> {
         let mut waiting = Waiting::default();
         self.each_marked(&mut |state, inode| {
             let node = state.node(inode)?.unwrap_or_default();

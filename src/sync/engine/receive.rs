@@ -304,7 +304,9 @@ impl Opened {
 
     /// Records conflicts that follow from the state, as far as everybody's marks have passed.
     pub(super) fn settle(&mut self, config: &EngineConfig) -> Result<()> {
-        let known = self.received.keys();
+        let out = self.out()?;
+        // Nothing comes any more of journals that are out.
+        let known = self.received.keys().filter(|actor| !out.contains(actor));
         let marks = known.map(|actor| self.marks.get(actor).copied().unwrap_or(0));
         let safe_us = marks.min().unwrap_or(0);
         self.core.settle(safe_us, config.clock.now_us())?;

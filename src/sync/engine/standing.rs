@@ -6,6 +6,7 @@ use super::{Engine, Fence, Opened};
 use crate::error::Result;
 use crate::journal::batch::ChainHash;
 use crate::journal::dot::Actor;
+use crate::journal::verdict::Reached;
 use crate::sync::progress::StreamProgress;
 
 /// One stream of this site's journal.
@@ -44,6 +45,14 @@ pub struct Standing {
     pub fences: Vec<Fence>,
     /// Entries were exchanged with some site.
     pub joined: bool,
+    /// Nothing was received of any site, or the snapshot that was to bring it is not whole.
+    pub newcomer: bool,
+    /// There are entries that nobody sends to a newcomer any more.
+    pub fills_newcomers: bool,
+    /// A snapshot is being taken over.
+    pub wants_snapshot: bool,
+    /// Journals from which nothing comes any more, and how far they were received.
+    pub silent: Vec<Reached>,
 }
 
 impl Engine {
@@ -84,10 +93,26 @@ impl Opened {
             head: point.seq,
             chain: point.chain,
         });
+        let out = self.out()?;
+        let takeover = self.core.state().takeover()?;
+        let wants_snapshot = takeover.is_some_and(|takeover| !takeover.is_taken);
+        let knows_peer = self
+            .received
+            .keys()
+            .any(|actor| actor.site_id == peer_site_id);
+        // Of the peer's own journals it knows itself which one is the last.
+        let silent = self
+            .received
+            .iter()
+            .filter(|(actor, _)| out.contains(actor) || actor.site_id == peer_site_id);
+        let silent = silent.map(|(actor, log)| Reached {
+            actor: *actor,
+            streams: log.cursors(),
+        });
         let of_peer = self
             .received
             .iter()
-            .filter(|(actor, _)| actor.site_id == peer_site_id);
+            .filter(|(actor, _)| actor.site_id == peer_site_id && !out.contains(actor));
         let latest = of_peer.max_by_key(|(_, log)| log.last_hlc_us());
         let mut cursors = Vec::new();
         if let Some((actor, log)) = latest {
@@ -107,6 +132,11 @@ impl Opened {
             founder: self.founder()?,
             fences: self.fences()?,
             joined: self.joined(),
+            newcomer: self.received.is_empty() || wants_snapshot,
+            // What its own earlier journal brought is sent by nobody either.
+            fills_newcomers: knows_peer || !out.is_empty(),
+            wants_snapshot,
+            silent: silent.collect(),
         })
     }
 }

@@ -16,6 +16,7 @@ mod deep;
 mod hostile;
 mod retention;
 mod room;
+mod takeover;
 mod time;
 
 struct Site {
