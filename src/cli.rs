@@ -32,6 +32,7 @@ pub mod render;
 mod run;
 mod schema;
 mod screen;
+mod sink;
 mod sites;
 mod status;
 mod table;

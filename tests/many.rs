@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{ChildStdout, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 
 use claudefs_repl::clock::{Clock as _, SystemClock};
 use claudefs_repl::disk::RealDisk;
@@ -22,6 +22,8 @@ const FEW: &str = "1000";
 const BATCH: u64 = 10_000;
 /// What a long list may need more than a short one: the allocator keeps what it has for a while.
 const MORE_KIB: u64 = 8 << 10;
+/// What may be kept of all rows where they are put in order, or a table has to know how wide they are.
+const ROWS_KIB: u64 = 48 << 10;
 /// What the daemon may need for one: the ids of all, which are put in order, and a page.
 const DAEMON_MORE_KIB: u64 = 48 << 10;
 
@@ -73,9 +75,8 @@ pub(crate) fn peak_kib(process: u32) -> u64 {
         .unwrap()
 }
 
-/// Lists conflicts; how many lines came, and the most memory that the program had shortly before its end, when it
-/// waits for its output to be taken.
-fn list(site: &Site, words: &[&str]) -> (u64, u64) {
+/// Begins to list conflicts.
+fn listing(site: &Site, words: &[&str]) -> (Child, ChildStdout) {
     let server = format!("unix:{}", site.state.join("admin.sock").display());
     let mut command = cfs_repl();
     command.args(["conflicts", "list", "--server", &server, "--timeout", "60s"]);
@@ -84,13 +85,29 @@ fn list(site: &Site, words: &[&str]) -> (u64, u64) {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    let stdout: ChildStdout = child.stdout.take().unwrap();
+    let stdout = child.stdout.take().unwrap();
+    (child, stdout)
+}
+
+/// Lists conflicts; how many came, and the most memory that the program had shortly before its end, when it waits for
+/// its output to be taken.
+fn list(site: &Site, words: &[&str]) -> (u64, u64) {
+    let (mut child, stdout) = listing(site, words);
     let mut reader = BufReader::new(stdout);
-    let (mut lines, mut peak, mut line) = (0, 0, Vec::new());
-    while reader.read_until(b'\n', &mut line).unwrap() > 0 {
-        lines += 1;
-        line.clear();
-        if lines % 500 == 1
+    let (mut ids, mut peak, mut before) = (0, 0, 0);
+    for nth in 0_u64.. {
+        let some = reader.fill_buf().unwrap();
+        if some.is_empty() {
+            break;
+        }
+        for byte in some {
+            // Ids begin with it, and nothing else does that is printed here.
+            ids += u64::from((before, *byte) == (b'c', b'-'));
+            before = *byte;
+        }
+        let taken = some.len();
+        reader.consume(taken);
+        if nth % 8 == 1
             && let Ok(status) = fs::read_to_string(format!("/proc/{}/status", child.id()))
             && status.contains("VmHWM:")
         {
@@ -105,7 +122,7 @@ fn list(site: &Site, words: &[&str]) -> (u64, u64) {
         .read_to_string(&mut told)
         .unwrap();
     assert!(child.wait().unwrap().success(), "{told}");
-    (lines, peak)
+    (ids, peak)
 }
 
 #[test]
@@ -124,14 +141,22 @@ fn a_list_of_a_hundred_thousand_conflicts_needs_no_more_memory_than_a_short_one(
     let (count, short) = list(&lab.a, &["-o", "jsonl", "--limit", FEW]);
     assert_eq!(count, 1_000);
     let before = peak_kib(daemon);
-    for (format, more_lines) in [("jsonl", 0), ("csv", 1), ("name", 0)] {
-        let (count, long) = list(&lab.a, &["-o", format]);
-        assert_eq!(count, MANY + more_lines, "{format}");
+    for (words, more) in [
+        (&["jsonl"][..], MORE_KIB),
+        (&["csv"], MORE_KIB),
+        (&["name"], MORE_KIB),
+        (&["json"], MORE_KIB),
+        (&["yaml"], MORE_KIB),
+        (&["table"], MORE_KIB + ROWS_KIB),
+        (&["wide", "--sort", "-winner_at"], MORE_KIB + ROWS_KIB),
+    ] {
+        let (count, long) = list(&lab.a, &[&["-o"], words].concat());
+        assert_eq!(count, MANY, "{words:?}");
+        println!("{words:?}: {long} KiB, {FEW} of them {short} KiB");
         assert!(
-            long > 0 && long < short + MORE_KIB,
-            "{format}: {long} KiB, and {short} for {FEW}"
+            long > 0 && long < short + more,
+            "{words:?}: {long} KiB, and {short} for {FEW}"
         );
-        println!("{format}: {long} KiB, {FEW} of them {short} KiB");
     }
     let after = peak_kib(daemon);
     println!("daemon: {before} KiB before, {after} KiB after");
@@ -139,4 +164,25 @@ fn a_list_of_a_hundred_thousand_conflicts_needs_no_more_memory_than_a_short_one(
         after < before + DAEMON_MORE_KIB,
         "daemon: {before} KiB, then {after}"
     );
+    breaks_off(&mut lab.a);
+}
+
+/// A daemon that ends in the middle of a list leaves a document that nobody takes for a whole one.
+fn breaks_off(site: &mut Site) {
+    let (child, mut stdout) = listing(site, &["-o", "json"]);
+    let mut text = vec![0; 1 << 10];
+    stdout.read_exact(&mut text).unwrap();
+    // It holds what fits into the pipe and the buffers of the connection, and that is not all.
+    site.kill();
+    stdout.read_to_end(&mut text).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(3), "{told}");
+    assert_eq!(told["error"]["code"], "daemon_unreachable");
+    let causes = told["error"]["cause"].as_array().unwrap();
+    assert!(
+        causes.contains(&"what was printed ends in the middle of the list".into()),
+        "{told}"
+    );
+    assert!(serde_json::from_slice::<serde_json::Value>(&text).is_err());
 }

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use serde_json::Value;
 
 use super::exit::{Exit, Failure};
-use super::render::{Format, Row, View};
+use super::render::{Format, Row};
 
 /// Largest distance of a word from the one that was probably meant.
 const TYPO_MAX: usize = 2;
@@ -236,24 +236,35 @@ impl Chosen {
     /// Whether rows can be printed as they come: they are in their order, and none says how wide others are.
     #[must_use]
     pub const fn is_stream(&self, format: Format) -> bool {
-        let is_by_row = match format {
-            Format::Jsonl | Format::Csv | Format::Name => true,
-            Format::Table | Format::Wide | Format::Json | Format::Yaml => false,
-        };
-        is_by_row && self.sort.is_none()
+        !format.is_for_people() && self.sort.is_none()
     }
 
-    /// Puts the rows in order, and leaves as many as are wanted.
-    pub fn arrange<C: Heading>(&self, view: &mut View<C>) {
-        if let Some((nth, direction)) = self.sort
-            && let Some(column) = view.columns.get(nth)
-        {
-            let pointer = column.column().pointer;
-            view.rows
-                .sort_by(|a, b| compare(a, b, nth, pointer, direction));
+    /// By what a row of these columns is put in its place.
+    pub(super) fn key<C: Heading>(&self, columns: &[C], row: &Row) -> Key {
+        let Some((nth, _)) = self.sort else {
+            return Key::Unknown;
+        };
+        match columns.get(nth).and_then(|one| one.column().pointer) {
+            Some(pointer) => Key::of(row.item.pointer(pointer)),
+            None => row
+                .cells
+                .get(nth)
+                .map_or(Key::Unknown, |cell| Key::text(cell)),
         }
+    }
+
+    /// Puts what has keys in order, and leaves as many as are wanted.
+    pub(super) fn arrange<T>(&self, all: &mut Vec<T>, key: impl Fn(&T) -> &Key) {
+        if let Some((_, direction)) = self.sort {
+            all.sort_by(|a, b| key(a).compare(key(b), direction));
+        }
+        all.truncate(self.rows_max());
+    }
+
+    /// How many rows are wanted.
+    pub(super) fn rows_max(&self) -> usize {
         let limit = self.limit.and_then(|limit| usize::try_from(limit).ok());
-        view.rows.truncate(limit.unwrap_or(usize::MAX));
+        limit.unwrap_or(usize::MAX)
     }
 
     /// The columns that are wanted, with their places.
@@ -270,27 +281,9 @@ impl Chosen {
     }
 }
 
-fn compare(a: &Row, b: &Row, nth: usize, pointer: Option<&str>, direction: Direction) -> Ordering {
-    let key = |row: &Row| match pointer {
-        Some(pointer) => Key::of(row.item.pointer(pointer)),
-        None => row
-            .cells
-            .get(nth)
-            .map_or(Key::Unknown, |cell| Key::text(cell)),
-    };
-    let (a, b) = (key(a), key(b));
-    match (&a, &b) {
-        (Key::Unknown, _) | (_, Key::Unknown) => a.cmp(&b),
-        (Key::Number(_) | Key::Text(_), _) => match direction {
-            Direction::Up => a.cmp(&b),
-            Direction::Down => b.cmp(&a),
-        },
-    }
-}
-
 /// By what a row is put in its place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Key {
+pub(super) enum Key {
     Number(i128),
     Text(String),
     /// Stands last, so that it is the greatest.
@@ -298,6 +291,17 @@ enum Key {
 }
 
 impl Key {
+    /// The order of rows that go this way.
+    fn compare(&self, other: &Self, direction: Direction) -> Ordering {
+        match (self, other) {
+            (Self::Unknown, _) | (_, Self::Unknown) => self.cmp(other),
+            (Self::Number(_) | Self::Text(_), _) => match direction {
+                Direction::Up => self.cmp(other),
+                Direction::Down => other.cmp(self),
+            },
+        }
+    }
+
     fn of(value: Option<&Value>) -> Self {
         match value {
             None | Some(Value::Null | Value::Array(_) | Value::Object(_)) => Self::Unknown,
@@ -325,6 +329,8 @@ impl Key {
 
 #[cfg(test)]
 mod tests {
+    use super::super::look::Look;
+    use super::super::render::{View, paint};
     use super::*;
     use serde_json::json;
 
@@ -367,9 +373,8 @@ mod tests {
 
     fn arranged(words: &[&str]) -> String {
         let chosen = listing(words).chosen(COLUMNS, Format::Table).unwrap();
-        let mut view = view();
-        chosen.arrange(&mut view);
-        view.rows.into_iter().map(|row| row.name).collect()
+        let names = paint(&view(), Format::Name, &chosen, &Look::plain(0));
+        names.lines().collect()
     }
 
     #[test]

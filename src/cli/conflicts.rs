@@ -27,6 +27,8 @@ pub(super) mod watch;
 
 /// A large loser is copied, or fetched from another site; the daemon gives up after the same time.
 const LOSER_MAX: Duration = Duration::from_secs(300);
+/// Rows that are made of an answer at a time: each is some KiB before its text is.
+const SHOWN_AT_ONCE: usize = 1_000;
 /// Headings of lists.
 const COLUMNS: &[Column] = &[
     Column::new("ID").at("/id"),
@@ -321,7 +323,7 @@ fn told(acked: &AckedView, dry_run: bool, look: &Look) -> String {
 
 fn list(ui: &mut Ui, global: &Global, args: &ListArgs) -> CliResult {
     let chosen = args.listing.chosen(COLUMNS, global.format())?;
-    if chosen.is_stream(global.format()) && !args.watch.is_given() {
+    if !args.watch.is_given() {
         return list_by_page(ui, global, args, &chosen);
     }
     let ask = |client: Client| {
@@ -332,8 +334,12 @@ fn list(ui: &mut Ui, global: &Global, args: &ListArgs) -> CliResult {
     };
     let asking = (global, &args.reach, &args.watch);
     again::each(ui, asking, ask, |ui, found| {
-        let view = view(found.site, &found.conflicts)?;
-        ui.list(view, &chosen, Some(found.found))
+        let mut sink = ui.sink(&chosen);
+        ui.page(&mut sink, &view(found.site.clone(), &[])?)?;
+        for page in found.conflicts.chunks(SHOWN_AT_ONCE) {
+            ui.page(&mut sink, &view(found.site.clone(), page)?)?;
+        }
+        ui.end(sink, found.found)
     })
 }
 
@@ -347,15 +353,14 @@ impl ListArgs {
     }
 }
 
-/// The same where rows stand by themselves: memory holds one page, however many there are.
+/// The daemon is asked once: memory holds one page, and what the format has to keep.
 fn list_by_page(ui: &mut Ui, global: &Global, args: &ListArgs, chosen: &Chosen) -> CliResult {
-    let (mut shown, mut found) = (0, 0);
-    let mut printed = Ok(());
+    let mut sink = ui.sink(chosen);
+    let (mut found, mut printed) = (0, Ok(()));
     let mut print = |page: FoundConflicts| {
-        shown += page.conflicts.len() as u64;
         found = page.found;
         let rows = view(page.site, &page.conflicts);
-        printed = rows.and_then(|rows| ui.list(rows, chosen, None));
+        printed = rows.and_then(|rows| ui.page(&mut sink, &rows));
         printed.is_ok()
     };
     let print = &mut print;
@@ -363,13 +368,9 @@ fn list_by_page(ui: &mut Ui, global: &Global, args: &ListArgs, chosen: &Chosen) 
         let limit = chosen.limit_of_source();
         client.conflict_pages(args.filter(), limit, print).await
     };
-    reach::ask(global, &args.reach, ask)?;
+    reach::ask(global, &args.reach, ask).map_err(|error| sink.broken_off(error))?;
     printed?;
-    if shown < found {
-        let told = format!("{} of {}", human::count(shown), human::count(found));
-        ui.detail(&told);
-    }
-    Ok(())
+    ui.end(sink, found)
 }
 
 fn restore(ui: &mut Ui, global: &Global, args: &RestoreArgs) -> CliResult {

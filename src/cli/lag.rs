@@ -103,7 +103,7 @@ pub(super) fn run(ui: &mut Ui, global: &Global, args: &LagArgs) -> CliResult {
         } else {
             view(&lag)?
         };
-        ui.list(view, &chosen, None)?;
+        ui.list(&view, &chosen)?;
         match args.max_age {
             Some(max) => limit(ui, &lag, max, args.exit_code),
             None => Ok(()),

@@ -3,6 +3,8 @@
 //! JSON keys are a contract, only added to. What comes from trees and peers is made printable first: a file name must
 //! not move the cursor of an operator's terminal.
 
+use std::convert::Infallible;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -10,9 +12,8 @@ use serde_json::{Value, json};
 use super::columns::{Chosen, Heading};
 use super::exit::Failure;
 use super::look::Look;
-use super::table;
-use super::yaml;
-use crate::clock::{self, TimestampUs};
+use super::sink::Sink;
+use crate::clock::TimestampUs;
 use crate::text::{printable, printable_json};
 
 /// How data is printed.
@@ -127,33 +128,16 @@ pub fn render<C: Heading>(view: &View<C>, format: Format, now_us: TimestampUs) -
 /// The text of what was `chosen` of `view`, for a reader that has this look.
 #[must_use]
 pub fn paint<C: Heading>(view: &View<C>, format: Format, chosen: &Chosen, look: &Look) -> String {
-    match format {
-        Format::Table | Format::Wide => table::text(view, format == Format::Wide, chosen, look),
-        Format::Json => json_line(&document(view, look.now_us)),
-        Format::Jsonl => objects(view, look.now_us).collect(),
-        Format::Yaml => yaml::document(&document(view, look.now_us)),
-        Format::Csv => csv(view, chosen),
-        Format::Name => {
-            let name = |row: &Row| format!("{}\n", printable(&row.name));
-            view.rows.iter().map(name).collect()
-        }
+    let mut sink = Sink::new(format, chosen.clone());
+    let mut text = sink.take(view, look);
+    let written: Result<u64, Infallible> = sink.finish(|piece| {
+        text.push_str(piece);
+        Ok(())
+    });
+    match written {
+        Ok(_) => text,
+        Err(never) => match never {},
     }
-}
-
-/// Every row as one line of JSON, which says what it is.
-pub fn objects<C>(view: &View<C>, now_us: TimestampUs) -> impl Iterator<Item = String> {
-    view.rows.iter().map(move |row| {
-        let mut object = row.item.clone();
-        if let Some(fields) = object.as_object_mut() {
-            fields.insert(
-                "schema".to_owned(),
-                schema_of(line_schema(view.command)).into(),
-            );
-            fields.insert("generated_at".to_owned(), clock::rfc3339(now_us).into());
-            fields.insert("generated_us".to_owned(), now_us.into());
-        }
-        json_line(&object)
-    })
 }
 
 /// A value as one line of JSON: the only place where JSON is written for a reader.
@@ -195,33 +179,8 @@ pub fn failure_json(failure: &Failure) -> String {
     json_line(&json!(document))
 }
 
-fn document<C>(view: &View<C>, now_us: TimestampUs) -> Value {
-    let items: Vec<&Value> = view.rows.iter().map(|row| &row.item).collect();
-    json!({
-        "schema": schema_of(view.command),
-        "generated_at": clock::rfc3339(now_us),
-        "generated_us": now_us,
-        "site": view.site,
-        "items": items,
-    })
-}
-
-fn csv<C: Heading>(view: &View<C>, chosen: &Chosen) -> String {
-    let shown = chosen.shown(view.columns, true);
-    let mut text = String::new();
-    if chosen.headers {
-        let names = shown.iter().map(|(_, column)| column.name());
-        text.push_str(&csv_line(names));
-    }
-    for row in &view.rows {
-        let cell = |nth: usize| row.cells.get(nth).cloned().unwrap_or_default();
-        text.push_str(&csv_line(shown.iter().map(|(nth, _)| cell(*nth))));
-    }
-    text
-}
-
-/// A file may be called anything, and whoever looks at the text does it on a terminal.
-fn csv_line(cells: impl Iterator<Item = String>) -> String {
+/// A line of CSV. A file may be called anything, and whoever looks at the text does it on a terminal.
+pub(super) fn csv_line(cells: impl Iterator<Item = String>) -> String {
     let quoted = cells.map(|cell| {
         let cell = printable(&cell);
         if cell.contains([',', '"']) {

@@ -106,7 +106,7 @@ fn list(ui: &mut Ui, global: &Global, args: &ListArgs) -> CliResult {
     let ask = |client: Client| async move { client.status().await };
     let asking = (global, &args.reach, &args.watch);
     watch::each(ui, asking, ask, |ui, status| {
-        ui.list(view(&status, &status.sites)?, &chosen, None)
+        ui.list(&view(&status, &status.sites)?, &chosen)
     })
 }
 

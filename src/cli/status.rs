@@ -8,10 +8,10 @@ use super::columns::{Chosen, Column, Kind, nearest};
 use super::exit::{CliError, CliResult, Exit, Failure};
 use super::look::Look;
 use super::reach::Reach;
-use super::render::{Format, Row, View};
+use super::render::{Format, Row, View, paint};
 use super::ui::Ui;
 use super::watch::{self, WatchArgs};
-use super::{Global, human, table};
+use super::{Global, human};
 use crate::admin::view::{Severity, SiteView, StatusView, Verdict, path_text};
 use crate::text::printable;
 
@@ -71,7 +71,7 @@ pub(super) fn run(ui: &mut Ui, global: &Global, args: &StatusArgs) -> CliResult 
 fn show(ui: &mut Ui, format: Format, status: &StatusView) -> CliResult {
     match format {
         Format::Table | Format::Wide => {
-            let text = text(status, format == Format::Wide, &ui.look());
+            let text = text(status, format, &ui.look());
             ui.data(&text)
         }
         Format::Json | Format::Jsonl | Format::Yaml => ui.show(&whole(status)?),
@@ -179,7 +179,7 @@ pub(super) fn item(view: &impl serde::Serialize) -> Result<Value, CliError> {
     })
 }
 
-fn text(status: &StatusView, all: bool, look: &Look) -> String {
+fn text(status: &StatusView, format: Format, look: &Look) -> String {
     let mut text = String::new();
     let verdict = status.verdict.word().to_ascii_uppercase();
     let mut line = |words: String| writeln!(text, "{}", words.trim_end()).unwrap_or_default();
@@ -195,7 +195,7 @@ fn text(status: &StatusView, all: bool, look: &Look) -> String {
     if let Ok(sites) = sites(status)
         && !sites.rows.is_empty()
     {
-        line(table::text(&sites, all, &Chosen::default(), look));
+        line(paint(&sites, format, &Chosen::default(), look));
         line(String::new());
     }
     for site in &status.sites {
@@ -274,7 +274,7 @@ mod tests {
         view.causes[0].text = "refused\u{1b}[2J".to_owned();
         view.sites[0].parked[0].path = Some(b"a\xff\x1b]0;x\x07".to_vec());
         assert_eq!(
-            text(&view, false, &Look::plain(0)),
+            text(&view, Format::Table, &Look::plain(0)),
             "DEGRADED  1 of 2 peers not reached\n\
              \x20 cause  iad-2: refused\\u{1b}[2J\n\
              \x20 next   check it\n\

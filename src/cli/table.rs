@@ -7,7 +7,7 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::columns::{Chosen, Column, Heading, Kind};
 use super::look::Look;
-use super::render::{Row, View};
+use super::render::Row;
 use crate::clock::TimestampUs;
 use crate::text::printable;
 
@@ -16,52 +16,123 @@ const GAP: usize = 2;
 /// What stands where text was cut.
 const CUT: char = '…';
 
-/// The table. Everyone who wants all gets all.
-#[must_use]
-pub(super) fn text<C: Heading>(view: &View<C>, all: bool, chosen: &Chosen, look: &Look) -> String {
-    let shown = chosen.shown(view.columns, all);
-    let cells: Vec<Vec<String>> = view
-        .rows
-        .iter()
-        .map(|row| {
-            let cell = |(nth, column): &(usize, Column)| cell(row, *nth, *column, look);
-            shown.iter().map(cell).collect()
-        })
-        .collect();
-    let columns: Vec<Column> = shown.iter().map(|(_, column)| *column).collect();
-    let headings: Vec<&str> = columns
-        .iter()
-        .map(|column| heading(*column, look))
-        .collect();
-    let tracks = columns.iter().enumerate().map(|(nth, column)| {
-        let cells = cells.iter().filter_map(|row| row.get(nth));
-        let widest = cells.map(|cell| cell.width()).max().unwrap_or(0);
-        let head = headings.get(nth).map_or(0, |text| text.width());
-        let rank = if chosen.columns.is_some() {
-            0
-        } else {
-            column.rank
-        };
-        Track::new(head, widest.max(head), column.kind, rank)
-    });
-    let tracks: Vec<Track> = tracks.collect();
-    let width = look.width.filter(|_| !all);
-    let widths = fit(&tracks, width.unwrap_or(usize::MAX));
-    let mut lines = String::new();
-    if chosen.headers {
-        line(
-            &mut lines,
-            headings.iter().copied(),
-            &columns,
-            &widths,
-            None,
-        );
+/// Rows whose table is not begun before all of them were seen: each is kept as the text of its shown cells.
+#[derive(Debug)]
+pub(super) struct Grid {
+    /// The columns that are wanted, with their places in a row.
+    columns: Vec<(usize, Column)>,
+    /// How wide the widest cell of each is.
+    widest: Vec<usize>,
+    /// Nothing is cut, and no column goes.
+    all: bool,
+    /// No column goes: they were asked for by name.
+    is_named: bool,
+}
+
+/// Between the cells of a kept row. What was made printable holds no line feed.
+const BETWEEN: char = '\n';
+
+impl Grid {
+    /// The table of these columns. Everyone who wants all gets all.
+    #[must_use]
+    pub(super) fn new<C: Heading>(columns: &[C], all: bool, chosen: &Chosen) -> Self {
+        let columns = chosen.shown(columns, all);
+        Self {
+            widest: vec![0; columns.len()],
+            columns,
+            all,
+            is_named: chosen.columns.is_some(),
+        }
     }
-    for row in &cells {
-        let row = row.iter().map(String::as_str);
-        line(&mut lines, row, &columns, &widths, Some(look));
+
+    /// The names of the columns.
+    pub(super) fn names(&self) -> impl Iterator<Item = String> {
+        self.columns.iter().map(|(_, column)| column.name())
     }
-    lines
+
+    /// What stands in the columns of a row, as it is.
+    pub(super) fn cells_of(&self, row: &Row) -> impl Iterator<Item = String> {
+        let cell = |(nth, _): &(usize, Column)| row.cells.get(*nth).cloned().unwrap_or_default();
+        self.columns.iter().map(cell)
+    }
+
+    /// What is to be kept of a row.
+    pub(super) fn take(&mut self, row: &Row, look: &Look) -> String {
+        let mut kept = String::new();
+        for (at, ((nth, column), widest)) in self.columns.iter().zip(&mut self.widest).enumerate() {
+            let cell = cell(row, *nth, *column, look);
+            *widest = (*widest).max(cell.width());
+            if at > 0 {
+                kept.push(BETWEEN);
+            }
+            kept.push_str(&cell);
+        }
+        kept
+    }
+
+    /// How wide each column is, none for those that go.
+    #[must_use]
+    pub(super) fn widths(&self, look: &Look) -> Vec<Option<usize>> {
+        let tracks = self.columns.iter().zip(&self.widest);
+        let tracks = tracks.map(|((_, column), widest)| {
+            let head = heading(*column, look).width();
+            let rank = if self.is_named { 0 } else { column.rank };
+            Track::new(head, (*widest).max(head), column.kind, rank)
+        });
+        let tracks: Vec<Track> = tracks.collect();
+        let width = look.width.filter(|_| !self.all);
+        fit(&tracks, width.unwrap_or(usize::MAX))
+    }
+
+    /// The line of headings.
+    #[must_use]
+    pub(super) fn headings(&self, widths: &[Option<usize>], look: &Look) -> String {
+        let headings = self
+            .columns
+            .iter()
+            .map(|(_, column)| heading(*column, look));
+        self.line(headings, widths, None)
+    }
+
+    /// The line of a row, from what was kept of it.
+    #[must_use]
+    pub(super) fn row(&self, kept: &str, widths: &[Option<usize>], look: &Look) -> String {
+        self.line(kept.split(BETWEEN), widths, Some(look))
+    }
+
+    /// One line; columns without a width are left out.
+    fn line<'a>(
+        &self,
+        cells: impl Iterator<Item = &'a str>,
+        widths: &[Option<usize>],
+        look: Option<&Look>,
+    ) -> String {
+        let mut line = String::new();
+        let mut spaces = 0;
+        let shown = cells.zip(&self.columns).zip(widths);
+        for ((text, (_, column)), width) in shown {
+            let Some(width) = *width else {
+                continue;
+            };
+            let text = match column.kind {
+                Kind::Path(_) => cut_middle(text, width),
+                Kind::Text(_) => cut_end(text, width),
+                Kind::Whole | Kind::State | Kind::Time(_) => text.to_owned(),
+            };
+            line.extend(std::iter::repeat_n(' ', spaces));
+            // Padding waits for the next column, so that no line ends with spaces.
+            spaces = width.saturating_sub(text.width()) + GAP;
+            match (column.kind, look) {
+                (Kind::State, Some(look)) => line.push_str(&look.state(&text, &text)),
+                (Kind::State | Kind::Whole | Kind::Text(_) | Kind::Path(_) | Kind::Time(_), _) => {
+                    line.push_str(&text)
+                }
+            }
+        }
+        line.truncate(line.trim_end_matches(' ').len());
+        line.push('\n');
+        line
+    }
 }
 
 /// The heading, which says whether an age stands below.
@@ -80,52 +151,13 @@ fn cell(row: &Row, nth: usize, column: Column, look: &Look) -> String {
             None
         }
     };
-    match time {
-        Some(us) => moment(us, look),
-        None => row
-            .cells
-            .get(nth)
-            .map(|cell| printable(cell))
-            .unwrap_or_default(),
-    }
+    let text = time.map(|us| moment(us, look));
+    let text = text.as_ref().or_else(|| row.cells.get(nth));
+    text.map(|text| printable(text)).unwrap_or_default()
 }
 
 fn moment(us: TimestampUs, look: &Look) -> String {
     if look.ages { look.age(us) } else { look.at(us) }
-}
-
-/// Appends one line; columns without a width are left out.
-fn line<'a>(
-    lines: &mut String,
-    cells: impl Iterator<Item = &'a str>,
-    columns: &[Column],
-    widths: &[Option<usize>],
-    look: Option<&Look>,
-) {
-    let mut spaces = 0;
-    let shown = cells.zip(columns).zip(widths);
-    for ((text, column), width) in shown {
-        let Some(width) = *width else {
-            continue;
-        };
-        let text = match column.kind {
-            Kind::Path(_) => cut_middle(text, width),
-            Kind::Text(_) => cut_end(text, width),
-            Kind::Whole | Kind::State | Kind::Time(_) => text.to_owned(),
-        };
-        lines.extend(std::iter::repeat_n(' ', spaces));
-        // Padding waits for the next column, so that no line ends with spaces.
-        spaces = width.saturating_sub(text.width()) + GAP;
-        match (column.kind, look) {
-            (Kind::State, Some(look)) => lines.push_str(&look.state(&text, &text)),
-            (Kind::State | Kind::Whole | Kind::Text(_) | Kind::Path(_) | Kind::Time(_), _) => {
-                lines.push_str(&text);
-            }
-        }
-    }
-    let end = lines.trim_end_matches(' ').len();
-    lines.truncate(end);
-    lines.push('\n');
 }
 
 /// How wide a column wants to be, and how narrow it may become.
@@ -231,6 +263,7 @@ fn tail(text: &str, width: usize) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::render::{Format, View, paint};
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
@@ -276,7 +309,12 @@ mod tests {
 
     fn shown(width: usize) -> String {
         let view = view("/srv/media/a/very/long/way/to/plan.xlsx");
-        text(&view, false, &Chosen::default(), &on_terminal(width))
+        paint(
+            &view,
+            Format::Table,
+            &Chosen::default(),
+            &on_terminal(width),
+        )
     }
 
     #[test]
@@ -302,12 +340,12 @@ mod tests {
     fn nothing_is_cut_for_who_wants_all_or_is_no_terminal() {
         let path = "/srv/".to_owned() + &"x".repeat(200);
         let view = view(&path);
-        let wide = text(&view, true, &Chosen::default(), &on_terminal(40));
+        let wide = paint(&view, Format::Wide, &Chosen::default(), &on_terminal(40));
         assert!(
             wide.contains(&path) && wide.contains("a long note"),
             "{wide}"
         );
-        let plain = text(&view, false, &Chosen::default(), &Look::plain(0));
+        let plain = paint(&view, Format::Table, &Chosen::default(), &Look::plain(0));
         assert!(
             plain.contains(&path) && plain.contains("  2026-11-22T17:54:49.102113Z\n"),
             "{plain}"
@@ -326,7 +364,7 @@ mod tests {
             ..Chosen::default()
         };
         assert_eq!(
-            text(&view("a"), false, &chosen, &on_terminal(5)),
+            paint(&view("a"), Format::Table, &chosen, &on_terminal(5)),
             "2m14s  c-1\n"
         );
     }
@@ -337,7 +375,7 @@ mod tests {
             colour: true,
             ..on_terminal(80)
         };
-        let painted = text(&view("a"), false, &Chosen::default(), &look);
+        let painted = paint(&view("a"), Format::Table, &Chosen::default(), &look);
         let line = painted.lines().nth(1).unwrap();
         assert!(
             line.starts_with("c-1  a     \u{1b}[38;5;29midle\u{1b}[0m   2m14s"),

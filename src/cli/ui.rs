@@ -15,10 +15,11 @@ use jiff::tz::TimeZone;
 use super::Global;
 use super::columns::{Chosen, Heading};
 use super::exit::{CliError, CliResult, Exit, Failure};
+use super::human;
 use super::look::Look;
 use super::render::{self, Format, View};
 use super::screen::{Screen, Size};
-use super::{human, table};
+use super::sink::Sink;
 use crate::clock::{SharedClock, SystemClock, TimestampUs};
 use crate::text::printable;
 
@@ -147,7 +148,7 @@ impl Ui {
     /// # Errors
     /// When nobody reads, or the output cannot be written.
     pub fn show<C: Heading>(&mut self, view: &View<C>) -> CliResult {
-        self.print(view, &Chosen::default())
+        self.list(view, &Chosen::default())
     }
 
     /// Prints more of what was shown, without the heading.
@@ -159,23 +160,45 @@ impl Ui {
             headers: false,
             ..Chosen::default()
         };
-        self.print(view, &chosen)
+        self.list(view, &chosen)
     }
 
-    /// Prints what was chosen of a list of which there are `found` rows in all; a terminal is told what it does not see.
+    /// Prints what was chosen of a list that is there as a whole.
     ///
     /// # Errors
     /// When nobody reads, or the output cannot be written.
-    pub fn list<C: Heading>(
-        &mut self,
-        mut view: View<C>,
-        chosen: &Chosen,
-        found: Option<u64>,
-    ) -> CliResult {
-        let found = found.unwrap_or(view.rows.len() as u64);
-        chosen.arrange(&mut view);
-        self.print(&view, chosen)?;
-        let shown = view.rows.len() as u64;
+    pub fn list<C: Heading>(&mut self, view: &View<C>, chosen: &Chosen) -> CliResult {
+        let mut sink = self.sink(chosen);
+        self.page(&mut sink, view)?;
+        self.end(sink, view.rows.len() as u64)
+    }
+
+    /// Begins a list that comes page by page.
+    pub(super) fn sink(&self, chosen: &Chosen) -> Sink {
+        // Headings of CSV stand at the beginning of the output alone.
+        let headers = chosen.headers && !(self.is_begun && self.format == Format::Csv);
+        let chosen = Chosen {
+            headers,
+            ..chosen.clone()
+        };
+        Sink::new(self.format, chosen)
+    }
+
+    /// Prints of a page what can be printed before the last one is there.
+    ///
+    /// # Errors
+    /// When nobody reads, or the output cannot be written.
+    pub(super) fn page<C: Heading>(&mut self, sink: &mut Sink, view: &View<C>) -> CliResult {
+        let text = sink.take(view, &self.look());
+        self.piece(&text)
+    }
+
+    /// Ends a list of which there are `found` rows in all; a terminal is told what it does not see.
+    ///
+    /// # Errors
+    /// When nobody reads, or the output cannot be written.
+    pub(super) fn end(&mut self, sink: Sink, found: u64) -> CliResult {
+        let shown = sink.finish(|text| self.piece(text))?;
         if shown < found {
             let told = format!("{} of {}", human::count(shown), human::count(found));
             if self.screen.is_some() && self.format.is_for_people() {
@@ -186,29 +209,15 @@ impl Ui {
         Ok(())
     }
 
-    fn print<C: Heading>(&mut self, view: &View<C>, chosen: &Chosen) -> CliResult {
-        let look = self.look();
-        match self.format {
-            Format::Table => self.data(&table::text(view, false, chosen, &look)),
-            Format::Wide => self.data(&table::text(view, true, chosen, &look)),
-            Format::Jsonl => {
-                for line in render::objects(view, look.now_us) {
-                    self.write(&line)?;
-                }
-                Ok(())
-            }
-            Format::Csv => {
-                let headers = chosen.headers && !self.is_begun;
-                let chosen = Chosen {
-                    headers,
-                    ..chosen.clone()
-                };
-                self.write(&render::paint(view, Format::Csv, &chosen, &look))
-            }
+    /// Prints a piece of a list.
+    fn piece(&mut self, text: &str) -> CliResult {
+        if text.is_empty() {
+            Ok(())
+        } else if self.format.is_for_people() {
+            self.data(text)
+        } else {
             // As it is: what looks like a colour in it is somebody's data.
-            format @ (Format::Json | Format::Yaml | Format::Name) => {
-                self.write(&render::paint(view, format, chosen, &look))
-            }
+            self.write(text)
         }
     }
 
@@ -419,15 +428,17 @@ pub(super) mod tests {
             rows: 24,
         };
         let (mut ui, data) = on_terminal(Format::Table, size);
-        ui.list(numbers(), &chosen, None).unwrap();
+        ui.list(&numbers(), &chosen).unwrap();
         assert_eq!(data.text().lines().last(), Some("20 of 1,204"));
         let (mut ui, data, talk) = captured(Format::Table);
         ui.verbose = true;
-        ui.list(numbers(), &chosen, Some(2_000)).unwrap();
+        let mut sink = ui.sink(&chosen);
+        ui.page(&mut sink, &numbers()).unwrap();
+        ui.end(sink, 2_000).unwrap();
         assert_eq!(data.text().lines().last(), Some("19"));
         assert_eq!(talk.text(), "20 of 2,000\n");
         let (mut ui, data) = on_terminal(Format::Json, size);
-        ui.list(numbers(), &chosen, None).unwrap();
+        ui.list(&numbers(), &chosen).unwrap();
         assert_eq!(data.text().lines().count(), 1);
     }
 

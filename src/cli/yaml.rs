@@ -12,8 +12,24 @@ const WORDS: [&str; 12] = [
     "true", "false", "null", "yes", "no", "on", "off", "y", "n", "nan", "inf", "infinity",
 ];
 
-/// The value as one document of a stream.
+/// The fields of an object at the head of a document, a line each.
 #[must_use]
+pub(super) fn fields(fields: &Map<String, Value>) -> String {
+    let mut text = String::new();
+    mapping(&mut text, fields, 0, false);
+    text
+}
+
+/// One item of a list, behind its dash.
+#[must_use]
+pub(super) fn item(item: &Value, depth: usize) -> String {
+    let mut text = String::new();
+    entry(&mut text, item, depth);
+    text
+}
+
+/// The value as one document of a stream.
+#[cfg(test)]
 pub(super) fn document(value: &Value) -> String {
     let mut text = "---".to_owned();
     block(&mut text, value, 0);
@@ -30,26 +46,31 @@ fn block(text: &mut String, value: &Value, depth: usize) {
         Value::Array(items) if !items.is_empty() => {
             text.push('\n');
             for item in items {
-                indent(text, depth);
-                text.push('-');
-                match item {
-                    Value::Object(fields) if !fields.is_empty() => {
-                        text.push(' ');
-                        mapping(text, fields, depth + 1, true);
-                    }
-                    Value::Null
-                    | Value::Bool(_)
-                    | Value::Number(_)
-                    | Value::String(_)
-                    | Value::Array(_)
-                    | Value::Object(_) => block(text, item, depth + 1),
-                }
+                entry(text, item, depth);
             }
         }
         Value::String(string) => line(text, &scalar(string)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) | Value::Array(_) => {
             line(text, &value.to_string());
         }
+    }
+}
+
+/// Appends an item of a list behind its dash.
+fn entry(text: &mut String, item: &Value, depth: usize) {
+    indent(text, depth);
+    text.push('-');
+    match item {
+        Value::Object(fields) if !fields.is_empty() => {
+            text.push(' ');
+            mapping(text, fields, depth + 1, true);
+        }
+        Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_) => block(text, item, depth + 1),
     }
 }
 
