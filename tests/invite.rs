@@ -149,6 +149,14 @@ fn two_fresh_machines_are_joined_by_one_token_and_replicate_both_ways() {
     fs::write(a.path("tree/from-a"), "a").unwrap();
     a.found("alpha", "lab");
     a.start();
+    let would = a.ok(&["peer", "invite", "--dry-run", "-o", "json"]);
+    let would: Value = serde_json::from_str(&would).unwrap();
+    assert_eq!(would["site"], "alpha");
+    let invitation = &would["items"][0];
+    assert_eq!(invitation["token"], Value::Null);
+    assert_eq!(invitation["endpoints"], serde_json::json!([a.listen()]));
+    assert!(invitation["expires_us"].is_u64(), "{would}");
+    assert!(a.events("invitation.made").is_empty());
     let token = a.invite(&["--name", "beta"]);
     // Asked first: nothing is written, and the token still works.
     let words = b.join(&token, &["--dry-run"]);

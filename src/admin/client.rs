@@ -341,11 +341,13 @@ impl Client {
         Ok(reply.into_inner().filter)
     }
 
-    /// Makes an invitation for a new site.
-    pub async fn invite(&self, wish: InviteWish) -> Result<InviteView> {
+    /// Makes an invitation for a new site. Name of the site that answers, and the invitation.
+    pub async fn invite(&self, wish: InviteWish) -> Result<(String, InviteView)> {
         let mut inner = self.inner.clone();
         let reply = self.wait(inner.invite(wire::wish_to(wish))).await?;
-        Ok(wire::invite_from(reply.into_inner()))
+        let mut reply = reply.into_inner();
+        let site = std::mem::take(&mut reply.site);
+        Ok((site, wire::invite_from(reply)))
     }
 
     /// Status and lag, then what changes of them. The stream begins within the patience of this client; every further

@@ -390,8 +390,8 @@ impl Admin for Service {
     async fn invite(&self, request: Request<pb::InviteRequest>) -> Reply<pb::InviteReply> {
         let by = caller(&request);
         let wish = wire::wish_from(request.into_inner());
-        let made = self.source.invite(wish, &by).await;
-        Ok(Response::new(wire::invite_to(made.map_err(refusal)?)))
+        let made = self.source.invite(wish, &by).await.map_err(refusal)?;
+        Ok(Response::new(wire::invite_to(self.source.site(), made)))
     }
 
     async fn compact_preview(

@@ -74,21 +74,15 @@ pub(super) fn run(ui: &mut Ui, global: &Global, args: &PeerArgs) -> CliResult {
         dry_run: args.dry_run,
     };
     let ask = |client: Client| async move { client.invite(wish).await };
-    let made = reach::ask(global, &args.reach, ask)?;
+    let (site, made) = reach::ask(global, &args.reach, ask)?;
     let endpoints = printable(&made.endpoints.join(", "));
     let until = rfc3339(made.expires_us).unwrap_or_default();
+    show(ui, global.format(), site, &made)?;
     if args.dry_run {
         ui.say(&format!(
             "would invite a new site, which would reach this one at {endpoints}"
         ));
         return Ok(());
-    }
-    match global.format() {
-        // Bare, so that it can be piped to where it is typed.
-        Format::Table | Format::Wide => ui.data(&format!("{}\n", printable(&made.token)))?,
-        Format::Json | Format::Jsonl | Format::Yaml | Format::Csv | Format::Name => {
-            ui.show(&invitation_view(&made)?)?;
-        }
     }
     ui.say(&format!(
         "works once, until {until}; the new site reaches this one at {endpoints}"
@@ -97,16 +91,28 @@ pub(super) fn run(ui: &mut Ui, global: &Global, args: &PeerArgs) -> CliResult {
     Ok(())
 }
 
-fn invitation_view(made: &InviteView) -> Result<View, CliError> {
-    let site = Invitation::read(&made.token).map(|read| read.site);
+/// The token, or the whole; under --dry-run there is no token.
+fn show(ui: &mut Ui, format: Format, site: String, made: &InviteView) -> CliResult {
+    match (format, &made.token) {
+        // Bare, so that it can be piped to where it is typed.
+        (Format::Table | Format::Wide, Some(token)) => ui.data(&format!("{}\n", printable(token))),
+        (Format::Table | Format::Wide | Format::Name, None) => Ok(()),
+        (Format::Json | Format::Jsonl | Format::Yaml | Format::Csv | Format::Name, _) => {
+            ui.show(&invitation_view(site, made)?)
+        }
+    }
+}
+
+fn invitation_view(site: String, made: &InviteView) -> Result<View, CliError> {
     Ok(View {
         command: "invitation",
-        site: site.ok(),
+        // An older daemon does not say who it is.
+        site: Some(site).filter(|site| !site.is_empty()),
         columns: &["TOKEN", "EXPIRES", "ENDPOINTS"],
         rows: vec![Row {
-            name: made.token.clone(),
+            name: made.token.clone().unwrap_or_default(),
             cells: vec![
-                made.token.clone(),
+                made.token.clone().unwrap_or_else(|| "-".to_owned()),
                 rfc3339(made.expires_us).unwrap_or_default(),
                 made.endpoints.join(" "),
             ],

@@ -216,6 +216,7 @@ fn what_each_command_prints_is_what_its_schema_describes() {
         &["conflicts", "list"],
         &["conflicts", "show", "c-bygtc5qnmf"],
         &["peer", "invite"],
+        &["peer", "invite", "--dry-run"],
         &["check"],
         &["compare", a.unwrap(), b.unwrap()],
         &["version"],

@@ -95,7 +95,7 @@ impl Inviter {
         check_valid(valid_us)?;
         let expires_us = self.clock.now_us().saturating_add(valid_us);
         let mut view = InviteView {
-            token: String::new(),
+            token: None,
             expires_us,
             endpoints: endpoints.clone(),
         };
@@ -126,7 +126,7 @@ impl Inviter {
             expires_us,
             name: wish.site,
         };
-        view.token = invitation.token();
+        view.token = Some(invitation.token());
         let until = rfc3339(expires_us).unwrap_or_default();
         tracing::warn!(by, until, "invitation for a new site made");
         let text = format!("invitation for a new site made by {by}, until {until}");

@@ -32,8 +32,8 @@ pub struct InviteWish {
 /// An invitation.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct InviteView {
-    /// What is typed at the new site. A secret.
-    pub token: String,
+    /// What is typed at the new site. A secret. Null: under --dry-run, nothing was made.
+    pub token: Option<String>,
     /// Until when it holds.
     #[serde(flatten, serialize_with = "expires::serialize")]
     #[schemars(schema_with = "expires::schema")]

@@ -345,9 +345,10 @@ pub(in crate::admin) fn wish_from(request: pb::InviteRequest) -> InviteWish {
     }
 }
 
-pub(in crate::admin) fn invite_to(view: InviteView) -> pb::InviteReply {
+pub(in crate::admin) fn invite_to(site: String, view: InviteView) -> pb::InviteReply {
     pb::InviteReply {
-        token: view.token,
+        site,
+        token: view.token.unwrap_or_default(),
         expires_us: view.expires_us,
         endpoints: view.endpoints,
     }
@@ -355,7 +356,7 @@ pub(in crate::admin) fn invite_to(view: InviteView) -> pb::InviteReply {
 
 pub(in crate::admin) fn invite_from(reply: pb::InviteReply) -> InviteView {
     InviteView {
-        token: reply.token,
+        token: Some(reply.token).filter(|token| !token.is_empty()),
         expires_us: reply.expires_us,
         endpoints: reply.endpoints,
     }

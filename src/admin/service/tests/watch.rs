@@ -36,8 +36,17 @@ async fn what_operators_do_to_sites_reaches_the_source_and_its_answer_comes_back
         endpoints: vec!["a:1".to_owned()],
         dry_run: false,
     };
-    let made = client.invite(wish.clone()).await.unwrap();
-    assert_eq!((made.token.as_str(), made.expires_us), ("Some(5)", 7));
+    let (site, made) = client.invite(wish.clone()).await.unwrap();
+    assert_eq!(site, "fra-1");
+    assert_eq!(
+        (made.token.as_deref(), made.expires_us),
+        (Some("Some(5)"), 7)
+    );
+    let dry = InviteWish {
+        dry_run: true,
+        ..wish.clone()
+    };
+    assert_eq!(client.invite(dry).await.unwrap().1.token, None);
     let taken = InviteWish {
         site: Some("iad-2".to_owned()),
         ..wish
