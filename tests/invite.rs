@@ -351,6 +351,11 @@ fn a_reload_takes_what_can_change_names_what_cannot_and_refuses_a_bad_file() {
     fs::write(&certificate, good).unwrap();
     a.ok(&["reload"]);
     assert!(!a.ok(&["status"]).contains("not taken"));
+    let told = a.events("config.reloaded");
+    let last = told.last().unwrap();
+    let text = last["text"].as_str().unwrap();
+    assert!(text.ends_with(": nothing in it is different"), "{text}");
+    assert_eq!(last["fields"]["applied"], "");
 }
 
 #[test]

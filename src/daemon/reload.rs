@@ -86,7 +86,10 @@ impl Reloader {
             Level::Info,
             "config.reloaded",
             None,
-            format!("configuration read again by {by}: {applied}"),
+            format!(
+                "configuration read again by {by}: {}",
+                what_is_different(&view)
+            ),
         );
         told.fields.insert("by".to_owned(), by.to_owned());
         told.fields.insert("applied".to_owned(), applied);
@@ -109,6 +112,17 @@ impl Reloader {
         let next = "correct the file, then: cfs-repl reload".to_owned();
         self.causes.set(Topic::Config, what.clone(), next.clone());
         AdminError::NotPossible { what, hint: next }
+    }
+}
+
+/// What a reload found, in words.
+fn what_is_different(view: &ReloadedView) -> String {
+    let (applied, later) = (view.applied.join(", "), view.needs_restart.join(", "));
+    match (applied.as_str(), later.as_str()) {
+        ("", "") => "nothing in it is different".to_owned(),
+        ("", later) => format!("nothing at once; {later} will hold when it is started again"),
+        (applied, "") => applied.to_owned(),
+        (applied, later) => format!("{applied}; {later} will hold when it is started again"),
     }
 }
 
@@ -154,4 +168,30 @@ fn changes(before: &Config, after: &Config) -> ReloadedView {
     view.applied = names(&now);
     view.needs_restart = names(&later);
     view
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reload_is_told_in_words_whatever_it_found() {
+        let told = |applied: &[&str], later: &[&str]| {
+            let words = |all: &[&str]| all.iter().map(|key| (*key).to_owned()).collect();
+            what_is_different(&ReloadedView {
+                applied: words(applied),
+                needs_restart: words(later),
+            })
+        };
+        assert_eq!(told(&[], &[]), "nothing in it is different");
+        assert_eq!(
+            told(&[], &["tree"]),
+            "nothing at once; tree will hold when it is started again"
+        );
+        assert_eq!(told(&["peer", "log.level"], &[]), "peer, log.level");
+        assert_eq!(
+            told(&["peer"], &["tree", "tls"]),
+            "peer; tree, tls will hold when it is started again"
+        );
+    }
 }
