@@ -309,6 +309,36 @@ fn the_incident_of_the_documents_can_be_played() {
 }
 
 #[test]
+fn a_daemon_that_listens_elsewhere_is_told_as_status_tells_it() {
+    let mut lab = Lab::started(&LabOptions::default());
+    let config = fs::read_to_string(&lab.a.config).unwrap();
+    let other = lab.folder().join("other.sock");
+    let file = lab.folder().join("elsewhere.toml");
+    let admin = format!("[admin]\nsocket = \"{}\"\n", other.display());
+    fs::write(&file, config.replace("[admin]\n", &admin)).unwrap();
+    let file = file.display().to_string();
+    let status = crate::lab::cfs_repl()
+        .args(["status", "--config", &file])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(status.stderr).unwrap();
+    assert_eq!(status.status.code(), Some(3), "{said}");
+    let runs = format!("runs (process {})", lab.a.process());
+    assert!(said.contains(&runs), "{said}");
+    let program = env!("CARGO_BIN_EXE_cfs-repl");
+    let mut term = Term::new(program, &["top", "--config", &file], (400, 36));
+    term.assert_shows("NO DATA");
+    // The same cause and the same remedy, in one line each.
+    for label in ["cause: ", "hint:  "] {
+        let line = said.lines().find_map(|line| line.strip_prefix(label));
+        term.assert_shows(line.unwrap());
+    }
+    term.press("q");
+    assert_eq!(term.ends(), 0);
+    lab.a.kill();
+}
+
+#[test]
 fn without_a_terminal_it_says_what_to_use_instead() {
     let output = crate::lab::cfs_repl().args(["top"]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();

@@ -15,6 +15,7 @@ use crate::clock::SystemClock;
 use crate::config::DEFAULT_FILE;
 use crate::text::printable;
 use crate::top::app::{App, End, Source};
+use crate::top::calls::Daemon;
 use crate::top::model::{Choice, Model, Screen, ThemeName};
 use crate::top::replay::Replay;
 use crate::top::{command, record, terminal};
@@ -147,11 +148,13 @@ fn source(global: &Global, args: &TopArgs) -> Result<Source, CliError> {
         return Ok(Source::Record(Replay::new(record, args.speed)));
     }
     let record = args.record.as_deref().map(new_file).transpose()?;
-    Ok(Source::Daemon {
+    let (own, reach) = (global.clone(), args.reach.clone());
+    let daemon = Daemon {
         address: reach::address(global, &args.reach)?,
         patience: global.timeout,
-        record,
-    })
+        explain: Arc::new(move |error| reach::explained(&own, &reach, error)),
+    };
+    Ok(Source::Daemon { daemon, record })
 }
 
 fn new_file(path: &Path) -> Result<File, CliError> {

@@ -16,7 +16,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::calls;
+use super::calls::{self, Daemon};
 use super::feed::Feed;
 use super::keys::Key;
 use super::message::{Done, Effect, Message, Told};
@@ -26,7 +26,6 @@ use super::replay::{Played, Replay};
 use super::terminal;
 use super::update::{settle, update};
 use super::view::{Hits, view};
-use crate::admin::client::Address;
 use crate::clock::{SharedClock, micros};
 use crate::daemon::tasks::Tasks;
 
@@ -64,10 +63,8 @@ pub enum Input {
 pub enum Source {
     /// A daemon, and where what it tells is recorded.
     Daemon {
-        /// Where it is.
-        address: Address,
-        /// How long it may take to answer.
-        patience: Duration,
+        /// Which one.
+        daemon: Daemon,
         /// Where the stream is kept.
         record: Option<File>,
     },
@@ -109,8 +106,7 @@ impl std::fmt::Debug for App {
 
 enum Running {
     Daemon {
-        address: Address,
-        patience: Duration,
+        daemon: Daemon,
         retry: Arc<Notify>,
         record: Option<Recorder>,
     },
@@ -131,24 +127,14 @@ impl App {
         let (telling, told) = mpsc::channel(WAITING_MAX);
         let (doing, done) = mpsc::channel(KEYS_MAX);
         let source = match source {
-            Source::Daemon {
-                address,
-                patience,
-                record,
-            } => {
+            Source::Daemon { daemon, record } => {
                 let retry = Arc::new(Notify::new());
-                let feed = Feed::new(
-                    address.clone(),
-                    patience,
-                    telling.clone(),
-                    Arc::clone(&retry),
-                );
+                let feed = Feed::new(daemon.clone(), telling.clone(), Arc::clone(&retry));
                 tasks.spawn("feed", feed.run(tasks.token().clone()));
                 let from = clock.monotonic();
                 let record = record.map(|file| Recorder { file, from });
                 Running::Daemon {
-                    address,
-                    patience,
+                    daemon,
                     retry,
                     record,
                 }
@@ -424,11 +410,8 @@ impl App {
                 }
             }
             Effect::Ask(ask) => {
-                if let Running::Daemon {
-                    address, patience, ..
-                } = &self.source
-                {
-                    let asked = calls::ask(address.clone(), *patience, ask);
+                if let Running::Daemon { daemon, .. } = &self.source {
+                    let asked = calls::ask(daemon.clone(), ask);
                     let telling = self.telling.clone();
                     self.tasks.spawn("question", async move {
                         for told in asked.await {
@@ -439,11 +422,8 @@ impl App {
                 }
             }
             Effect::Act(act) => {
-                if let Running::Daemon {
-                    address, patience, ..
-                } = &self.source
-                {
-                    let acted = calls::act(address.clone(), *patience, act);
+                if let Running::Daemon { daemon, .. } = &self.source {
+                    let acted = calls::act(daemon.clone(), act);
                     let doing = self.doing.clone();
                     self.tasks.spawn("act", async move {
                         drop(doing.send(acted.await).await);

@@ -1,7 +1,9 @@
 //! Asks the daemon, and has it do something: one connection for each question, which ends by itself.
 
+use std::fmt;
 use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::message::{Act, Ask, Done, Failed, Outcome, Told};
@@ -19,17 +21,46 @@ const PREVIEW_MAX: Duration = Duration::from_secs(60);
 /// Longest text of which two versions are compared.
 const TEXT_MAX: usize = 256 * 1024;
 
-/// A failure, as the command line tells it.
-#[must_use]
-pub fn failed(error: ClientError) -> Failed {
-    match CliError::from(error) {
-        CliError::Failed(failure) => Failed {
-            denied: failure.exit == Exit::NotPermitted,
-            message: failure.message,
-            causes: failure.causes,
-            hint: failure.hint,
-        },
-        CliError::Told(_) | CliError::OutputClosed => Failed::default(),
+/// The daemon that is asked.
+#[derive(Clone)]
+pub struct Daemon {
+    /// Where it is.
+    pub address: Address,
+    /// How long it may take to answer.
+    pub patience: Duration,
+    /// What the command line tells of a failure, which looks for more than the failure itself says.
+    pub explain: Arc<dyn Fn(ClientError) -> CliError + Send + Sync>,
+}
+
+impl fmt::Debug for Daemon {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Daemon")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Daemon {
+    /// A failure, as the command line tells it.
+    #[must_use]
+    pub fn failed(&self, error: ClientError) -> Failed {
+        match (self.explain)(error) {
+            CliError::Failed(failure) => Failed {
+                denied: failure.exit == Exit::NotPermitted,
+                message: failure.message,
+                causes: failure.causes,
+                hint: failure.hint,
+            },
+            CliError::Told(_) | CliError::OutputClosed => Failed::default(),
+        }
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn connect(&self) -> Result<Client, ClientError> {
+        Client::connect(self.address.clone(), self.patience).await
     }
 }
 
@@ -43,8 +74,9 @@ fn failed_io(message: String, error: &std::io::Error) -> Failed {
 }
 
 /// Asks, and returns what there is to be told.
-pub async fn ask(address: Address, patience: Duration, ask: Ask) -> Vec<Told> {
-    let client = match Client::connect(address, patience).await {
+pub async fn ask(daemon: Daemon, ask: Ask) -> Vec<Told> {
+    let failed = |error| daemon.failed(error);
+    let client = match daemon.connect().await {
         Ok(client) => client,
         Err(error) => return vec![Told::Unanswered(failed(error))],
     };
@@ -64,7 +96,7 @@ pub async fn ask(address: Address, patience: Duration, ask: Ask) -> Vec<Told> {
             Err(error) => vec![Told::Unanswered(failed(error))],
         },
         Ask::Texts { id } => {
-            let texts = texts(client, &id).await;
+            let texts = texts(&daemon, client, &id).await;
             vec![Told::Texts { id, texts }]
         }
         Ask::Tail { last } => match tail(client, last).await {
@@ -90,7 +122,8 @@ pub async fn ask(address: Address, patience: Duration, ask: Ask) -> Vec<Told> {
 }
 
 /// Both versions as text, or why they cannot be compared. The daemon reads both: it may where its operators may not.
-async fn texts(client: Client, id: &str) -> Result<[String; 2], String> {
+async fn texts(daemon: &Daemon, client: Client, id: &str) -> Result<[String; 2], String> {
+    let failed = |error| daemon.failed(error);
     let too_long = || {
         format!(
             "texts longer than {} are not compared",
@@ -138,15 +171,15 @@ async fn tail(client: Client, last: u64) -> Result<Vec<EntryView>, ClientError> 
 }
 
 /// Does it.
-pub async fn act(address: Address, patience: Duration, act: Act) -> Done {
-    let result = match Client::connect(address, patience).await {
-        Ok(client) => perform(client, &act).await,
-        Err(error) => Err(failed(error)),
+pub async fn act(daemon: Daemon, act: Act) -> Done {
+    let result = match daemon.connect().await {
+        Ok(client) => perform(&daemon, client, &act).await,
+        Err(error) => Err(daemon.failed(error)),
     };
     Done { act, result }
 }
 
-async fn perform(client: Client, act: &Act) -> Result<Outcome, Failed> {
+async fn perform(daemon: &Daemon, client: Client, act: &Act) -> Result<Outcome, Failed> {
     let answered = match act {
         Act::Ack(request) => client.ack(request.clone()).await.map(Outcome::Acked),
         Act::Restore { id, as_path } => {
@@ -154,18 +187,18 @@ async fn perform(client: Client, act: &Act) -> Result<Outcome, Failed> {
             let path = as_path.as_deref().map(str::as_bytes);
             client.restore(id, path).await.map(Outcome::Restored)
         }
-        Act::Save { id, file } => return save(client, id, file).await,
+        Act::Save { id, file } => return save(daemon, client, id, file).await,
         Act::Pause { site, note } => client.pause(site, note).await.map(Outcome::Paused),
         Act::Resume { site, confirm } => client.resume(site, *confirm).await.map(Outcome::Resumed),
         Act::Reconnect { site } => client.reconnect(site).await.map(|()| Outcome::Reconnecting),
         Act::Reload => client.reload().await.map(Outcome::Reloaded),
         Act::LogLevel { filter } => client.set_log_level(filter).await.map(Outcome::Logging),
     };
-    answered.map_err(failed)
+    answered.map_err(|error| daemon.failed(error))
 }
 
 /// Writes the loser to a new file. What is not whole goes again.
-async fn save(client: Client, id: &str, path: &str) -> Result<Outcome, Failed> {
+async fn save(daemon: &Daemon, client: Client, id: &str, path: &str) -> Result<Outcome, Failed> {
     let told = printable(path);
     let made = OpenOptions::new().write(true).create_new(true).open(path);
     let mut file = made.map_err(|error| Failed {
@@ -179,7 +212,7 @@ async fn save(client: Client, id: &str, path: &str) -> Result<Outcome, Failed> {
             Ok(()) => return Ok(Outcome::Saved(size)),
             Err(error) => failed_io(format!("cannot write {told}"), &error),
         },
-        Err(error) => failed(error),
+        Err(error) => daemon.failed(error),
     };
     match std::fs::remove_file(path) {
         Ok(()) => Err(saved),

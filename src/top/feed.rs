@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::calls::failed;
+use super::calls::Daemon;
 use super::message::{Lost, Told};
 use super::model::EVENTS_MAX;
-use crate::admin::client::{Address, Client, ClientError};
+use crate::admin::client::ClientError;
 use crate::admin::view::EventFilter;
 use crate::clock::{TimestampUs, micros};
 
@@ -25,8 +25,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Listens to one daemon.
 #[derive(Debug)]
 pub struct Feed {
-    address: Address,
-    patience: Duration,
+    daemon: Daemon,
     told: mpsc::Sender<Told>,
     retry: Arc<Notify>,
     /// Time of the last event.
@@ -38,15 +37,9 @@ pub struct Feed {
 impl Feed {
     /// One that tells `told`, and is waked by `retry`.
     #[must_use]
-    pub const fn new(
-        address: Address,
-        patience: Duration,
-        told: mpsc::Sender<Told>,
-        retry: Arc<Notify>,
-    ) -> Self {
+    pub const fn new(daemon: Daemon, told: mpsc::Sender<Told>, retry: Arc<Notify>) -> Self {
         Self {
-            address,
-            patience,
+            daemon,
             told,
             retry,
             last_event_us: None,
@@ -62,7 +55,7 @@ impl Feed {
 
     /// One connection and the pause after it. Returns whether somebody still wants to know.
     async fn once(&mut self) -> bool {
-        let address = self.address.to_string();
+        let address = self.daemon.address.to_string();
         if self.told.send(Told::Connecting { address }).await.is_err() {
             return false;
         }
@@ -72,7 +65,7 @@ impl Feed {
         let pause = pause(self.attempt);
         self.attempt = self.attempt.saturating_add(1);
         let lost = Lost {
-            failed: failed(error),
+            failed: self.daemon.failed(error),
             attempt: u64::from(self.attempt),
             retry_us: micros(pause),
         };
@@ -88,7 +81,7 @@ impl Feed {
 
     /// Hands on what the daemon tells until it ends; without an error nobody wants to know any more.
     async fn listen(&mut self) -> Result<(), ClientError> {
-        let client = Client::connect(self.address.clone(), self.patience).await?;
+        let client = self.daemon.connect().await?;
         let mut updates = client.watch(INTERVAL, true).await?;
         let filter = EventFilter {
             since_us: self.last_event_us,
@@ -122,7 +115,7 @@ impl Feed {
 
     fn ended(&self) -> ClientError {
         ClientError::Unreachable {
-            address: self.address.clone(),
+            address: self.daemon.address.clone(),
             source: std::io::Error::other("the daemon ended the stream"),
         }
     }
