@@ -45,7 +45,11 @@ fn the_unit_says_what_the_daemon_relies_on() {
             "ExecStart",
             "/usr/bin/cfs-repl run --config /etc/cfs-repl/config.toml",
         ),
-        ("ExecReload", "/bin/kill -HUP $MAINPID"),
+        // Its exit code is the result of the reload.
+        (
+            "ExecReload",
+            "/usr/bin/cfs-repl reload --config /etc/cfs-repl/config.toml",
+        ),
         ("Restart", "on-failure"),
         // A command line or configuration that is wrong stays wrong: the codes of `cfs-repl help exit-codes`.
         ("RestartPreventExitStatus", "2 6"),
@@ -187,6 +191,31 @@ fn the_service_manager_is_told_of_start_progress_reload_and_stop() {
         lab.a.tail()
     );
     assert!(lab.a.ended().unwrap().success());
+}
+
+/// The reload of the unit, with another configuration: its exit code.
+fn reload(config: &Path) -> Option<i32> {
+    let unit = unit();
+    let (_, line) = unit.iter().find(|(key, _)| key == "ExecReload").unwrap();
+    let words = line.strip_prefix("/usr/bin/cfs-repl ").unwrap();
+    let words = words.strip_suffix(" /etc/cfs-repl/config.toml").unwrap();
+    let mut command = crate::lab::cfs_repl();
+    command.args(words.split(' ')).arg(config);
+    command.output().unwrap().status.code()
+}
+
+#[test]
+fn a_reload_of_the_unit_fails_where_nothing_was_taken() {
+    let mut lab = Lab::new(&LabOptions::default());
+    lab.a.start(&[]);
+    let file = &lab.a.config.clone();
+    assert_eq!(reload(file), Some(0));
+    let good = fs::read_to_string(file).unwrap();
+    fs::write(file, format!("{good}\n[nonsense]\n")).unwrap();
+    assert_eq!(reload(file), Some(6));
+    fs::write(file, good).unwrap();
+    lab.a.kill();
+    assert_eq!(reload(file), Some(3));
 }
 
 /// A status that has a sample for every metric.
