@@ -310,7 +310,7 @@ impl Examined {
 /// Whose eyes read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reader {
-    /// The daemon: asks the disk.
+    /// The daemon: asks the disk and the system.
     Daemon,
     /// Who wants to know what the daemon would say, and what is worth a look.
     Operator,
@@ -320,7 +320,8 @@ enum Reader {
 
 impl Config {
     /// Reads and checks a file, the drop-ins beside it, the environment and the peers in the state folder, including
-    /// what they say about the disk: the root must exist and the state folder must lie outside it.
+    /// what they say about the machine: the root must exist, the state folder must lie outside it, and there must be
+    /// the groups.
     ///
     /// # Errors
     /// Everything that is wrong, not only the first.
@@ -351,6 +352,7 @@ impl Config {
         let mut findings = problem::Findings::new(file.to_owned());
         let config = alone(text, file, &layers::folder_of(file), &mut findings);
         check::disk(&config, &mut findings);
+        check::groups(&config, &mut findings);
         findings.into_error().map_or(Ok(config), Err)
     }
 
@@ -408,6 +410,7 @@ fn examine(file: &Path, variables: &layers::Variables, reader: Reader) -> Examin
     }
     if !sources.is_empty() && reader != Reader::Guest {
         check::disk(&config, &mut findings);
+        check::groups(&config, &mut findings);
     }
     if !sources.is_empty() && reader == Reader::Operator {
         advice::advise(&config, &mut findings);

@@ -228,6 +228,24 @@ fn ordered_durations(config: &Config, findings: &mut Findings) {
     }
 }
 
+/// What the system says: groups that may ask exist.
+pub(super) fn groups(config: &Config, findings: &mut Findings) {
+    let admin = &config.admin;
+    for (key, group) in [
+        ("admin.read_group", &admin.read_group),
+        ("admin.write_group", &admin.write_group),
+    ] {
+        let Some(group) = group else { continue };
+        if uzers::get_group_by_name(group).is_none() {
+            findings.add(
+                findings.place(key),
+                format!("{key}: there is no group {group} on this system, and the daemon does not start without it"),
+                format!("groupadd --system {group}, or correct the name"),
+            );
+        }
+    }
+}
+
 /// What the disk says: the root is there, and the state lies outside it.
 pub(super) fn disk(config: &Config, findings: &mut Findings) {
     let Some(root_place) = findings.place("tree.root") else {

@@ -109,6 +109,28 @@ fn all_that_is_wrong_is_told_with_exit_code_6() {
 }
 
 #[test]
+fn a_group_that_does_not_exist_is_wrong_and_the_daemon_says_the_same() {
+    let place = Place::new(&elsewhere());
+    let text = fs::read_to_string(place.file()).unwrap();
+    let admin = "[admin]\nwrite_group = \"no-such-group\"\nsocket = \"/run/x.sock\"\n";
+    fs::write(place.file(), format!("{text}{admin}")).unwrap();
+    let (exit, data, talk) = place.check(Format::Table, |_| ());
+    let what = "admin.write_group: there is no group no-such-group on this system";
+    assert_eq!(exit, Exit::Config, "{talk}");
+    assert!(
+        data.contains(&format!("error: {}:19:", place.file().display())),
+        "{data}"
+    );
+    assert!(data.contains(what), "{data}");
+    let refused = Config::load(&place.file()).unwrap_err().to_string();
+    let line = data.lines().find(|line| line.contains(what));
+    let line = line.and_then(|line| line.strip_prefix("error: ")).unwrap();
+    assert!(refused.contains(line), "{refused}");
+    // Who asks a daemon that runs needs no group for it.
+    assert!(Config::read(&place.file()).is_ok());
+}
+
+#[test]
 fn certificates_are_read_only_when_asked() {
     let place = Place::new(&elsewhere());
     fs::write(place.0.path().join("tls/fra.pem"), "no pem").unwrap();
