@@ -26,8 +26,8 @@ use filter::{AckRequest, Matcher};
 use view::journal::{EntryView, TailRequest};
 use view::preview::{PreviewPiece, PreviewRequest};
 use view::{
-    AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InviteView, InviteWish,
-    Overview, ReloadedView, RestoredView, ResumedView,
+    AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InvitationView, InviteView,
+    InviteWish, Overview, ReloadedView, RestoredView, ResumedView,
 };
 
 /// Bytes of a file piece by piece; what ends with an error is not whole.
@@ -134,6 +134,16 @@ pub trait Source: Send + Sync + 'static {
     /// [`AdminError::NotPossible`], [`AdminError::Taken`].
     async fn invite(&self, wish: InviteWish, by: &str) -> Result<InviteView>;
 
+    /// The invitations that are kept, oldest first.
+    async fn invitations(&self) -> Result<Vec<InvitationView>>;
+
+    /// Withdraws the invitation with this id, or the beginning of it; returns the whole id.
+    ///
+    /// # Errors
+    /// [`AdminError::InvitationUnknown`], [`AdminError::Invalid`] when several have ids that begin so, or
+    /// [`AdminError::NotPossible`] when it was used.
+    async fn revoke(&self, id: &str, by: &str) -> Result<String>;
+
     /// What compaction makes of what is to be sent to peers. Nothing is changed.
     ///
     /// # Errors
@@ -162,6 +172,12 @@ pub enum AdminError {
     /// Name another conflict.
     #[error("no conflict \"{id}\"")]
     ConflictUnknown {
+        /// As it was given.
+        id: String,
+    },
+    /// Name another invitation.
+    #[error("no invitation \"{id}\"")]
+    InvitationUnknown {
         /// As it was given.
         id: String,
     },

@@ -252,6 +252,62 @@ fn an_invitation_that_was_used_or_has_ended_or_is_for_others_is_refused_and_noth
 }
 
 #[test]
+fn an_invitation_that_was_withdrawn_lets_nobody_in_and_one_that_was_used_stays() {
+    let mut a = Machine::new();
+    a.found("alpha", "lab");
+    a.start();
+    let listed = || -> Vec<Value> {
+        let text = a.ok(&["peer", "invitations", "-o", "jsonl"]);
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        lines.collect()
+    };
+    let made = a.ok(&["peer", "invite", "--name", "beta", "-o", "json"]);
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let [id, token] = ["id", "token"].map(|key| made["items"][0][key].as_str().unwrap());
+    let of_list = &listed()[0];
+    assert_eq!(
+        (&of_list["id"], &of_list["state"]),
+        (&Value::from(id), &Value::from("open"))
+    );
+    assert_eq!(of_list["name"], "beta");
+    assert!(!of_list.to_string().contains(token), "{of_list}");
+    a.ok(&["peer", "revoke", id]);
+    assert!(listed().is_empty());
+    let b = Machine::new();
+    let words = b.join(token, &[]);
+    let (exit, said) = b.refused(&strs(&words));
+    assert!(
+        exit == 5 && said.contains("no such invitation"),
+        "{exit}: {said}"
+    );
+    let revoked = a.events("invitation.revoked");
+    assert_eq!(revoked[0]["fields"]["invitation"], id);
+    assert!(revoked[0]["fields"]["by"].is_string());
+    assert_eq!(a.refused(&["peer", "revoke", id]).0, 4);
+    // A site joined with the next one: it is known by it, and cannot be withdrawn.
+    let words = b.join(&a.invite(&[]), &["--name", "beta"]);
+    b.ok(&strs(&words));
+    let used = &listed()[0];
+    assert_eq!(
+        (&used["state"], &used["used_by"]),
+        (&Value::from("used"), &Value::from("beta"))
+    );
+    let (exit, said) = a.refused(&["peer", "revoke", used["id"].as_str().unwrap()]);
+    assert!(
+        exit == 8 && said.contains("cfs-repl sites remove beta"),
+        "{exit}: {said}"
+    );
+    assert_eq!(listed().len(), 1);
+    a.stop();
+    a.start();
+    assert_eq!(
+        a.ok(&["peer", "invitations", "-o", "name"]).lines().count(),
+        1
+    );
+    a.assert_no_errors();
+}
+
+#[test]
 fn a_paused_site_stays_paused_over_a_restart_and_goes_on_when_resumed() {
     let (mut a, mut b) = (Machine::new(), Machine::new());
     a.found("alpha", "lab");

@@ -16,7 +16,7 @@ pub enum Right {
 
 /// The requests of the admin service that only look. Reading the loser of a conflict is not among them: it may hold
 /// what its reader could not open in the tree.
-const LOOKS: [&str; 8] = [
+const LOOKS: [&str; 9] = [
     "Status",
     "Lag",
     "Conflicts",
@@ -25,6 +25,7 @@ const LOOKS: [&str; 8] = [
     "Events",
     "CompactPreview",
     "JournalTail",
+    "Invitations",
 ];
 /// How requests of the admin service begin.
 const ADMIN: &str = "/claudefs.repl.admin.v1.Admin/";
@@ -190,7 +191,16 @@ mod tests {
     fn what_is_not_known_to_only_look_is_an_act() {
         let of = |method: &str| wanted(&format!("{ADMIN}{method}"));
         assert!(LOOKS.iter().all(|method| of(method) == Right::Look));
-        for method in ["ReadLoser", "Reload", "AckConflicts", "Novel", "status", ""] {
+        for method in [
+            "ReadLoser",
+            "Reload",
+            "AckConflicts",
+            "Invite",
+            "RevokeInvitation",
+            "Novel",
+            "status",
+            "",
+        ] {
             assert_eq!(of(method), Right::Act, "{method}");
         }
         assert_eq!(wanted("/grpc.health.v1.Health/Check"), Right::Look);

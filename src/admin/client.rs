@@ -14,8 +14,8 @@ use super::filter::{AckRequest, ConflictFilter};
 use super::view::journal::{EntryView, TailRequest};
 use super::view::preview::{PreviewPiece, PreviewRequest};
 use super::view::{
-    AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InviteView, InviteWish,
-    LagView, ReloadedView, RestoredView, ResumedView, StatusView,
+    AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InvitationView, InviteView,
+    InviteWish, LagView, ReloadedView, RestoredView, ResumedView, StatusView,
 };
 use super::wire;
 pub use super::wire::Update;
@@ -344,10 +344,27 @@ impl Client {
     /// Makes an invitation for a new site. Name of the site that answers, and the invitation.
     pub async fn invite(&self, wish: InviteWish) -> Result<(String, InviteView)> {
         let mut inner = self.inner.clone();
-        let reply = self.wait(inner.invite(wire::wish_to(wish))).await?;
+        let reply = self.wait(inner.invite(wire::invite::wish_to(wish))).await?;
         let mut reply = reply.into_inner();
         let site = std::mem::take(&mut reply.site);
-        Ok((site, wire::invite_from(reply)))
+        Ok((site, wire::invite::invite_from(reply)))
+    }
+
+    /// Name of the site that answers, and the invitations that it keeps, oldest first.
+    pub async fn invitations(&self) -> Result<(String, Vec<InvitationView>)> {
+        let mut inner = self.inner.clone();
+        let request = pb::InvitationsRequest {};
+        let reply = self.wait(inner.invitations(request)).await?.into_inner();
+        let all = reply.invitations.into_iter();
+        Ok((reply.site, all.map(wire::invite::invitation_from).collect()))
+    }
+
+    /// Withdraws an invitation; its whole id.
+    pub async fn revoke(&self, id: &str) -> Result<String> {
+        let mut inner = self.inner.clone();
+        let request = pb::RevokeInvitationRequest { id: id.to_owned() };
+        let reply = self.wait(inner.revoke_invitation(request)).await?;
+        Ok(reply.into_inner().id)
     }
 
     /// Status and lag, then what changes of them. The stream begins within the patience of this client; every further

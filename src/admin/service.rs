@@ -389,9 +389,29 @@ impl Admin for Service {
 
     async fn invite(&self, request: Request<pb::InviteRequest>) -> Reply<pb::InviteReply> {
         let by = caller(&request);
-        let wish = wire::wish_from(request.into_inner());
+        let wish = wire::invite::wish_from(request.into_inner());
         let made = self.source.invite(wish, &by).await.map_err(refusal)?;
-        Ok(Response::new(wire::invite_to(self.source.site(), made)))
+        let reply = wire::invite::invite_to(self.source.site(), made);
+        Ok(Response::new(reply))
+    }
+
+    async fn invitations(&self, _: Request<pb::InvitationsRequest>) -> Reply<pb::InvitationsReply> {
+        let all = self.source.invitations().await.map_err(refusal)?;
+        let all = all.into_iter().map(wire::invite::invitation_to);
+        Ok(Response::new(pb::InvitationsReply {
+            site: self.source.site(),
+            invitations: all.collect(),
+        }))
+    }
+
+    async fn revoke_invitation(
+        &self,
+        request: Request<pb::RevokeInvitationRequest>,
+    ) -> Reply<pb::RevokeInvitationReply> {
+        let by = caller(&request);
+        let revoked = self.source.revoke(&request.into_inner().id, &by).await;
+        let id = revoked.map_err(refusal)?;
+        Ok(Response::new(pb::RevokeInvitationReply { id }))
     }
 
     async fn compact_preview(
@@ -460,6 +480,10 @@ fn refusal(error: AdminError) -> Status {
         }
         AdminError::ConflictUnknown { .. } => {
             let hint = "cfs-repl conflicts list shows those there are";
+            status(Code::NotFound, what, Vec::new(), hint)
+        }
+        AdminError::InvitationUnknown { .. } => {
+            let hint = "cfs-repl peer invitations shows those there are";
             status(Code::NotFound, what, Vec::new(), hint)
         }
         AdminError::ConflictAmbiguous { .. } => status(

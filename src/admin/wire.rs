@@ -20,8 +20,7 @@ pub(super) mod tail;
 use contact::{contact_from, contact_to, traffic_from, traffic_to};
 pub use watch::Update;
 pub(super) use watch::{
-    event_from, event_to, events_from, events_to, invite_from, invite_to, lags_from, lags_to,
-    update_from, update_to, wish_from, wish_to,
+    event_from, event_to, events_from, events_to, lags_from, lags_to, update_from, update_to,
 };
 
 /// An answer that lacks a part; names the field.
@@ -530,7 +529,8 @@ pub(super) fn resumed_from(reply: pb::ResumeSiteReply) -> ResumedView {
     }
 }
 
-// Behind the macro that it uses.
+// Behind the macro that they use.
+pub(super) mod invite;
 mod watch;
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use super::reach::{self, Reach};
 use super::ui::Ui;
 use crate::admin::client::Client;
 use crate::admin::filter::ConflictFilter;
-use crate::admin::view::{ConflictView, path_text};
+use crate::admin::view::{ConflictView, InvitationState, path_text};
 use crate::config::DEFAULT_FILE;
 use crate::text::printable;
 
@@ -158,6 +158,7 @@ enum Offer {
     OpenConflict,
     AckedConflict,
     AnyConflict,
+    OpenInvitation,
 }
 
 impl Offer {
@@ -170,6 +171,7 @@ impl Offer {
             ("ids", " conflicts ack") => Some(Self::OpenConflict),
             ("ids", " conflicts unack") => Some(Self::AckedConflict),
             ("id", " conflicts show" | " conflicts restore") => Some(Self::AnyConflict),
+            ("id", " peer revoke") => Some(Self::OpenInvitation),
             _ => None,
         }
     }
@@ -193,8 +195,25 @@ impl Offer {
                 },
             ),
             Self::AnyConflict => conflicts(place, ConflictFilter::default()),
+            Self::OpenInvitation => invitations(place),
         }
     }
+}
+
+/// Those that can be withdrawn.
+fn invitations(place: &Place) -> Vec<CompletionCandidate> {
+    let found = place.ask(|client| async move { client.invitations().await });
+    let all = found.map(|(_, all)| all).unwrap_or_default().into_iter();
+    let known = all.filter(|one| one.state != InvitationState::Used && is_plain(&one.id));
+    known
+        .map(|one| {
+            let name = one
+                .name
+                .map_or_else(String::new, |name| format!(" for {name}"));
+            let told = printable(&format!("{}{name}, by {}", one.state, one.made_by));
+            CompletionCandidate::new(one.id).help(Some(told.into()))
+        })
+        .collect()
 }
 
 fn sites(place: &Place) -> Vec<CompletionCandidate> {
@@ -258,6 +277,7 @@ mod tests {
             (" conflicts ack", "ids", Some(Offer::OpenConflict)),
             (" conflicts unack", "ids", Some(Offer::AckedConflict)),
             (" conflicts show", "id", Some(Offer::AnyConflict)),
+            (" peer revoke", "id", Some(Offer::OpenInvitation)),
             (" status", "id", None),
         ] {
             assert_eq!(Offer::of(path, argument), expected, "{path} {argument}");

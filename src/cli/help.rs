@@ -105,7 +105,8 @@ fn join() -> String {
      is invited by the site that holds the key of the authority (tls.ca_key, as after init\n\
      --new-authority), while cfs-repl runs there:\n\n    \
          cfs-repl peer invite\n\n\
-     The token is a secret, works once and for an hour. At the new machine:\n\n    \
+     The token is a secret, works once and for an hour; `cfs-repl peer invitations` lists those there\n\
+     are, and `cfs-repl peer revoke ID` withdraws one. At the new machine:\n\n    \
          cfs-repl join TOKEN --root ROOT --listen 0.0.0.0:7443\n    \
          cfs-repl run\n\n\
      Its key is made there and stays there. The site that invited keeps the new one in\n\

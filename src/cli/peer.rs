@@ -1,4 +1,4 @@
-//! `cfs-repl peer invite` and `cfs-repl join`: a new site by one token.
+//! `cfs-repl peer invite|invitations|revoke` and `cfs-repl join`: a new site by one token.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -26,6 +26,7 @@ use crate::tree::policy::Policy;
 use crate::tree::populated::first_file;
 
 mod before;
+mod invitations;
 mod refused;
 
 /// Bring new sites in
@@ -38,14 +39,16 @@ pub(super) struct PeerArgs {
 #[derive(Debug, clap::Subcommand)]
 enum PeerCommand {
     Invite(InviteArgs),
+    Invitations(invitations::InvitationsArgs),
+    Revoke(invitations::RevokeArgs),
 }
 
 /// Print a token with which one machine joins as a new site
 ///
 /// Example: cfs-repl peer invite --name iad-2 --valid 30m
 ///
-/// At the new machine the token goes to the command join. It is a secret and works once. This site has to hold the key
-/// of the authority (tls.ca_key), as after init --new-authority.
+/// At the new machine the token goes to the command join. It is a secret and works once; peer revoke withdraws it. This
+/// site has to hold the key of the authority (tls.ca_key), as after init --new-authority.
 #[derive(Debug, clap::Args)]
 pub(super) struct InviteArgs {
     /// Name that the new site is to have; it chooses one, if not given
@@ -66,7 +69,14 @@ pub(super) struct InviteArgs {
 }
 
 pub(super) fn run(ui: &mut Ui, global: &Global, args: &PeerArgs) -> CliResult {
-    let PeerCommand::Invite(args) = &args.command;
+    match &args.command {
+        PeerCommand::Invite(args) => invite(ui, global, args),
+        PeerCommand::Invitations(args) => invitations::list(ui, global, args),
+        PeerCommand::Revoke(args) => invitations::revoke(ui, global, args),
+    }
+}
+
+fn invite(ui: &mut Ui, global: &Global, args: &InviteArgs) -> CliResult {
     let wish = InviteWish {
         site: args.name.clone(),
         valid_us: Some(micros(args.valid)),
@@ -88,6 +98,11 @@ pub(super) fn run(ui: &mut Ui, global: &Global, args: &PeerArgs) -> CliResult {
         "works once, until {until}; the new site reaches this one at {endpoints}"
     ));
     ui.say("at the new machine: cfs-repl join TOKEN --root DIR, then: cfs-repl run");
+    if let Some(id) = &made.id {
+        ui.say(&printable(&format!(
+            "to withdraw it: cfs-repl peer revoke {id}"
+        )));
+    }
     Ok(())
 }
 

@@ -21,8 +21,8 @@ use super::version::VersionItem;
 use crate::admin::view::journal::{EntryDetail, EntryView, LogView, VerifyView};
 use crate::admin::view::preview::{FateView, SitePreview};
 use crate::admin::view::{
-    ConflictDetail, ConflictView, EventView, Finding, InviteView, SavedView, SiteLag, SiteView,
-    StatusView,
+    ConflictDetail, ConflictView, EventView, Finding, InvitationView, InviteView, SavedView,
+    SiteLag, SiteView, StatusView,
 };
 
 /// Which dialect the schemas are written in.
@@ -64,6 +64,7 @@ const SCHEMAS: &[Entry] = &[
     ("event", "a line of events", line::<EventView>),
     ("events", "events", document::<EventView>),
     ("invitation", "peer invite", both::<InviteView>),
+    ("invitations", "peer invitations", both::<InvitationView>),
     ("journal", "journal tail", both::<EntryView>),
     ("journal-entry", "journal show", both::<EntryDetail>),
     ("journal-stat", "journal stat", both::<LogView>),

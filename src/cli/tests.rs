@@ -217,6 +217,7 @@ fn what_each_command_prints_is_what_its_schema_describes() {
         &["conflicts", "show", "c-bygtc5qnmf"],
         &["peer", "invite"],
         &["peer", "invite", "--dry-run"],
+        &["peer", "invitations"],
         &["check"],
         &["compare", a.unwrap(), b.unwrap()],
         &["version"],
@@ -350,6 +351,38 @@ fn commands_that_change_something_say_what_and_exit_by_the_answer() {
     let (exit, data, _) = daemon.ask(&["status", "--exit-code"]);
     assert_eq!(exit, Exit::Critical);
     assert!(data.starts_with("DEGRADED  "), "{data}");
+}
+
+#[test]
+fn invitations_are_listed_without_their_secrets_and_withdrawn_by_id() {
+    let daemon = Daemon::start();
+    let (exit, data, _) = daemon.ask(&["peer", "invitations"]);
+    assert_eq!(exit, Exit::Ok);
+    let lines: Vec<String> = data
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "ID STATE FOR EXPIRES BY USED BY",
+            "i-0123456789 used iad-2 1970-01-01T00:00:00.000007Z ana iad-2",
+            "i-7 open - 1970-01-01T00:00:00.000000Z x\\u{1b}[2J -",
+        ]
+    );
+    let (_, names, _) = daemon.ask(&["peer", "invitations", "-o", "name", "--sort", "-id"]);
+    assert_eq!(names, "i-7\ni-0123456789\n");
+    let (exit, data, talk) = daemon.ask(&["peer", "revoke", "i"]);
+    assert_eq!((exit, data.as_str()), (Exit::Ok, ""));
+    assert_eq!(talk, "withdrew i-7: its token does not work any more\n");
+    let (exit, _, talk) = daemon.ask(&["peer", "revoke", "i-9"]);
+    assert_eq!(exit, Exit::NotFound);
+    assert!(talk.contains("hint:  cfs-repl peer invitations"), "{talk}");
+    let (_, _, talk) = daemon.ask(&["peer", "invite"]);
+    assert!(
+        talk.contains("to withdraw it: cfs-repl peer revoke i-7\n"),
+        "{talk}"
+    );
 }
 
 #[test]
@@ -617,6 +650,12 @@ fn a_shell_is_offered_what_the_daemon_knows() {
     assert!(some.contains("sin-1") && !some.contains("iad-2"), "{some}");
     let ids = offered(&["conflicts", "show", &server, "c-"]);
     assert_eq!(ids.trim_end(), "c-bygtc5qnmf\tplän.xlsx");
+    let open = offered(&["peer", "revoke", &server, "i"]);
+    assert_eq!(
+        open.trim_end(),
+        "i-7\topen, by x\\u{1b}[2J",
+        "used ones are not"
+    );
     let open = offered(&["conflicts", "ack", &server, "c-"]);
     assert!(!open.contains("c-bygtc5qnmf"), "it is acknowledged: {open}");
 }

@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use super::events::Events;
 use super::reload::Reloader;
 use crate::admin::transitions::event;
-use crate::admin::view::{InviteView, InviteWish, Level};
+use crate::admin::view::{InvitationState, InvitationView, InviteView, InviteWish, Level};
 use crate::admin::{AdminError, Result};
 use crate::clock::{SharedClock, TimestampUs, rfc3339};
 use crate::conduit::join::{Admit, Admitted, Invitation, Refused, SECRET_BYTES, Wish, print_of};
@@ -32,6 +32,9 @@ const FILE: &str = "invitations.json";
 /// How long an invitation holds unless told otherwise, and at most: a token in a mail should not work for months.
 const VALID_US: u64 = 3_600 * 1_000_000;
 const VALID_MAX_US: u64 = 30 * 86_400 * 1_000_000;
+/// How ids of invitations begin, and how many digits of the print follow: of 100 no two are likely to be equal.
+const ID_PREFIX: &str = "i-";
+const ID_DIGITS: usize = 10;
 /// Invitations that are kept: used and ended ones go first.
 const KEPT_MAX: usize = 100;
 /// How long the certificate of a new site is good for, in days.
@@ -71,6 +74,48 @@ struct Used {
     request: String,
 }
 
+impl Kept {
+    /// How operators name it: nobody finds the secret by it.
+    fn id(&self) -> String {
+        let digits = self.print.chars().take(ID_DIGITS);
+        ID_PREFIX.chars().chain(digits).collect()
+    }
+
+    fn view(&self, now_us: TimestampUs) -> InvitationView {
+        let state = if self.used.is_some() {
+            InvitationState::Used
+        } else if self.expires_us <= now_us {
+            InvitationState::Ended
+        } else {
+            InvitationState::Open
+        };
+        InvitationView {
+            id: self.id(),
+            state,
+            name: self.name.clone(),
+            made_by: self.made_by.clone(),
+            expires_us: self.expires_us,
+            used_by: self.used.as_ref().map(|used| used.name.clone()),
+            used_us: self.used.as_ref().map(|used| used.at_us),
+        }
+    }
+}
+
+/// The place of the only one that `id` means; it may be the beginning of an id.
+fn named(all: &[Kept], id: &str) -> Result<usize> {
+    let is_meant = |one: &Kept| id.len() > ID_PREFIX.len() && one.id().starts_with(id);
+    let found = all.iter().enumerate().filter(|(_, one)| is_meant(one));
+    let found: Vec<usize> = found.map(|(at, _)| at).collect();
+    match found.as_slice() {
+        [at] => Ok(*at),
+        [] => Err(AdminError::InvitationUnknown { id: id.to_owned() }),
+        _ => Err(AdminError::Invalid {
+            what: format!("several invitations have ids that begin with \"{id}\""),
+            hint: "give more of the id: cfs-repl peer invitations".to_owned(),
+        }),
+    }
+}
+
 /// What signs.
 struct Authority {
     pem: String,
@@ -95,6 +140,7 @@ impl Inviter {
         check_valid(valid_us)?;
         let expires_us = self.clock.now_us().saturating_add(valid_us);
         let mut view = InviteView {
+            id: None,
             token: None,
             expires_us,
             endpoints: endpoints.clone(),
@@ -108,13 +154,15 @@ impl Inviter {
         let mut all = self
             .read(&config)
             .map_err(|e| failed("read invitations", &e))?;
-        all.push(Kept {
+        let kept = Kept {
             print: print(&secret),
             name: wish.site.clone(),
             made_by: by.to_owned(),
             expires_us,
             used: None,
-        });
+        };
+        let id = kept.id();
+        all.push(kept);
         self.keep(&config, all)
             .map_err(|e| failed("keep the invitation", &e))?;
         let invitation = Invitation {
@@ -127,13 +175,54 @@ impl Inviter {
             name: wish.site,
         };
         view.token = Some(invitation.token());
+        view.id = Some(id.clone());
         let until = rfc3339(expires_us).unwrap_or_default();
         tracing::warn!(by, until, "invitation for a new site made");
         let text = format!("invitation for a new site made by {by}, until {until}");
-        let mut told = event(Level::Info, "invitation.made", None, text);
-        told.fields.insert("by".to_owned(), by.to_owned());
-        self.events.tell(told);
+        self.record("invitation.made", text, &id, by);
         Ok(view)
+    }
+
+    /// The invitations that are kept, oldest first.
+    pub(super) async fn list(&self) -> Result<Vec<InvitationView>> {
+        let _turn = self.turn.lock().await;
+        let all = self.read(&self.reloader.current());
+        let all = all.map_err(|e| failed("read invitations", &e))?;
+        let now_us = self.clock.now_us();
+        Ok(all.iter().map(|one| one.view(now_us)).collect())
+    }
+
+    /// Withdraws an invitation; its whole id. What is not kept lets nobody in.
+    pub(super) async fn revoke(&self, id: &str, by: &str) -> Result<String> {
+        let _turn = self.turn.lock().await;
+        let config = self.reloader.current();
+        let mut all = self
+            .read(&config)
+            .map_err(|e| failed("read invitations", &e))?;
+        let at = named(&all, id)?;
+        let gone = all.remove(at);
+        let id = gone.id();
+        if let Some(used) = &gone.used {
+            let name = &used.name;
+            return Err(AdminError::NotPossible {
+                what: format!("site {name} joined with the invitation {id}"),
+                hint: format!("to take it out: cfs-repl sites remove {name}"),
+            });
+        }
+        self.keep(&config, all)
+            .map_err(|e| failed("keep invitations", &e))?;
+        tracing::warn!(by, id, "invitation for a new site withdrawn");
+        let text = format!("invitation {id} withdrawn by {by}");
+        self.record("invitation.revoked", text, &id, by);
+        Ok(id)
+    }
+
+    fn record(&self, name: &str, text: String, id: &str, by: &str) {
+        let mut told = event(Level::Info, name, None, text);
+        let fields = [("by", by), ("invitation", id)];
+        let fields = fields.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        told.fields.extend(fields);
+        self.events.tell(told);
     }
 
     fn path(config: &Config) -> PathBuf {
@@ -467,6 +556,54 @@ mod tests {
         assert_eq!(hint(VALID_MAX_US + 1), "choose a shorter time with --valid");
         check_valid(1).unwrap();
         check_valid(VALID_MAX_US).unwrap();
+    }
+
+    fn kept(print: &str, used: Option<&str>) -> Kept {
+        Kept {
+            print: print.to_owned(),
+            name: None,
+            made_by: "ana".to_owned(),
+            expires_us: 7,
+            used: used.map(|name| Used {
+                at_us: 3,
+                site_id: 2,
+                name: name.to_owned(),
+                request: String::new(),
+            }),
+        }
+    }
+
+    #[test]
+    fn an_id_or_enough_of_it_means_one_invitation_and_tells_no_secret() {
+        let all = [
+            kept("0123456789abcdef", None),
+            kept("0123999999abcdef", None),
+        ];
+        assert_eq!(all[0].id(), "i-0123456789");
+        assert_eq!(named(&all, "i-0123456789").unwrap(), 0);
+        assert_eq!(named(&all, "i-01239").unwrap(), 1);
+        assert!(matches!(
+            named(&all, "i-01"),
+            Err(AdminError::Invalid { .. })
+        ));
+        for unknown in ["", "i-", "i", "0123", "i-7", "i-0123456789a"] {
+            let refused = named(&all, unknown);
+            let is_unknown = matches!(refused, Err(AdminError::InvitationUnknown { .. }));
+            assert!(is_unknown, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn a_state_is_that_of_the_moment() {
+        let state = |used, now_us| kept("00", used).view(now_us).state;
+        assert_eq!(state(None, 6), InvitationState::Open);
+        assert_eq!(state(None, 7), InvitationState::Ended);
+        assert_eq!(state(Some("iad-2"), 8), InvitationState::Used);
+        let used = kept("00", Some("iad-2")).view(8);
+        assert_eq!(
+            (used.used_by.as_deref(), used.used_us),
+            (Some("iad-2"), Some(3))
+        );
     }
 
     #[test]

@@ -20,8 +20,8 @@ use crate::admin::transitions::event;
 use crate::admin::view::journal::TailRequest;
 use crate::admin::view::preview::PreviewRequest;
 use crate::admin::view::{
-    AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InviteView, InviteWish, Level,
-    Overview, ReloadedView, RestoredView, ResumedView, path_text,
+    AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InvitationView, InviteView,
+    InviteWish, Level, Overview, ReloadedView, RestoredView, ResumedView, path_text,
 };
 use crate::admin::{AdminError, Entries, Pieces, Previews, Result, Source};
 use crate::clock::{Clock, SharedClock, micros};
@@ -227,6 +227,14 @@ impl Source for Reporter {
 
     async fn invite(&self, wish: InviteWish, by: &str) -> Result<InviteView> {
         self.inviter.invite(wish, by).await
+    }
+
+    async fn invitations(&self) -> Result<Vec<InvitationView>> {
+        self.inviter.list().await
+    }
+
+    async fn revoke(&self, id: &str, by: &str) -> Result<String> {
+        self.inviter.revoke(id, by).await
     }
 }
 

@@ -135,8 +135,12 @@ tail = [one for some in call("JournalTail", last=3) for one in some.entries]
 expected = program("journal", "tail", "--lines", "3", "--state", os.path.dirname(SOCKET))
 same("journal", [(one.stream, one.seq, one.op) for one in tail], [(one["stream"], int(one["seq"]), one["op"]) for one in expected])
 
+invitations, expected = call("Invitations"), program("peer", "invitations")
+same("invitations", [one.id for one in invitations.invitations], [one["id"] for one in expected])
+same("who invites", invitations.site, status.site)
+
 # What a method is called that reads says so: a new one has to be called here, too.
-writes = ("Restore", "Ack", "Resume", "Pause", "Reconnect", "Remove", "Reload", "SetLogLevel", "Invite")
+writes = ("Restore", "Ack", "Resume", "Pause", "Reconnect", "Remove", "Reload", "SetLogLevel", "Invite", "Revoke")
 reads = {method.name for method in admin.methods if not method.name.startswith(writes)}
 same("methods that read", called, reads)
 print(f"{len(called)} methods, {len(services)} services")

@@ -17,8 +17,8 @@ use super::super::view::preview::tests::{fate, preview};
 use super::super::view::preview::{Outcome, PreviewPiece, PreviewRequest};
 use super::super::view::tests::{conflict, detail, lag, status as status_view};
 use super::super::view::{
-    AckView, AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InviteView,
-    InviteWish, Overview, ReloadedView, RestoredView, ResumedView,
+    AckView, AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InvitationState,
+    InvitationView, InviteView, InviteWish, Overview, ReloadedView, RestoredView, ResumedView,
 };
 use super::super::{AdminError, Entries, Pieces, Previews, Result as AdminResult};
 use super::*;
@@ -130,10 +130,38 @@ impl Source for Fake {
             });
         }
         Ok(InviteView {
+            id: (!wish.dry_run).then(|| "i-7".to_owned()),
             token: (!wish.dry_run).then(|| format!("{:?}", wish.valid_us)),
             expires_us: 7,
             endpoints: wish.endpoints,
         })
+    }
+
+    async fn invitations(&self) -> AdminResult<Vec<InvitationView>> {
+        Ok(vec![
+            InvitationView {
+                id: "i-0123456789".to_owned(),
+                state: InvitationState::Used,
+                name: Some("iad-2".to_owned()),
+                made_by: "ana".to_owned(),
+                expires_us: 7,
+                used_by: Some("iad-2".to_owned()),
+                used_us: Some(3),
+            },
+            InvitationView {
+                id: "i-7".to_owned(),
+                state: InvitationState::Open,
+                made_by: "x\u{1b}[2J".to_owned(),
+                ..InvitationView::default()
+            },
+        ])
+    }
+
+    async fn revoke(&self, id: &str, _: &str) -> AdminResult<String> {
+        match id {
+            "i" | "i-7" => Ok("i-7".to_owned()),
+            _ => Err(AdminError::InvitationUnknown { id: id.to_owned() }),
+        }
     }
 
     async fn find_conflicts(&self, filter: &Matcher) -> AdminResult<Vec<ConflictId>> {
@@ -294,41 +322,6 @@ impl Source for Fake {
         tell.try_send(Ok(PreviewPiece::Site(preview()))).unwrap();
         Ok(previews)
     }
-}
-
-#[tokio::test]
-async fn a_preview_comes_piece_by_piece_until_nobody_wants_more() {
-    let served = Served::start(Fake::default());
-    let client = served.client().await;
-    let asked = |site: Option<&str>, show| PreviewRequest {
-        site: site.map(str::to_owned),
-        show,
-        ..PreviewRequest::default()
-    };
-    let mut pieces = Vec::new();
-    let take = |piece| {
-        pieces.push(piece);
-        true
-    };
-    let dropped = asked(None, Some(Outcome::Dropped));
-    client.preview(dropped.clone(), take).await.unwrap();
-    let expected = [
-        PreviewPiece::Fates(vec![fate()]),
-        PreviewPiece::Site(preview()),
-    ];
-    assert_eq!(pieces, expected);
-    let mut count = 0;
-    let first = |_| {
-        count += 1;
-        false
-    };
-    client.preview(dropped, first).await.unwrap();
-    assert_eq!(count, 1);
-    let refused = client.preview(asked(Some("x"), None), |_| true).await;
-    let Err(ClientError::Refused { code, .. }) = refused else {
-        panic!("{refused:?}");
-    };
-    assert_eq!(code, Code::NotFound);
 }
 
 fn numbered(nth: usize) -> ConflictId {

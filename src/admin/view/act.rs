@@ -1,5 +1,7 @@
 //! Pure: what operators have done: reloads, invitations, and bytes of losers that they saved.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
@@ -29,9 +31,49 @@ pub struct InviteWish {
     pub dry_run: bool,
 }
 
+words! {
+    /// What may be done with an invitation.
+    InvitationState {
+        /// Newer than the reader.
+        #[default]
+        Unknown = "unknown",
+        /// A machine can join with its token.
+        Open = "open",
+        /// A site joined with it.
+        Used = "used",
+        /// Its time is over.
+        Ended = "ended",
+    }
+}
+
+/// An invitation that was made before, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
+pub struct InvitationView {
+    /// By what it is told from others.
+    pub id: String,
+    /// What may be done with it.
+    pub state: InvitationState,
+    /// Name that the new site is to have; null: it chooses one itself.
+    pub name: Option<String>,
+    /// Who made it.
+    pub made_by: String,
+    /// Until when it holds, or held.
+    #[serde(flatten, serialize_with = "expires::serialize")]
+    #[schemars(schema_with = "expires::schema")]
+    pub expires_us: TimestampUs,
+    /// Name of the site that joined with it; null: none.
+    pub used_by: Option<String>,
+    /// When that was.
+    #[serde(flatten, serialize_with = "used::serialize")]
+    #[schemars(schema_with = "used::schema")]
+    pub used_us: Option<TimestampUs>,
+}
+
 /// An invitation.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct InviteView {
+    /// By what it is told from others, to withdraw it; no secret. Null: under --dry-run, nothing was made.
+    pub id: Option<String>,
     /// What is typed at the new site. A secret. Null: under --dry-run, nothing was made.
     pub token: Option<String>,
     /// Until when it holds.
@@ -61,4 +103,5 @@ paths! {
 
 moments! {
     expires: "expires_at" "expires_us";
+    used: "used_at" "used_us";
 }

@@ -90,6 +90,7 @@ pub const EVENT_NAMES: &[(&str, &str)] = &[
     ("config.refused", "a changed configuration was not taken"),
     ("log.changed", "an operator changed what is logged"),
     ("invitation.made", "an operator invited a new site"),
+    ("invitation.revoked", "an operator withdrew an invitation"),
     ("alert.failed", "an alert could not be delivered"),
 ];
 

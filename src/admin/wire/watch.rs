@@ -3,8 +3,7 @@
 use super::*;
 use crate::admin::delta::{Delta, Judged};
 use crate::admin::view::{
-    AtRisk, EventFilter, EventView, InviteView, InviteWish, Level, Overview, ShardLag, Stage,
-    StageLag,
+    AtRisk, EventFilter, EventView, Level, Overview, ShardLag, Stage, StageLag,
 };
 
 fn level_to(level: Level) -> i32 {
@@ -324,41 +323,6 @@ pub(in crate::admin) fn events_from(request: pb::EventsRequest) -> EventFilter {
         level: level_from(request.level),
         site: request.site,
         names: request.names,
-    }
-}
-
-pub(in crate::admin) fn wish_to(wish: InviteWish) -> pb::InviteRequest {
-    pb::InviteRequest {
-        site: wish.site,
-        valid_us: wish.valid_us,
-        endpoints: wish.endpoints,
-        dry_run: wish.dry_run,
-    }
-}
-
-pub(in crate::admin) fn wish_from(request: pb::InviteRequest) -> InviteWish {
-    InviteWish {
-        site: request.site,
-        valid_us: request.valid_us,
-        endpoints: request.endpoints,
-        dry_run: request.dry_run,
-    }
-}
-
-pub(in crate::admin) fn invite_to(site: String, view: InviteView) -> pb::InviteReply {
-    pb::InviteReply {
-        site,
-        token: view.token.unwrap_or_default(),
-        expires_us: view.expires_us,
-        endpoints: view.endpoints,
-    }
-}
-
-pub(in crate::admin) fn invite_from(reply: pb::InviteReply) -> InviteView {
-    InviteView {
-        token: Some(reply.token).filter(|token| !token.is_empty()),
-        expires_us: reply.expires_us,
-        endpoints: reply.endpoints,
     }
 }
 

@@ -47,6 +47,14 @@ async fn what_operators_do_to_sites_reaches_the_source_and_its_answer_comes_back
         ..wish.clone()
     };
     assert_eq!(client.invite(dry).await.unwrap().1.token, None);
+    assert_eq!(made.id.as_deref(), Some("i-7"));
+    let (site, all) = client.invitations().await.unwrap();
+    assert_eq!(site, "fra-1");
+    assert_eq!(all, Fake::default().invitations().await.unwrap());
+    assert_eq!(client.revoke("i").await.unwrap(), "i-7");
+    let unknown = code(client.revoke("x").await.unwrap_err());
+    assert_eq!(unknown.0, Code::NotFound);
+    assert!(unknown.1.unwrap().contains("cfs-repl peer invitations"));
     let taken = InviteWish {
         site: Some("iad-2".to_owned()),
         ..wish
