@@ -80,8 +80,8 @@ pub trait Source: Send + Sync + 'static {
     /// `id` is a shown id or the beginning of one; `by` is on record with it.
     ///
     /// # Errors
-    /// [`AdminError::ConflictUnknown`], [`AdminError::ConflictAmbiguous`], or [`AdminError::NotPossible`] when
-    /// nothing is kept to restore or the place is taken.
+    /// [`AdminError::ConflictUnknown`], [`AdminError::ConflictAmbiguous`], [`AdminError::Invalid`] when `as_path` can be
+    /// no place in a tree, or [`AdminError::NotPossible`] when nothing is kept to restore or the place is taken.
     async fn restore(&self, id: &str, as_path: Option<&[u8]>, by: &str) -> Result<RestoredView>;
 
     /// Acknowledges conflicts for all sites in the name of `by`, or takes that back: all or, when one is not known,

@@ -43,6 +43,7 @@ fn what_scripts_and_people_read_of_a_daemon() {
     let (mut lab, server) = with_conflict();
     the_json_is_the_same_whatever_the_terminal(&server);
     every_exit_code_is_reached(&lab, &server);
+    places_for_a_loser_have_the_codes_of_the_table(&lab, &server);
     strangers_and_interruptions_have_codes_of_their_own(&lab, &server);
     colours_are_for_who_wants_them(&server);
     a_watch_outlives_the_daemon(&mut lab, &server);
@@ -138,32 +139,9 @@ fn every_exit_code_is_reached(lab: &Lab, server: &str) {
     let none = format!("unix:{path}/none.sock");
     let tree = lab.a.tree.to_str().unwrap();
     let missing = format!("{path}/none.toml");
-    let nowhere = format!("{path}/none/loser");
-    let id = run(&mut cfs_repl(&[
-        "conflicts",
-        "list",
-        "-o",
-        "name",
-        "-s",
-        server,
-    ]))
-    .1;
-    let id = id.trim();
     for (code, word, words) in [
         (0, "", &["status", "-s", server][..]),
-        (
-            1,
-            "failure",
-            &[
-                "conflicts",
-                "show",
-                id,
-                "--save-loser",
-                &nowhere,
-                "-s",
-                server,
-            ],
-        ),
+        (1, "failure", &["journal", "tail", "--state", path]),
         (2, "usage", &["lag", "--sort", "nothing"]),
         (3, "daemon_unreachable", &["status", "-s", &none]),
         (4, "not_found", &["status", "nowhere", "-s", server]),
@@ -200,6 +178,59 @@ fn every_exit_code_is_reached(lab: &Lab, server: &str) {
     ] {
         assert_ends(code, word, words);
     }
+}
+
+/// Putting a loser back and saving it fail alike where the same is wrong: what was typed, or the place.
+fn places_for_a_loser_have_the_codes_of_the_table(lab: &Lab, server: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    fs::write(file("taken"), "mine").unwrap();
+    let list = ["conflicts", "list", "-o", "name", "-s", server];
+    let id = run(&mut cfs_repl(&list)).1;
+    let id = id.trim();
+    for (code, word, as_path, to_file) in [
+        (8, "precondition_lost", "plän", file("taken")),
+        (8, "precondition_lost", "none/loser", file("none/loser")),
+        (8, "precondition_lost", "plän/loser", file("taken/loser")),
+        (2, "usage", "", String::new()),
+    ] {
+        let restore = ["conflicts", "restore", id, "--as", as_path, "-s", server];
+        assert_ends(code, word, &restore);
+        let save = [
+            "conflicts",
+            "show",
+            id,
+            "--save-loser",
+            &to_file,
+            "-s",
+            server,
+        ];
+        assert_ends(code, word, &save);
+    }
+    for path in ["/plän", "../plän", ".cfs-repl/x"] {
+        let restore = ["conflicts", "restore", id, "--as", path, "-s", server];
+        assert_ends(2, "usage", &restore);
+    }
+    let (unknown, new) = ("c-0000000000", file("new"));
+    assert_ends(
+        4,
+        "not_found",
+        &["conflicts", "restore", unknown, "-s", server],
+    );
+    let save = [
+        "conflicts",
+        "show",
+        unknown,
+        "--save-loser",
+        &new,
+        "-s",
+        server,
+    ];
+    assert_ends(4, "not_found", &save);
+    assert_eq!(fs::read(file("taken")).unwrap(), b"mine");
+    assert!(!dir.path().join("new").exists());
+    let kept = fs::read(lab.a.tree.join("plän")).unwrap();
+    assert!(kept.starts_with(b"from "), "{kept:?}");
 }
 
 /// The program ends with this code, and says so on stderr if it has a word for it there.

@@ -112,7 +112,9 @@ impl Exit {
             Self::NotPermitted => "not permitted",
             Self::Config => "the configuration is not valid",
             Self::TimedOut => "time ran out",
-            Self::PreconditionLost => "what the caller relied on is no longer so",
+            Self::PreconditionLost => {
+                "what the caller relied on is not so: a free place, kept bytes, a count"
+            }
             Self::Differs => "the trees that were compared differ",
             Self::Warning => "worth a look (only with --exit-code)",
             Self::Critical => "needs a human (only with --exit-code)",

@@ -305,15 +305,20 @@ fn refused(what: String, hint: &str) -> AdminError {
     }
 }
 
+/// The names on a path. One that can be no place in any tree is a mistake of whoever typed it.
 fn split(path: &[u8]) -> Result<Vec<Name>> {
+    let invalid = |what, hint: &str| AdminError::Invalid {
+        what,
+        hint: hint.to_owned(),
+    };
     if path.is_empty() {
-        return Err(refused(
+        return Err(invalid(
             "an empty path names no place for it".to_owned(),
             "name a path below the root of the tree, or leave --as away: it goes where it was",
         ));
     }
     if path.starts_with(b"/") {
-        return Err(refused(
+        return Err(invalid(
             format!("{} begins at the root of the system", path.escape_ascii()),
             "name a path below the root of the tree, without a slash before it",
         ));
@@ -325,7 +330,7 @@ fn split(path: &[u8]) -> Result<Vec<Name>> {
     names
         .collect::<std::result::Result<_, _>>()
         .map_err(|fault| {
-            refused(
+            invalid(
                 format!("{} is no place for it: {fault}", path.escape_ascii()),
                 "name a path below the root of the tree, without `..` and outside .cfs-repl",
             )
@@ -340,7 +345,8 @@ mod tests {
     fn a_place_is_a_path_below_the_root_and_nothing_is_none() {
         let told = |path: &[u8]| match split(path) {
             Ok(names) => format!("{} names", names.len()),
-            Err(error) => error.to_string(),
+            Err(AdminError::Invalid { what, .. }) => what,
+            Err(error) => format!("not the one who typed it: {error}"),
         };
         assert_eq!(told(b"d//file"), "2 names");
         assert_eq!(told(b""), "an empty path names no place for it");

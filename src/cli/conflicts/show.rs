@@ -1,7 +1,7 @@
 //! `cfs-repl conflicts show ID`: both versions, why one won, where the bytes of the other are, and what differs.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -84,9 +84,8 @@ fn compare(
         let keep = |to: &mut Vec<u8>, bytes: &[u8]| {
             to.extend_from_slice(bytes);
             let fits = to.len() as u64 <= BYTES_MAX;
-            fits.then_some(()).ok_or_else(|| {
-                std::io::Error::other("it has more bytes than the daemon said before")
-            })
+            fits.then_some(())
+                .ok_or_else(|| io::Error::other("it has more bytes than the daemon said before"))
         };
         client.loser(&args.id, |bytes| keep(into.0, bytes)).await?;
         let take = |bytes: &[u8]| keep(into.1, bytes);
@@ -96,19 +95,34 @@ fn compare(
     Ok(diff::unified(detail, &lost, &shown))
 }
 
+/// Why a file cannot be made, with the code that a daemon's answer has where it cannot put one back.
+fn not_made(told: &str, error: &io::Error) -> Failure {
+    let exit = match error.kind() {
+        ErrorKind::AlreadyExists
+        | ErrorKind::NotFound
+        | ErrorKind::NotADirectory
+        | ErrorKind::IsADirectory => Exit::PreconditionLost,
+        ErrorKind::PermissionDenied => Exit::NotPermitted,
+        _ => Exit::Failure,
+    };
+    Failure::new(exit, format!("cannot make {told}"))
+        .cause(error)
+        .hint("name a file that does not exist, in a directory that does")
+}
+
 /// Writes the loser to `path`. What is not whole goes again.
 fn save(ui: &mut Ui, global: &Global, args: &ShowArgs, path: &Path) -> CliResult {
+    if path.as_os_str().is_empty() {
+        let failure = Failure::new(Exit::Usage, "an empty path names no file for the loser");
+        return Err(failure.hint("such as --save-loser loser").into());
+    }
     let told = printable(&path.display().to_string());
     let mut options = OpenOptions::new();
     let mut file = options
         .write(true)
         .create_new(true)
         .open(path)
-        .map_err(|error| {
-            Failure::new(Exit::Failure, format!("cannot make {told}"))
-                .cause(error)
-                .hint("name a file that does not exist, in a directory that does")
-        })?;
+        .map_err(|error| not_made(&told, &error))?;
     let saved = fetch(global, args, &mut file).and_then(|size| {
         let view = saved_view(global, args, path, size)?;
         Ok((size, view))
@@ -443,6 +457,23 @@ next     look at the loser:  cfs-repl conflicts show c-bygtc5qnmf --save-loser F
         assert!(text(&removal, &Look::plain(0)).contains("shown here: removed\n"));
         removal.conflict.superseded = true;
         assert!(!text(&removal, &Look::plain(0)).contains("conflicts restore"));
+    }
+
+    #[test]
+    fn a_place_that_is_taken_or_missing_is_told_from_one_that_may_not_be_written() {
+        let code = |kind| {
+            let error = io::Error::from(kind);
+            not_made("x", &error).exit.code()
+        };
+        for kind in [
+            ErrorKind::AlreadyExists,
+            ErrorKind::NotFound,
+            ErrorKind::NotADirectory,
+        ] {
+            assert_eq!(code(kind), 8, "{kind:?}");
+        }
+        assert_eq!(code(ErrorKind::PermissionDenied), 5);
+        assert_eq!(code(ErrorKind::StorageFull), 1);
     }
 
     #[test]
