@@ -252,6 +252,85 @@ fn an_invitation_that_was_used_or_has_ended_or_is_for_others_is_refused_and_noth
 }
 
 #[test]
+fn a_third_site_is_told_what_to_add_at_the_second_and_then_they_exchange() {
+    let (mut a, mut b, mut c) = (Machine::new(), Machine::new(), Machine::new());
+    a.found("alpha", "lab");
+    a.start();
+    let words = b.join(&a.invite(&[]), &["--name", "beta"]);
+    let said = b.output(&strs(&words));
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(!said.contains("note:"), "there is no other site: {said}");
+    b.start();
+    let invited = a.output(&["peer", "invite"]);
+    let said = String::from_utf8_lossy(&invited.stderr).into_owned();
+    assert!(
+        said.contains("note: beta will have to be told of the new site"),
+        "{said}"
+    );
+    let token = String::from_utf8(invited.stdout).unwrap();
+    let words = c.join(token.trim(), &["--name", "gamma"]);
+    let joined = c.output(&strs(&words));
+    let said = String::from_utf8_lossy(&joined.stderr).into_owned();
+    assert!(
+        said.contains("note: beta does not know this site yet"),
+        "{said}"
+    );
+    c.start();
+    // What was printed is what works.
+    let table: Vec<&str> = said
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .collect();
+    let config = fs::read_to_string(b.path("config.toml")).unwrap();
+    fs::write(
+        b.path("config.toml"),
+        format!("{config}\n{}\n", table.join("\n")),
+    )
+    .unwrap();
+    let reloaded = b.output(&["reload"]);
+    let told = String::from_utf8_lossy(&reloaded.stderr).into_owned();
+    assert!(told.contains("reloaded: peer"), "{told}");
+    for machine in [&b, &c] {
+        machine.ok(&["wait", "--for", "connected", "--timeout", "60s"]);
+    }
+    fs::write(b.path("tree/from-b"), "b").unwrap();
+    fs::write(c.path("tree/from-c"), "c").unwrap();
+    let arrived = || c.path("tree/from-b").exists() && b.path("tree/from-c").exists();
+    assert!(comes(PATIENCE, arrived), "{}{}", b.log(), c.log());
+    for machine in [&mut a, &mut b, &mut c] {
+        machine.stop();
+        machine.assert_no_errors();
+    }
+}
+
+#[test]
+fn a_third_site_that_only_dials_starts_without_the_one_that_only_dials_too() {
+    let (mut a, b, mut c) = (Machine::new(), Machine::new(), Machine::new());
+    a.found("alpha", "lab");
+    a.start();
+    let dialling = |machine: &Machine, name: &str| {
+        let token = a.invite(&[]);
+        let words = [
+            "join", &token, "--root", "tree", "--state", "state", "--name", name,
+        ];
+        let output = machine.output(&words);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        said
+    };
+    dialling(&b, "beta");
+    let said = dialling(&c, "gamma");
+    assert!(
+        said.contains("note: beta and this site both only dial"),
+        "{said}"
+    );
+    c.start();
+    c.ok(&["wait", "--for", "synced", "--timeout", "60s"]);
+    assert_eq!(c.ok(&["sites", "list", "-o", "name"]), "alpha\n");
+    c.assert_no_errors();
+}
+
+#[test]
 fn an_invitation_that_was_withdrawn_lets_nobody_in_and_one_that_was_used_stays() {
     let mut a = Machine::new();
     a.found("alpha", "lab");

@@ -110,8 +110,8 @@ fn join() -> String {
          cfs-repl join TOKEN --root ROOT --listen 0.0.0.0:7443\n    \
          cfs-repl run\n\n\
      Its key is made there and stays there. The site that invited keeps the new one in\n\
-     STATE/peers.toml; other sites are told by hand: a [[peer]] in their configuration, and then the\n\
-     command reload there.\n\n\
+     STATE/peers.toml. Other sites are told by hand, by a [[peer]] in their configuration that join\n\
+     prints, and then the command reload there; until then they and the new one lack each other's changes.\n\n\
      It starts with an empty tree and a new state folder, and gets everything from the others. That\n\
      works as long as their journals are whole, up to state.journal_keep, and no site was fenced.\n\
      Later it is refused (\"not_kept\"), and the way is that of a fenced site.\n\n\

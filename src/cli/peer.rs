@@ -27,6 +27,7 @@ use crate::tree::populated::first_file;
 
 mod before;
 mod invitations;
+mod others;
 mod refused;
 
 /// Bring new sites in
@@ -98,6 +99,12 @@ fn invite(ui: &mut Ui, global: &Global, args: &InviteArgs) -> CliResult {
         "works once, until {until}; the new site reaches this one at {endpoints}"
     ));
     ui.say("at the new machine: cfs-repl join TOKEN --root DIR, then: cfs-repl run");
+    if !made.others.is_empty() {
+        let names = made.others.join(", ");
+        ui.say(&printable(&format!(
+            "note: {names} will have to be told of the new site by hand; join says what to add there"
+        )));
+    }
     if let Some(id) = &made.id {
         ui.say(&printable(&format!(
             "to withdraw it: cfs-repl peer revoke {id}"
@@ -235,32 +242,16 @@ pub(super) fn join(ui: &mut Ui, args: &JoinArgs) -> CliResult {
     }
     settle(ui, args, &places, &invitation, &admitted).map_err(|e| is_in(e, admitted.site_id))?;
     drop(fs::remove_file(own.key.with_extension("csr")));
-    say_joined(ui, &places, &invitation, &admitted);
+    let (cluster, number) = (printable(&invitation.cluster), admitted.site_id);
+    let shown = places.file.display();
+    ui.say(&format!(
+        "joined {cluster} as {name}, number {number}; then: cfs-repl run --config {shown}"
+    ));
+    others::tell(ui, args, &places, &admitted);
     if has_files {
         ui.say("note: this tree holds files, and so it becomes the tree of the cluster");
     }
     Ok(())
-}
-
-/// What a person reads at the end, with what is left to do at other sites.
-fn say_joined(ui: &mut Ui, places: &Places, invitation: &Invitation, admitted: &Admitted) {
-    let (name, shown) = (&places.name, places.file.display());
-    ui.say(&format!(
-        "joined {} as {name}, number {}; then: cfs-repl run --config {shown}",
-        printable(&invitation.cluster),
-        admitted.site_id
-    ));
-    if let [_, others @ ..] = admitted.sites.as_slice()
-        && !others.is_empty()
-    {
-        let names: Vec<&str> = others.iter().map(|(_, name, _)| name.as_str()).collect();
-        ui.say(&printable(&format!(
-            "note: {} do not know this site yet: add it there as a [[peer]] with id {} and name {name}, then \
-             cfs-repl reload",
-            names.join(", "),
-            admitted.site_id
-        )));
-    }
 }
 
 /// What fails behind the admission: the invitation is used up, and whoever asks again with the same key is answered.
@@ -428,13 +419,14 @@ fn settle(
         } else {
             endpoints
         };
-        ExamplePeer {
+        others::can_meet(args, known).then(|| ExamplePeer {
             id: *id,
             name: name.clone(),
             endpoints: parsed(known),
-        }
+        })
     };
-    let peers: Vec<ExamplePeer> = admitted.sites.iter().enumerate().map(peer).collect();
+    let peers = admitted.sites.iter().enumerate().filter_map(peer);
+    let peers: Vec<ExamplePeer> = peers.collect();
     for (name, text) in [
         (format!("{}.pem", places.name), &admitted.certificate),
         ("ca.pem".to_owned(), &admitted.authority),

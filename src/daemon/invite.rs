@@ -144,6 +144,7 @@ impl Inviter {
             token: None,
             expires_us,
             endpoints: endpoints.clone(),
+            others: config.peers.iter().map(|peer| peer.name.clone()).collect(),
         };
         if wish.dry_run {
             return Ok(view);

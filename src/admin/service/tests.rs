@@ -134,6 +134,7 @@ impl Source for Fake {
             token: (!wish.dry_run).then(|| format!("{:?}", wish.valid_us)),
             expires_us: 7,
             endpoints: wish.endpoints,
+            others: vec!["sin-1".to_owned()],
         })
     }
 

@@ -82,6 +82,8 @@ pub struct InviteView {
     pub expires_us: TimestampUs,
     /// Where the new site will reach this one.
     pub endpoints: Vec<String>,
+    /// Names of the other sites that this one exchanges with; they have to be told of the new one by hand.
+    pub others: Vec<String>,
 }
 
 /// The bytes of a loser, in a file of the operator.

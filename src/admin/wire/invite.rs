@@ -36,6 +36,7 @@ pub(in crate::admin) fn invite_to(site: String, view: InviteView) -> pb::InviteR
         token: view.token.unwrap_or_default(),
         expires_us: view.expires_us,
         endpoints: view.endpoints,
+        others: view.others,
     }
 }
 
@@ -46,6 +47,7 @@ pub(in crate::admin) fn invite_from(reply: pb::InviteReply) -> InviteView {
         token: given(reply.token),
         expires_us: reply.expires_us,
         endpoints: reply.endpoints,
+        others: reply.others,
     }
 }
 

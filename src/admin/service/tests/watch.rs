@@ -48,6 +48,10 @@ async fn what_operators_do_to_sites_reaches_the_source_and_its_answer_comes_back
     };
     assert_eq!(client.invite(dry).await.unwrap().1.token, None);
     assert_eq!(made.id.as_deref(), Some("i-7"));
+    assert_eq!(
+        (made.endpoints, made.others),
+        (wish.endpoints.clone(), vec!["sin-1".to_owned()])
+    );
     let (site, all) = client.invitations().await.unwrap();
     assert_eq!(site, "fra-1");
     assert_eq!(all, Fake::default().invitations().await.unwrap());
