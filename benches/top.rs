@@ -1,5 +1,6 @@
 //! What the dashboard costs: processor time and memory of the real program in a terminal of its own, and the time from
-//! a key to its picture, with 16 sites, 256 shards each and 10 000 conflicts.
+//! a key to its picture, with 16 sites, 256 shards each and 10 000 conflicts; and how long it takes to open a long
+//! record, to play it to its end, and to go a step back.
 //!
 //! It plays records, so that no daemon takes a part of the time: `cargo bench --bench top`.
 
@@ -202,6 +203,14 @@ impl Term {
         }
     }
 
+    /// Waits until everything was told up to where the record is.
+    fn settles(&mut self) {
+        while self.parser.screen().contents().contains("REPLAY »") {
+            let bytes = self.output.recv_timeout(Duration::from_secs(60)).unwrap();
+            self.parser.process(&bytes);
+        }
+    }
+
     /// Seconds of processor time since the start.
     fn cpu_s(&self) -> f64 {
         let id = self.child.process_id().unwrap();
@@ -239,6 +248,34 @@ impl Drop for Term {
     }
 }
 
+/// Ten minutes, to their end and a step back.
+fn long(file: &str) {
+    const MINUTES: u64 = 10;
+    let text = record(MINUTES * 60, busy);
+    let size = text.len() / (1 << 20);
+    fs::write(file, text).unwrap();
+    let began = SystemClock.monotonic();
+    let mut term = Term::play(file);
+    term.shows("REPLAY");
+    let opened = SystemClock.monotonic() - began;
+    let began = SystemClock.monotonic();
+    for _ in 0..=MINUTES * 6 {
+        term.keys.write_all(b"\x1b[C").unwrap();
+    }
+    term.shows(&format!("{MINUTES:02}:01 of"));
+    term.settles();
+    let played = SystemClock.monotonic() - began;
+    let began = SystemClock.monotonic();
+    term.keys.write_all(b"\x1b[D").unwrap();
+    term.shows(&format!("{:02}:51 of", MINUTES - 1));
+    term.settles();
+    let back = SystemClock.monotonic() - began;
+    println!(
+        "a record of {size} MiB: opened in {opened:.1?}, to its end in {played:.1?}, ten seconds back in {back:.1?}, {} MiB",
+        term.memory()
+    );
+}
+
 fn main() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
@@ -256,9 +293,10 @@ fn main() {
         let cpu = (term.cpu_s() - before) * 100.0 / seconds as f64;
         let (memory, size) = (term.memory(), text.len() / (1 << 20));
         println!(
-            "{name}: {cpu:.1} % of a core, {memory} MiB, of which the record is a part ({size} MiB as text)"
+            "{name}: {cpu:.1} % of a core, {memory} MiB; the record has {size} MiB in its file"
         );
     }
+    long(&path("long"));
     let mut term = Term::play(&path("busy"));
     term.shows("REPLAY");
     let mut times: Vec<Duration> = (0..60)

@@ -2,7 +2,8 @@
 //!
 //! One loop owns the [`model`]. Messages go in by the pure [`update`], a picture comes out by the pure [`view`], and
 //! everything else stands around: [`feed`] listens to the daemon, [`calls`] asks it, [`terminal`] has the terminal and
-//! gives it back whatever happens, [`record`] keeps the stream and [`replay`] plays it.
+//! gives it back whatever happens, [`record`] keeps the stream, [`reel`] reads it back, [`replay`] has the time at which it is
+//! played, and [`projector`] plays it.
 
 pub mod app;
 pub mod calls;
@@ -13,7 +14,9 @@ pub mod feed;
 pub mod keys;
 pub mod message;
 pub mod model;
+pub mod projector;
 pub mod record;
+pub mod reel;
 pub mod replay;
 pub mod terminal;
 pub mod theme;

@@ -1,6 +1,7 @@
 //! `cfs-repl top`: the dashboard.
 
-use std::fs::{self, File};
+use std::fs::File;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,8 +18,9 @@ use crate::text::printable;
 use crate::top::app::{App, End, Source};
 use crate::top::calls::Daemon;
 use crate::top::model::{Choice, Model, Screen, ThemeName};
-use crate::top::replay::Replay;
-use crate::top::{command, record, terminal};
+use crate::top::projector::Projector;
+use crate::top::reel::Reel;
+use crate::top::{command, terminal};
 
 /// Keys that wait: more than anybody types ahead.
 const KEYS_MAX: usize = 256;
@@ -138,14 +140,14 @@ fn source(global: &Global, args: &TopArgs) -> Result<Source, CliError> {
     if let Some(path) = &args.replay {
         let told = printable(&path.display().to_string());
         let cannot = || format!("cannot play {told}");
-        let text = fs::read_to_string(path)
-            .map_err(|error| Failure::new(Exit::Failure, cannot()).cause(error))?;
-        let record = record::read(&text).map_err(|error| {
+        let file =
+            File::open(path).map_err(|error| Failure::new(Exit::Failure, cannot()).cause(error))?;
+        let reel = Reel::open(BufReader::new(file)).map_err(|error| {
             Failure::new(Exit::Failure, cannot())
                 .cause(error)
                 .hint("cfs-repl top --record FILE makes one")
         })?;
-        return Ok(Source::Record(Replay::new(record, args.speed)));
+        return Ok(Source::Record(Box::new(Projector::new(reel, args.speed))));
     }
     let record = args.record.as_deref().map(new_file).transpose()?;
     let (own, reach) = (global.clone(), args.reach.clone());

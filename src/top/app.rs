@@ -4,7 +4,7 @@
 //! so that it never makes it dear.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, BufReader, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,8 +21,8 @@ use super::feed::Feed;
 use super::keys::Key;
 use super::message::{Done, Effect, Message, Told};
 use super::model::{Model, Now, Overlay};
+use super::projector::Projector;
 use super::record;
-use super::replay::{Played, Replay};
 use super::terminal;
 use super::update::{settle, update};
 use super::view::{Hits, view};
@@ -69,8 +69,11 @@ pub enum Source {
         record: Option<File>,
     },
     /// A record.
-    Record(Replay),
+    Record(Box<Film>),
 }
+
+/// A record in a file.
+pub type Film = Projector<BufReader<File>>;
 
 /// Why the loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +113,7 @@ enum Running {
         retry: Arc<Notify>,
         record: Option<Recorder>,
     },
-    Record(Replay),
+    Record(Box<Film>),
 }
 
 /// Keeps what is told.
@@ -139,7 +142,7 @@ impl App {
                     record,
                 }
             }
-            Source::Record(replay) => Running::Record(replay),
+            Source::Record(film) => Running::Record(film),
         };
         Self {
             model,
@@ -223,6 +226,7 @@ impl App {
                     Some(told) => self.tell_many(told),
                     None => Vec::new(),
                 },
+                () = tokio::task::yield_now(), if self.is_winding() => self.wind(),
                 _ = tick.tick() => self.tick(),
             };
             for effect in effects {
@@ -263,14 +267,23 @@ impl App {
                 wall_us: self.clock.now_us(),
                 mono_us,
             },
-            Running::Record(replay) => {
-                let at_us = replay.player().at_us;
-                Now {
-                    wall_us: replay.wall_us(at_us),
-                    mono_us: at_us,
-                }
-            }
+            Running::Record(film) => film.now(),
         }
+    }
+
+    /// A record is played, and more of it is to be told at once.
+    fn is_winding(&self) -> bool {
+        match &self.source {
+            Running::Daemon { .. } => false,
+            Running::Record(film) => film.is_winding(),
+        }
+    }
+
+    fn wind(&mut self) -> Vec<Effect> {
+        if let Running::Record(film) = &mut self.source {
+            film.wind(&mut self.model);
+        }
+        Vec::new()
     }
 
     fn take(&mut self, message: Message) -> Vec<Effect> {
@@ -296,38 +309,12 @@ impl App {
     }
 
     fn tick(&mut self) -> Vec<Effect> {
-        if let Running::Record(replay) = &mut self.source {
-            let played = replay.poll(micros(self.clock.monotonic()));
-            let player = replay.player();
-            let mut effects = self.play(played);
-            effects.extend(self.take(Message::Replayed(player)));
-            let now = self.now();
-            effects.extend(self.take(Message::Tick(now)));
-            return effects;
+        if let Running::Record(film) = &mut self.source {
+            film.poll(&mut self.model, micros(self.clock.monotonic()));
+            return Vec::new();
         }
         let now = self.now();
         self.take(Message::Tick(now))
-    }
-
-    /// Takes in what a replay plays, each at its time.
-    fn play(&mut self, played: Played) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        if played.starts_over {
-            effects.extend(self.take(Message::Forget));
-        }
-        for (t_us, told) in played.told {
-            let Running::Record(replay) = &self.source else {
-                break;
-            };
-            let wall_us = replay.wall_us(t_us);
-            let now = Now {
-                wall_us,
-                mono_us: t_us,
-            };
-            effects.extend(self.take(Message::Tick(now)));
-            effects.extend(self.take(Message::Told(Box::new(told))));
-        }
-        effects
     }
 
     /// Takes in what was told, and what else waits.
@@ -431,10 +418,8 @@ impl App {
                 }
             }
             Effect::Replay(steer) => {
-                if let Running::Record(replay) = &mut self.source {
-                    let played = replay.steer(steer);
-                    drop(self.play(played));
-                    drop(self.tick());
+                if let Running::Record(film) = &mut self.source {
+                    film.steer(&mut self.model, steer);
                     self.model.dirty = true;
                 }
             }

@@ -2,11 +2,13 @@
 //!
 //! They are kept as the files that `cfs-repl top --replay` plays, and made anew with `CFS_REPL_REGENERATE=1`.
 
+use std::io::Cursor;
 use std::path::PathBuf;
 
 use super::message::{Message, Told};
 use super::model::{Choice, Model, Now};
-use super::record;
+use super::record::{self, RecordError};
+use super::reel::Reel;
 use super::update::{settle, update};
 
 mod made;
@@ -47,14 +49,23 @@ fn file(name: &str) -> PathBuf {
 }
 
 /// The record as it is kept.
-pub(super) fn kept(name: &str) -> record::Record {
-    let text = std::fs::read_to_string(file(name)).unwrap();
-    record::read(&text).unwrap()
+pub(super) fn text(name: &str) -> String {
+    std::fs::read_to_string(file(name)).unwrap()
+}
+
+/// What was told in a record.
+pub(super) fn told(name: &str) -> Script {
+    read(&text(name)).unwrap()
+}
+
+/// Reads all of a record.
+fn read(text: &str) -> Result<Script, RecordError> {
+    let mut reel = Reel::open(Cursor::new(text.as_bytes()))?;
+    std::iter::from_fn(|| reel.due(u64::MAX).transpose()).collect()
 }
 
 /// A dashboard that looked at the whole record.
 pub(super) fn played(name: &str) -> Model {
-    let record = kept(name);
     let mut model = Model {
         choice: Choice {
             range: 1,
@@ -66,11 +77,11 @@ pub(super) fn played(name: &str) -> Model {
     };
     let at = |t_us: u64| {
         Message::Tick(Now {
-            wall_us: record.head.at_us + t_us,
+            wall_us: END_US - LENGTH_US + t_us,
             mono_us: t_us,
         })
     };
-    for (t_us, told) in record.told.clone() {
+    for (t_us, told) in told(name) {
         update(&mut model, at(t_us));
         update(&mut model, Message::Told(Box::new(told)));
     }
@@ -97,35 +108,28 @@ fn the_fixtures_are_what_the_code_makes_and_a_record_comes_back_as_it_was() {
             "{} is not what the code makes; run CFS_REPL_REGENERATE=1 cargo test the_fixtures",
             file.display()
         );
-        let mut sorted = told;
-        sorted.retain(|(_, told)| *told != Told::Preview(Vec::new()));
-        sorted.sort_by_key(|(t_us, told)| (*t_us, matches!(told, Told::Preview(_))));
-        assert_eq!(record::read(&text).unwrap().told, sorted, "{name}");
+        let mut kept = told;
+        kept.retain(|(_, told)| *told != Told::Preview(Vec::new()));
+        assert_eq!(read(&text).unwrap(), kept, "{name}");
     }
 }
 
 #[test]
 fn a_record_that_was_cut_off_is_played_and_one_that_is_none_is_told() {
     let text = std::fs::read_to_string(file("all-well")).unwrap();
-    let whole = record::read(&text).unwrap().told;
+    let whole = read(&text).unwrap();
     let cut: String = text.chars().take(text.chars().count() - 40).collect();
-    let played = record::read(&cut).unwrap().told;
+    let played = read(&cut).unwrap();
     // Its last line is gone, which is one peer of the last preview.
     assert_eq!(played.first(), whole.first());
     assert!(played.len() == whole.len() && played != whole);
     let broken = text.replacen("\"kind\"", "\"k", 1);
-    let error = record::read(&broken).unwrap_err().to_string();
+    let error = read(&broken).unwrap_err().to_string();
     assert!(error.starts_with("line 2 cannot be read"), "{error}");
-    assert!(matches!(
-        record::read("{}\n"),
-        Err(record::RecordError::NoRecord)
-    ));
+    assert!(matches!(read("{}\n"), Err(RecordError::NoRecord)));
     let newer = text.replacen("/v1", "/v9", 1);
-    assert!(matches!(
-        record::read(&newer),
-        Err(record::RecordError::Format { .. })
-    ));
+    assert!(matches!(read(&newer), Err(RecordError::Format { .. })));
     // What a later version adds is skipped.
     let more = text + "{\"t_us\":1,\"kind\":\"forecast\",\"says\":\"rain\",\"x\":1}\n";
-    assert_eq!(record::read(&more).unwrap().told, whole);
+    assert_eq!(read(&more).unwrap(), whole);
 }

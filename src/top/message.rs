@@ -1,6 +1,7 @@
 //! Pure: what can happen to the dashboard, and what it wants done about it.
 
 use super::keys::Key;
+use super::model::kept::Kept;
 use super::model::{Now, Screen};
 use crate::admin::client::Update;
 use crate::admin::filter::AckRequest;
@@ -31,8 +32,10 @@ pub enum Message {
     Done(Box<Done>),
     /// Where the replay is.
     Replayed(Player),
-    /// The replay starts over: nothing is known.
+    /// The replay goes back: nothing is known.
     Forget,
+    /// The replay goes back: after what was told again, this is known.
+    Recall(Box<Kept>),
 }
 
 /// What the mouse can point at.
@@ -202,6 +205,8 @@ pub struct Player {
     pub speed_percent: u64,
     /// It stands still.
     pub paused: bool,
+    /// What was before is still told.
+    pub winding: bool,
 }
 
 /// What is to be done outside.

@@ -5,7 +5,9 @@
 //! so that a new order, a reconnect or a filter never moves them to something else.
 
 pub mod history;
+pub mod kept;
 pub mod rows;
+mod varint;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;

@@ -24,11 +24,8 @@ fn key() -> impl Strategy<Value = Key> {
 
 /// What daemons told in all situations, one after the other.
 fn told() -> Vec<Told> {
-    let records = fixtures::ALL.iter().map(|(name, _)| fixtures::kept(name));
-    records
-        .flat_map(|record| record.told)
-        .map(|(_, told)| told)
-        .collect()
+    let records = fixtures::ALL.iter().map(|(name, _)| fixtures::told(name));
+    records.flatten().map(|(_, told)| told).collect()
 }
 
 #[derive(Debug, Clone)]

@@ -31,9 +31,11 @@ pub struct Head {
 
 /// Every other line.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Line {
-    t_us: u64,
-    kind: String,
+pub struct Line {
+    /// Time since the beginning, in microseconds.
+    pub t_us: u64,
+    /// What kind of message it is.
+    pub kind: String,
     /// In a few words.
     #[serde(default)]
     says: String,
@@ -67,7 +69,7 @@ const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// Why a record cannot be played.
+/// Why a record cannot be played, or not from here on.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// The first line is not that of a record.
@@ -83,10 +85,13 @@ pub enum RecordError {
     #[error("line {number} cannot be read: {why}")]
     Line {
         /// Which, from 1.
-        number: usize,
+        number: u64,
         /// Why.
         why: String,
     },
+    /// The file cannot be read.
+    #[error("the file cannot be read")]
+    Read(#[from] std::io::Error),
 }
 
 /// The first line of a record, with its end.
@@ -208,64 +213,47 @@ fn says(told: &Told) -> String {
     }
 }
 
-/// A record: when it begins, and what was told when, in microseconds since.
-#[derive(Debug, Clone, Default)]
-pub struct Record {
-    /// The first line.
-    pub head: Head,
-    /// What was told, in its order.
-    pub told: Vec<(u64, Told)>,
-}
-
-/// Reads a record. A last line that is not whole is left out: whoever recorded was ended.
+/// Reads the first line of a record.
 ///
 /// # Errors
-/// [`RecordError`].
-pub fn read(text: &str) -> Result<Record, RecordError> {
-    let mut lines = text.lines().enumerate();
-    let first = lines.next().map_or("", |(_, line)| line);
-    let head: Head = serde_json::from_str(first).map_err(|_| RecordError::NoRecord)?;
+/// [`RecordError`] when it is none, or one of a version that this program does not play.
+pub fn read_head(line: &[u8]) -> Result<Head, RecordError> {
+    let head: Head = serde_json::from_slice(line).map_err(|_| RecordError::NoRecord)?;
     if head.format != FORMAT {
         return Err(RecordError::Format {
             format: crate::text::printable(&head.format),
         });
     }
-    let mut told = Vec::new();
-    let mut previews = Vec::new();
-    let is_whole = text.ends_with('\n');
-    let count = text.lines().count();
-    for (at, line) in lines {
-        if line.is_empty() {
-            continue;
-        }
-        let failed = |why: String| RecordError::Line {
-            number: at + 1,
-            why,
-        };
-        let parsed: Line = match serde_json::from_str(line) {
-            Ok(parsed) => parsed,
-            Err(_) if at + 1 == count && !is_whole => break,
-            Err(error) => return Err(failed(error.to_string())),
-        };
-        let t_us = parsed.t_us;
-        let one = one(parsed).map_err(failed)?;
-        match one {
-            // The peers of one preview stand on lines of their own, at one time.
-            Some(Told::Preview(sites)) => match previews.last_mut() {
-                Some((at_us, of)) if *at_us == t_us => Vec::extend(of, sites),
-                Some(_) | None => previews.push((t_us, sites)),
-            },
-            Some(one) => told.push((t_us, one)),
-            None => {}
-        }
+    Ok(head)
+}
+
+/// Reads the time of a line, and nothing else of it.
+#[must_use]
+pub fn read_time(line: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Time {
+        t_us: u64,
     }
-    told.extend(
-        previews
-            .into_iter()
-            .map(|(t_us, sites)| (t_us, Told::Preview(sites))),
-    );
-    told.sort_by_key(|(t_us, _)| *t_us);
-    Ok(Record { head, told })
+    let time: Option<Time> = serde_json::from_slice(line).ok();
+    time.map(|time| time.t_us)
+}
+
+impl Line {
+    /// Reads a line, but not yet the message in it.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn read(line: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(line).map_err(|error| error.to_string())
+    }
+
+    /// The message. None: of a kind that this version does not know.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub fn told(self) -> Result<Option<Told>, String> {
+        one(self)
+    }
 }
 
 fn one(line: Line) -> Result<Option<Told>, String> {

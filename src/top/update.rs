@@ -75,6 +75,11 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             (model.dirty, model.rows_old) = (true, true);
             Vec::new()
         }
+        Message::Recall(kept) => {
+            model.data.recall(*kept);
+            (model.dirty, model.rows_old) = (true, true);
+            Vec::new()
+        }
     };
     effects.extend(questions(model));
     effects

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::varint::{put, step, stepped, take};
 use crate::admin::view::{Lag, Overview};
 use crate::clock::TimestampUs;
 
@@ -10,14 +11,25 @@ use crate::clock::TimestampUs;
 const FINE: (u64, usize) = (1_000_000, 900);
 const COARSE: (u64, usize) = (10_000_000, 2_160);
 
+/// Stands where nothing is known: half of what an option needs, and there are many.
+const NOTHING: u64 = u64::MAX;
+
+fn stored(value: Option<u64>) -> u64 {
+    value.map_or(NOTHING, |value| value.min(NOTHING - 1))
+}
+
+fn known(stored: u64) -> Option<u64> {
+    (stored != NOTHING).then_some(stored)
+}
+
 /// Values of equal moments.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Ring {
     step_us: u64,
     kept: usize,
     /// Number of the last moment.
     last: u64,
-    values: VecDeque<Option<u64>>,
+    values: VecDeque<u64>,
 }
 
 impl Ring {
@@ -32,29 +44,26 @@ impl Ring {
 
     fn put(&mut self, at_us: TimestampUs, value: Option<u64>) {
         let moment = at_us / self.step_us;
-        if self.values.is_empty() {
-            self.last = moment;
-            self.values.push_back(value);
-            return;
-        }
         if moment < self.last {
             // The clock was set back: what is kept would stand in the future.
             self.values.clear();
+        }
+        if self.values.is_empty() {
             self.last = moment;
-            self.values.push_back(value);
+            self.values.push_back(stored(value));
             return;
         }
         let gap = usize::try_from(moment - self.last).unwrap_or(usize::MAX);
         if gap == 0 {
             if let Some(last) = self.values.back_mut() {
-                *last = (*last).max(value);
+                *last = stored(known(*last).max(value));
             }
             return;
         }
         for _ in 1..gap.min(self.kept) {
-            self.values.push_back(None);
+            self.values.push_back(NOTHING);
         }
-        self.values.push_back(value);
+        self.values.push_back(stored(value));
         while self.values.len() > self.kept {
             self.values.pop_front();
         }
@@ -65,12 +74,50 @@ impl Ring {
     fn at(&self, moment: u64) -> Option<u64> {
         let back = usize::try_from(self.last.checked_sub(moment)?).ok()?;
         let index = self.values.len().checked_sub(back + 1)?;
-        self.values.get(index).copied().flatten()
+        self.values.get(index).copied().and_then(known)
+    }
+
+    /// Writes it in few bytes: neighbours differ by little, and are mostly equal.
+    fn pack(&self, bytes: &mut Vec<u8>) {
+        put(bytes, self.last);
+        put(bytes, self.values.len() as u64);
+        let mut before = 0;
+        let mut values = self.values.iter().copied().peekable();
+        while let Some(value) = values.next() {
+            let mut equal = 0;
+            while values.next_if_eq(&value).is_some() {
+                equal += 1;
+            }
+            put(bytes, step(before, value));
+            put(bytes, equal);
+            before = value;
+        }
+    }
+
+    /// Reads it back. None: the bytes are no ring of this size.
+    fn unpack(size: (u64, usize), bytes: &mut &[u8]) -> Option<Self> {
+        let mut ring = Self::new(size);
+        ring.last = take(bytes)?;
+        let length = usize::try_from(take(bytes)?).ok()?;
+        if length > ring.kept {
+            return None;
+        }
+        let mut before = 0;
+        while ring.values.len() < length {
+            before = stepped(before, take(bytes)?);
+            let equal = usize::try_from(take(bytes)?).ok()?;
+            let length = (ring.values.len() + 1).checked_add(equal)?;
+            if length > ring.kept {
+                return None;
+            }
+            ring.values.resize(length, before);
+        }
+        Some(ring)
     }
 }
 
 /// One number as it went.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Series {
     fine: Ring,
     coarse: Ring,
@@ -90,6 +137,18 @@ impl Series {
     pub fn put(&mut self, at_us: TimestampUs, value: Option<u64>) {
         self.fine.put(at_us, value);
         self.coarse.put(at_us, value);
+    }
+
+    fn pack(&self, bytes: &mut Vec<u8>) {
+        self.fine.pack(bytes);
+        self.coarse.pack(bytes);
+    }
+
+    fn unpack(bytes: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            fine: Ring::unpack(FINE, bytes)?,
+            coarse: Ring::unpack(COARSE, bytes)?,
+        })
     }
 
     /// The range before `now_us` in so many columns, the oldest first: the greatest value of each, none where nothing is
@@ -117,7 +176,7 @@ impl Series {
 }
 
 /// What is kept of one site.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SiteHistory {
     /// Lag in microseconds; a lower bound counts.
     pub lag_us: Series,
@@ -130,7 +189,7 @@ pub struct SiteHistory {
 }
 
 /// What is kept of all.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct History {
     /// By name.
     pub sites: BTreeMap<String, SiteHistory>,
@@ -144,7 +203,59 @@ pub struct History {
     pub written_per_s: Option<u64>,
 }
 
+/// The same in few bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Packed {
+    names: Vec<String>,
+    bytes: Vec<u8>,
+    head: Option<(TimestampUs, u64)>,
+    written_per_s: Option<u64>,
+}
+
 impl History {
+    /// Everything in few bytes.
+    #[must_use]
+    pub fn pack(&self) -> Packed {
+        let mut bytes = Vec::new();
+        self.written.pack(&mut bytes);
+        self.journal_bytes.pack(&mut bytes);
+        for site in self.sites.values() {
+            for series in [&site.lag_us, &site.entries, &site.bytes, &site.applied] {
+                series.pack(&mut bytes);
+            }
+        }
+        bytes.shrink_to_fit();
+        Packed {
+            names: self.sites.keys().cloned().collect(),
+            bytes,
+            head: self.head,
+            written_per_s: self.written_per_s,
+        }
+    }
+
+    /// What was packed. None: it is none that was packed here.
+    #[must_use]
+    pub fn unpack(packed: &Packed) -> Option<Self> {
+        let bytes = &mut packed.bytes.as_slice();
+        let mut history = Self {
+            written: Series::unpack(bytes)?,
+            journal_bytes: Series::unpack(bytes)?,
+            head: packed.head,
+            written_per_s: packed.written_per_s,
+            ..Self::default()
+        };
+        for name in &packed.names {
+            let site = SiteHistory {
+                lag_us: Series::unpack(bytes)?,
+                entries: Series::unpack(bytes)?,
+                bytes: Series::unpack(bytes)?,
+                applied: Series::unpack(bytes)?,
+            };
+            history.sites.insert(name.clone(), site);
+        }
+        Some(history)
+    }
+
     /// Takes a look in.
     pub fn take_in(&mut self, at_us: TimestampUs, look: &Overview) {
         for site in &look.lag.sites {
@@ -222,6 +333,35 @@ mod tests {
         assert_eq!(series.fine.values.len(), FINE.1);
         series.put(5 * S, Some(1));
         assert_eq!(series.fine.values.len(), 1);
+    }
+
+    #[test]
+    fn what_is_packed_takes_few_bytes_and_comes_back_as_it_was() {
+        let mut history = History::default();
+        let mut look = Overview::default();
+        let site = crate::admin::view::SiteLag {
+            site: "iad-2".to_owned(),
+            ..Default::default()
+        };
+        look.lag.sites = vec![site];
+        for second in 0..5_000_u64 {
+            // A gap, steps up and down, and what is not known.
+            let at_us = (second + if second > 2_000 { 90 } else { 0 }) * S;
+            let lag = &mut look.lag.sites[0];
+            lag.lag = Lag::Known((second % 7) * 1_000);
+            lag.behind_entries = (second % 500 != 0).then_some(second / 100);
+            lag.behind_bytes = Some(u64::MAX);
+            look.status.journal.head_entries += second % 3;
+            history.take_in(at_us, &look);
+        }
+        let packed = history.pack();
+        assert_eq!(History::unpack(&packed), Some(history));
+        assert!(packed.bytes.len() < 30_000, "{}", packed.bytes.len());
+        let cut = Packed {
+            bytes: packed.bytes[..packed.bytes.len() / 2].to_vec(),
+            ..packed
+        };
+        assert_eq!(History::unpack(&cut), None);
     }
 
     #[test]

@@ -116,10 +116,15 @@ pub(super) fn player(player: &Player) -> String {
         let seconds = us / 1_000_000;
         format!("{:02}:{:02}", seconds / 60, seconds % 60)
     };
-    let mark = match (player.at_us >= player.length_us, player.paused) {
-        (true, _) => "■",
-        (false, true) => "‖",
-        (false, false) => "▶",
+    let mark = match (
+        player.winding,
+        player.at_us >= player.length_us,
+        player.paused,
+    ) {
+        (true, _, _) => "»",
+        (false, true, _) => "■",
+        (false, false, true) => "‖",
+        (false, false, false) => "▶",
     };
     let speed = if player.speed_percent.is_multiple_of(100) {
         format!("{}×", player.speed_percent / 100)
