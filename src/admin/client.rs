@@ -14,8 +14,8 @@ use super::filter::{AckRequest, ConflictFilter};
 use super::view::journal::{EntryView, TailRequest};
 use super::view::preview::{PreviewPiece, PreviewRequest};
 use super::view::{
-    AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InvitationView, InviteView,
-    InviteWish, LagView, ReloadedView, RestoredView, ResumedView, StatusView,
+    AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InviteView, InviteWish,
+    LagView, ReloadedView, RestoredView, ResumedView, RightsView, StatusView,
 };
 use super::wire;
 pub use super::wire::Update;
@@ -376,7 +376,10 @@ impl Client {
             shards,
         };
         let reply = self.wait(inner.watch(request)).await?;
-        Ok(Updates(reply.into_inner()))
+        Ok(Updates {
+            stream: reply.into_inner(),
+            rights: None,
+        })
     }
 
     /// What happened, oldest first, at most the latest `limit`; with `follow` what happens from here on, too.
@@ -466,7 +469,10 @@ async fn take_all<P>(
 
 /// Looks of a daemon as they change.
 #[derive(Debug)]
-pub struct Updates(tonic::Streaming<pb::WatchUpdate>);
+pub struct Updates {
+    stream: tonic::Streaming<pb::WatchUpdate>,
+    rights: Option<RightsView>,
+}
 
 impl Updates {
     /// The next one with the daemon's time. None: the daemon ended. Cancel-safe.
@@ -475,15 +481,25 @@ impl Updates {
     /// [`ClientError`]; nothing follows it.
     pub async fn next(&mut self) -> Result<Option<(TimestampUs, Update)>> {
         loop {
-            let Some(update) = self.0.message().await.map_err(|status| refused(&status))? else {
+            let message = self.stream.message().await;
+            let Some(mut update) = message.map_err(|status| refused(&status))? else {
                 return Ok(None);
             };
             let at_us = update.at_us;
+            if let Some(rights) = update.rights.take() {
+                self.rights = Some(wire::rights_from(rights));
+            }
             // What this build does not know is skipped: a newer daemon.
             if let Some(update) = wire::update_from(update).map_err(malformed)? {
                 return Ok(Some((at_us, update)));
             }
         }
+    }
+
+    /// What the caller may do: told with the first update. None: not told yet, or by a daemon that does not tell.
+    #[must_use]
+    pub const fn rights(&self) -> Option<&RightsView> {
+        self.rights.as_ref()
     }
 }
 

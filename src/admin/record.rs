@@ -62,6 +62,7 @@ impl Recorded {
                     number: 0,
                     at_us,
                     what,
+                    rights: None,
                 };
                 update.encode_to_vec()
             }

@@ -204,7 +204,8 @@ impl Admin for Service {
 
     async fn watch(&self, request: Request<pb::WatchRequest>) -> Reply<Self::WatchStream> {
         let source = Arc::clone(&self.source);
-        let updates = watch::watch(&self.tasks, source, request.get_ref());
+        let rights = gate::rights_of(request.extensions());
+        let updates = watch::watch(&self.tasks, source, request.get_ref(), rights);
         Ok(Response::new(updates))
     }
 

@@ -88,6 +88,7 @@ impl Feed {
             ..EventFilter::default()
         };
         let mut events = client.events(filter, true, Some(EVENTS_MAX as u64)).await?;
+        let mut is_new = true;
         loop {
             // Both are cancel-safe: what is not taken stays in its stream.
             let told = tokio::select! {
@@ -97,6 +98,13 @@ impl Feed {
                         return Err(self.ended());
                     };
                     self.attempt = 0;
+                    if std::mem::take(&mut is_new) {
+                        // Another daemon may answer than before, or the same one may think otherwise.
+                        let rights = Told::Rights(updates.rights().cloned());
+                        if self.told.send(rights).await.is_err() {
+                            return Ok(());
+                        }
+                    }
                     Told::Update(at_us, update)
                 }
                 event = events.next() => {

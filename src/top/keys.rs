@@ -326,10 +326,19 @@ impl Action {
     /// It changes something at the daemon.
     #[must_use]
     pub fn is_act(self) -> bool {
+        self.stands_in(Group::Act) && self != Self::SaveLoser
+    }
+
+    /// A daemon does it for those alone who may act: that is whatever changes something, or gives bytes of files.
+    #[must_use]
+    pub fn needs_right(self) -> bool {
+        self.stands_in(Group::Act) || self == Self::Diff
+    }
+
+    fn stands_in(self, group: Group) -> bool {
         BINDINGS
             .iter()
-            .any(|binding| binding.group == Group::Act && binding.action == self)
-            && self != Self::SaveLoser
+            .any(|binding| binding.group == group && binding.action == self)
     }
 
     /// The name by which the palette finds it.

@@ -10,6 +10,7 @@ use crate::admin::view::journal::EntryView;
 use crate::admin::view::preview::SitePreview;
 use crate::admin::view::{
     AckedView, ConflictDetail, ConflictView, EventView, ReloadedView, RestoredView, ResumedView,
+    RightsView,
 };
 use crate::clock::TimestampUs;
 
@@ -65,6 +66,9 @@ pub enum Told {
     },
     /// The stream ended, or there is none.
     Lost(Lost),
+    /// What this user may do, told whenever a stream begins; none by a daemon that does not tell. Records are without
+    /// it: of whoever plays one it says nothing.
+    Rights(Option<RightsView>),
     /// A look, or what is different, at this time of the daemon.
     Update(TimestampUs, Update),
     /// An event.

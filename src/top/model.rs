@@ -12,10 +12,13 @@ mod varint;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::keys::Action;
 use super::message::{Act, Failed, Lost, Player};
 use crate::admin::view::journal::EntryView;
 use crate::admin::view::preview::SitePreview;
-use crate::admin::view::{ConflictDetail, ConflictView, EventView, Level, Overview, SiteView};
+use crate::admin::view::{
+    ConflictDetail, ConflictView, EventView, Level, Overview, RightsView, SiteView,
+};
 use crate::clock::TimestampUs;
 use history::History;
 
@@ -535,6 +538,8 @@ pub struct Model {
     pub toast: Option<Toast>,
     /// Why nothing may be changed. None: it may.
     pub read_only: Option<String>,
+    /// What this user may do, as the daemon tells, or as a refusal showed. None: it is not known.
+    pub rights: Option<RightsView>,
     /// The replay, if it is one.
     pub player: Option<Player>,
     /// Columns and rows.
@@ -552,6 +557,25 @@ pub struct Model {
 }
 
 impl Model {
+    /// Why an action is not possible. None: it is, as far as anybody knows.
+    #[must_use]
+    pub fn refuses(&self, action: Action) -> Option<String> {
+        if action.is_act()
+            && let Some(why) = &self.read_only
+        {
+            return Some(why.clone());
+        }
+        self.lacks_right().filter(|_| action.needs_right())
+    }
+
+    /// Why this user may only look. None: it may act, as far as anybody knows.
+    #[must_use]
+    pub fn lacks_right(&self) -> Option<String> {
+        let rights = self.rights.as_ref().filter(|rights| !rights.act)?;
+        let caller = &rights.caller;
+        Some(format!("{caller} may look at this daemon, and may not act"))
+    }
+
     /// What is shown.
     #[must_use]
     pub fn shown(&self) -> &Data {

@@ -155,6 +155,7 @@ pub fn lines(t_us: u64, told: Told) -> String {
             };
             return plain("texts", says, data);
         }
+        Told::Rights(_) => return String::new(),
         Told::Update(at_us, update) => vec![Recorded::Update(at_us, update)],
         Told::Event(event) => vec![Recorded::Event(event)],
         Told::Conflicts { list, found } => vec![Recorded::Conflicts(list, found)],
@@ -189,6 +190,7 @@ fn says(told: &Told) -> String {
         Told::Lost(lost) => format!("lost: {}", lost.failed.message),
         Told::Unanswered(failed) => failed.message.clone(),
         Told::Texts { id, .. } => format!("both versions of {id}"),
+        Told::Rights(_) => "what this user may do".to_owned(),
         Told::Event(event) => format!("{} {}: {}", event.level, event.name, event.text),
         Told::Conflicts { list, found } => format!("{} of {found} conflicts", list.len()),
         Told::Detail(detail) => format!("conflict {}", detail.conflict.id),

@@ -288,6 +288,12 @@ impl Pen<'_> {
         }
         if self.model.read_only.is_some() {
             text.push_str("   read-only");
+        } else if let Some(rights) = self.model.rights.as_ref().filter(|rights| !rights.act) {
+            text.push_str(&format!("   read-only: {} may only look", rights.caller));
+        }
+        if let Some(status) = status {
+            let up = duration(status.uptime_us);
+            text.push_str(&format!("   v{}   up {up}", status.version));
         }
         let strong = self.style(Tone::Strong);
         self.put(area.x, area.y, room, &text, strong);
@@ -431,13 +437,12 @@ impl Pen<'_> {
             let style = self.style(Tone::Attention);
             x += self.put(x, area.y, area.width / 2, &text, style);
         }
-        let is_read_only = self.model.read_only.is_some();
         let screen = self.model.choice.screen;
         for binding in keys::on(screen, self.model.player.is_some()) {
             if binding.short.is_empty() {
                 continue;
             }
-            let is_off = is_read_only && binding.action.is_act();
+            let is_off = self.model.refuses(binding.action).is_some();
             let key = binding.shown;
             let needed = u16::try_from(key.width() + binding.short.width() + 3).unwrap_or(u16::MAX);
             if x.saturating_add(needed) > area.right() {

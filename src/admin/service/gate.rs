@@ -1,5 +1,7 @@
 //! The gate before every service of the daemon: finds out who asks, and lets through who may.
 //!
+//! What a request may do goes with it, so that a service can tell a reader beforehand what it would be refused.
+//!
 //! Groups are asked of the system with each request (`getgrouplist(3)`, so that LDAP and the like count): who was
 //! taken out of a group is out at the next one.
 
@@ -14,6 +16,7 @@ use tonic::{Code, Status};
 
 use super::status;
 use crate::admin::access::{Access, Caller, Right, wanted};
+use crate::admin::view::RightsView;
 use crate::conduit::tls::names_of;
 
 /// Puts a [`Gate`] before a service.
@@ -64,6 +67,7 @@ where
                 tracing::warn!(%caller, path, "admin request refused");
                 return Ok(refused(&access, &caller, wanted).into_http());
             }
+            request.extensions_mut().insert(rights(&access, &caller));
             request.extensions_mut().insert(caller);
             inner.call(request).await
         })
@@ -124,11 +128,17 @@ fn user(uid: u32, gid: u32, asks_groups: bool) -> Caller {
 /// Why a request is refused, and what would help.
 fn refused(access: &Access, caller: &Caller, wanted: Right) -> Status {
     let may_look = access.right_of(caller) == Some(Right::Look);
+    let hint = hint(caller, may_look);
     let what = match wanted {
         Right::Act if may_look => format!("{caller} may look, and may not do this"),
         Right::Look | Right::Act => format!("{caller} may not ask this daemon"),
     };
-    let hint = match caller {
+    status(Code::PermissionDenied, what, Vec::new(), hint)
+}
+
+/// What lets somebody in, or act.
+const fn hint(caller: &Caller, may_look: bool) -> &'static str {
+    match caller {
         Caller::Certificate { .. } => {
             "add a DNS name of the certificate to admin.allow of the daemon, and restart it"
         }
@@ -139,6 +149,50 @@ fn refused(access: &Access, caller: &Caller, wanted: Right) -> Status {
             "run the command as the user of the daemon, or as root; admin.read_group and \
              admin.write_group of the daemon let others in"
         }
-    };
-    status(Code::PermissionDenied, what, Vec::new(), hint)
+    }
+}
+
+/// What a caller may do that was let through.
+fn rights(access: &Access, caller: &Caller) -> RightsView {
+    let act = access.right_of(caller) == Some(Right::Act);
+    let hint = if act { "" } else { hint(caller, true) };
+    RightsView {
+        act,
+        caller: caller.to_string(),
+        hint: hint.to_owned(),
+    }
+}
+
+/// What whoever asks may do, as the gate found. None: no gate stands before this service.
+pub(super) fn rights_of(extensions: &tonic::Extensions) -> Option<RightsView> {
+    extensions.get::<RightsView>().cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_only_look_learns_so_and_what_would_help_and_who_may_act_learns_that() {
+        let access = Access {
+            own_uid: 900,
+            look_gid: Some(50),
+            act_gid: Some(60),
+            ..Access::default()
+        };
+        let ana = |groups: &[u32]| Caller::User {
+            uid: 1_001,
+            name: Some("ana".to_owned()),
+            groups: groups.to_vec(),
+        };
+        let looks = rights(&access, &ana(&[50]));
+        assert!(!looks.act && looks.caller == "ana", "{looks:?}");
+        assert!(looks.hint.contains("admin.write_group"), "{looks:?}");
+        // What is refused later says the same.
+        let later = refused(&access, &ana(&[50]), Right::Act);
+        let details = String::from_utf8_lossy(later.details()).into_owned();
+        assert!(details.contains(&looks.hint), "{details}");
+        let acts = rights(&access, &ana(&[60]));
+        assert!(acts.act && acts.hint.is_empty(), "{acts:?}");
+    }
 }

@@ -13,7 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::{Replies, refusal};
-use crate::admin::view::{EventFilter, EventView, Overview};
+use crate::admin::view::{EventFilter, EventView, Overview, RightsView};
 use crate::admin::wire::{self, Update};
 use crate::admin::{AdminError, Source, delta};
 use crate::clock::{Clock as _, SystemClock};
@@ -34,6 +34,7 @@ pub(super) fn watch(
     tasks: &Tasks,
     source: Arc<dyn Source>,
     request: &pb::WatchRequest,
+    rights: Option<RightsView>,
 ) -> Replies<pb::WatchUpdate> {
     let interval = request.interval_us.map_or(INTERVAL, Duration::from_micros);
     let (updates, taken) = mpsc::channel(WAITING_MAX);
@@ -41,6 +42,7 @@ pub(super) fn watch(
         source,
         interval: interval.clamp(INTERVAL_MIN, HEARTBEAT),
         shards: request.shards,
+        rights,
         updates,
         number: 0,
         shown: None,
@@ -58,6 +60,8 @@ struct Watcher {
     source: Arc<dyn Source>,
     interval: Duration,
     shards: bool,
+    /// What the reader may do, until it is told.
+    rights: Option<RightsView>,
     updates: mpsc::Sender<pb::WatchUpdate>,
     number: u64,
     shown: Option<Overview>,
@@ -83,6 +87,7 @@ impl Watcher {
                 number: self.number,
                 at_us: SystemClock.now_us(),
                 what: Some(wire::update_to(update)),
+                rights: self.rights.take().map(wire::rights_to),
             };
             if self.updates.send(update).await.is_err() {
                 return;

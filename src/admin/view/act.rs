@@ -1,4 +1,4 @@
-//! Pure: what operators have done: reloads, invitations, and bytes of losers that they saved.
+//! Pure: what operators may do and have done: reloads, invitations, and bytes of losers that they saved.
 
 use std::fmt;
 
@@ -16,6 +16,17 @@ pub struct ReloadedView {
     pub applied: Vec<String>,
     /// Keys that are different, and hold from the next start on.
     pub needs_restart: Vec<String>,
+}
+
+/// What a caller may do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RightsView {
+    /// It may act, and not only look.
+    pub act: bool,
+    /// The caller, as it is called where it acts.
+    pub caller: String,
+    /// What would let it act; empty when it may.
+    pub hint: String,
 }
 
 /// What an invitation shall be like.

@@ -3,7 +3,8 @@
 use super::*;
 use crate::admin::delta::{Delta, Judged};
 use crate::admin::view::{
-    AtRisk, EventFilter, EventView, Level, Overview, ShardLag, Stage, StageLag,
+    AtRisk, EventFilter, EventView, InviteView, InviteWish, Level, Overview, RightsView, ShardLag,
+    Stage, StageLag,
 };
 
 fn level_to(level: Level) -> i32 {
@@ -221,6 +222,22 @@ pub(in crate::admin) fn update_from(update: pb::WatchUpdate) -> Result<Option<Up
     }))
 }
 
+pub(in crate::admin) fn rights_to(view: RightsView) -> pb::Rights {
+    pb::Rights {
+        act: view.act,
+        caller: view.caller,
+        hint: view.hint,
+    }
+}
+
+pub(in crate::admin) fn rights_from(rights: pb::Rights) -> RightsView {
+    RightsView {
+        act: rights.act,
+        caller: rights.caller,
+        hint: rights.hint,
+    }
+}
+
 fn delta_to(delta: Delta) -> pb::Delta {
     let shards = delta
         .shards
@@ -377,9 +394,16 @@ mod tests {
                 number: 1,
                 at_us: 2,
                 what: Some(update_to(update.clone())),
+                rights: None,
             };
             assert_eq!(update_from(sent), Ok(Some(update)));
         }
+        let rights = RightsView {
+            act: true,
+            caller: "a".to_owned(),
+            hint: "b".to_owned(),
+        };
+        assert_eq!(rights_from(rights_to(rights.clone())), rights);
         assert_eq!(update_from(pb::WatchUpdate::default()), Ok(None));
     }
 

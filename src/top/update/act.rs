@@ -5,7 +5,7 @@ use super::super::message::{Act, Ask, Done, Effect, Failed, Outcome};
 use super::super::model::{Field, Link, Model, Need, Overlay, Question, Screen, rows};
 use super::super::{command, explain};
 use crate::admin::filter::{AckRequest, ConflictFilter};
-use crate::admin::view::{BytesAt, SiteState};
+use crate::admin::view::{BytesAt, RightsView, SiteState};
 use crate::text::{bytes, count, printable};
 
 /// Conflicts that are named in a question; of more, their number is told.
@@ -33,11 +33,7 @@ pub(super) fn ask(model: &mut Model, action: Action) -> Vec<Effect> {
     if action == Action::Reconnect && matches!(model.data.link, Link::Lost { .. }) {
         return vec![Effect::Retry];
     }
-    if action.is_act()
-        && let Some(reason) = &model.read_only
-    {
-        let reason = format!("not possible: {reason}");
-        super::say(model, reason, true);
+    if is_refused(model, action) {
         return Vec::new();
     }
     if model.data.link != Link::Live {
@@ -52,6 +48,15 @@ pub(super) fn ask(model: &mut Model, action: Action) -> Vec<Effect> {
         Err(why) => super::say(model, why, true),
     }
     Vec::new()
+}
+
+/// Says why an action is not possible, if it is not.
+fn is_refused(model: &mut Model, action: Action) -> bool {
+    let refused = model.refuses(action);
+    if let Some(why) = &refused {
+        super::say(model, printable(&format!("not possible: {why}")), true);
+    }
+    refused.is_some()
 }
 
 fn question(title: impl Into<String>, act: Act, lines: Vec<String>) -> Question {
@@ -396,10 +401,12 @@ fn told(act: &Act, outcome: Outcome) -> String {
 /// A failure stays until it is read; who may not act is not asked again.
 fn failure(model: &mut Model, failed: Failed) {
     if failed.denied {
-        model.read_only = Some(format!(
-            "the daemon refuses it to this user: {}",
-            failed.message
-        ));
+        let known = model.rights.take().map(|rights| rights.caller);
+        model.rights = Some(RightsView {
+            act: false,
+            caller: known.unwrap_or_else(|| "this user".to_owned()),
+            hint: failed.hint.clone().unwrap_or_default(),
+        });
     }
     let mut lines = vec![printable(&failed.message)];
     lines.extend(
@@ -464,6 +471,9 @@ pub(super) fn command(model: &mut Model) {
 pub(super) fn diff(model: &mut Model) -> Vec<Effect> {
     if model.choice.diff {
         model.choice.diff = false;
+        return Vec::new();
+    }
+    if is_refused(model, Action::Diff) {
         return Vec::new();
     }
     let Some(conflict) = model.selected_conflict() else {

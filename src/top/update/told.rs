@@ -30,6 +30,7 @@ pub(super) fn take_in(model: &mut Model, told: Told) {
             (data.inbox.asked, data.preview_asked) = (false, false);
             data.tail_asked = false;
         }
+        Told::Rights(rights) => model.rights = rights,
         Told::Update(_, update) => {
             heard(model);
             look(model, update);
