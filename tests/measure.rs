@@ -5,6 +5,7 @@
 //!     cargo bench --bench sites -- first-copy
 //!     cargo bench --bench sites -- footprint
 //!     cargo bench --bench sites -- status
+//!     cargo bench --bench sites -- viewers
 //!
 //! Stands with the tests because it runs the same lab. Each prints a table for `docs/benchmarks.md`. Sizes come from
 //! the environment, see each file; `CFS_BENCH_FILE_BYTES` (4096) is that of a small file in all of them. Nothing is
@@ -26,6 +27,8 @@ mod many;
 mod rng;
 #[path = "../benches/sites/status.rs"]
 mod status;
+#[path = "../benches/sites/viewers.rs"]
+mod viewers;
 
 use std::path::Path;
 use std::time::Duration;
@@ -42,6 +45,7 @@ fn main() {
             "first-copy" => first_copy::measure(),
             "footprint" => footprint::measure(),
             "status" => status::measure(),
+            "viewers" => viewers::measure(),
             other => println!("{other}: no such measurement"),
         }
     }
