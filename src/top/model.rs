@@ -120,7 +120,7 @@ pub struct Inbox {
     pub found: u64,
     /// A question is under way.
     pub asked: bool,
-    /// When the list came, by the monotonic clock.
+    /// When the list came, by the monotonic clock; zero: another one is wanted without waiting.
     pub as_of_us: u64,
     /// Something changed since.
     pub is_old: bool,

@@ -17,6 +17,7 @@ use crate::admin::view::Level;
 const TOAST_US: u64 = 6_000_000;
 /// A list of conflicts is asked for at most this often.
 const INBOX_EVERY_US: u64 = 1_000_000;
+const INBOX_EACH_US: u64 = 1_000;
 /// A preview reads the journal: not more often than this while it is looked at.
 const PREVIEW_EVERY_US: u64 = 30_000_000;
 /// The end of the journal is asked for once a second while it is looked at, and no more of it than a screen shows.
@@ -117,7 +118,11 @@ fn questions(model: &mut Model) -> Vec<Effect> {
         return effects;
     }
     let inbox = &mut model.data.inbox;
-    let is_due = inbox.list.is_none() || now_us.saturating_sub(inbox.as_of_us) >= INBOX_EVERY_US;
+    let listed = inbox.list.as_ref().map_or(0, |list| list.len() as u64);
+    let every_us = INBOX_EVERY_US.max(listed * INBOX_EACH_US);
+    let is_due = inbox.list.is_none()
+        || inbox.as_of_us == 0
+        || now_us.saturating_sub(inbox.as_of_us) >= every_us;
     if (inbox.is_old || inbox.list.is_none()) && !inbox.asked && is_due {
         inbox.asked = true;
         inbox.is_old = false;

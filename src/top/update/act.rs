@@ -342,7 +342,8 @@ pub(super) fn done(model: &mut Model, done: Done) {
         Err(failed) => return failure(model, failed),
     };
     if matches!(outcome, Outcome::Acked(_) | Outcome::Restored(_)) {
-        model.data.inbox.is_old = true;
+        // Who did it waits for it.
+        (model.data.inbox.is_old, model.data.inbox.as_of_us) = (true, 0);
         model.choice.marked.clear();
         model.choice.mark_from = None;
     }
