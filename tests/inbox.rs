@@ -50,7 +50,7 @@ pub(crate) fn provoke(lab: &mut Lab) -> String {
     lab.b.assert_journals("site-b");
     lab.join();
     lab.assert_settles("the conflict");
-    let [at_a, at_b] = lab.sites().map(|site| unacked(site));
+    let [at_a, at_b] = lab.pair().map(|site| unacked(site));
     assert_eq!(at_a, at_b, "stable ids");
     assert_eq!(at_a.len(), 1, "{at_a:?}");
     at_a.into_iter().next().unwrap()

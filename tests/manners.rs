@@ -71,7 +71,7 @@ fn assert_resolved(lab: &mut Lab, about: &str) {
     );
     assert_eq!(winner, b"from b\n", "{about}: the later one wins");
     let [at_a, at_b] = lab
-        .sites()
+        .pair()
         .map(|site| open_conflicts(&site.ask(&["conflicts", "list"])));
     println!("{about}: {at_a:?}");
     assert_eq!(at_a, at_b, "{about}: the same records at both");

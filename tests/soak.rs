@@ -1,28 +1,30 @@
-//! Proof with real processes: random work on both sides, daemons killed at random moments and at every fail point.
+//! Proof with real processes: random work at all sites, while daemons are killed at random moments and at every fail
+//! point, and connections are disturbed.
 //!
 //! Whatever happened, in the end the trees are equal, nothing lags, nothing is parked, nobody logged an error, and
 //! nothing that was written for good is missing. A run is named by its seed; the operating system decides the rest,
 //! so a seed repeats the work and not the interleaving. `docs/testing.md` has the commands for long runs.
 
+mod kills;
 mod kinds;
 mod ledger;
+mod partitions;
 mod points;
+mod wires;
 mod work;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{ScopedJoinHandle, scope};
 use std::time::Duration;
 
 use claudefs_repl::clock::{Clock, SystemClock};
 use claudefs_repl::conduit::window::WINDOW_ENTRIES;
-use claudefs_repl::failpoint;
 
 use crate::lab::{Lab, LabOptions, Site};
-use crate::rng::Rng;
 use ledger::{Ledger, Writer};
-use work::{Counts, Programs, Worker};
+use work::{Counts, Programs, SIDES, Worker};
 
 /// What a run is made of.
 #[derive(Debug, Clone)]
@@ -39,10 +41,6 @@ struct Plan {
 impl Plan {
     /// A plan whose parts the environment may change.
     fn new(seconds: u64, kills: u64) -> Self {
-        let number = |name: &str, default: u64| {
-            let text = std::env::var(name).ok();
-            text.map_or(default, |text| text.parse().unwrap())
-        };
         let only = match std::env::var("CFS_REPL_SOAK_KINDS") {
             Ok(text) => text
                 .split(',')
@@ -52,10 +50,10 @@ impl Plan {
             Err(_) => Vec::new(),
         };
         let plan = Self {
-            seed: number("CFS_REPL_SOAK_SEED", SystemClock.now_us()),
-            time: Duration::from_secs(number("CFS_REPL_SOAK_SECONDS", seconds)),
-            kills: number("CFS_REPL_SOAK_KILLS", kills),
-            pause: Duration::from_millis(number("CFS_REPL_SOAK_PAUSE_MS", 40)),
+            seed: from_env("CFS_REPL_SOAK_SEED", SystemClock.now_us()),
+            time: Duration::from_secs(from_env("CFS_REPL_SOAK_SECONDS", seconds)),
+            kills: from_env("CFS_REPL_SOAK_KILLS", kills),
+            pause: Duration::from_millis(from_env("CFS_REPL_SOAK_PAUSE_MS", 40)),
             only,
         };
         println!("plan: {plan:?}");
@@ -63,19 +61,10 @@ impl Plan {
     }
 }
 
-#[test]
-fn random_work_on_both_sides_and_kills_end_in_equal_trees() {
-    soak(&Plan::new(60, 5), &options("10s", "on"));
-}
-
-#[test]
-fn random_work_and_kills_end_in_equal_trees_by_scanning_alone() {
-    soak(&Plan::new(20, 2), &options("10s", "off"));
-}
-
-#[test]
-fn random_work_and_kills_end_in_equal_trees_without_scans() {
-    soak(&Plan::new(20, 2), &options("30d", "on"));
+/// A number from the environment.
+pub(crate) fn from_env(name: &str, default: u64) -> u64 {
+    let text = std::env::var(name).ok();
+    text.map_or(default, |text| text.parse().unwrap())
 }
 
 fn options(scan_interval: &str, inotify: &str) -> LabOptions {
@@ -90,16 +79,21 @@ fn options(scan_interval: &str, inotify: &str) -> LabOptions {
     }
 }
 
-/// One run.
-fn soak(plan: &Plan, options: &LabOptions) {
-    let mut lab = Lab::started(options);
+/// Random work at all sites of a lab while `disturb` has its way, and what must hold in the end. What `disturb` is
+/// given says whether the work is over, which is a failure of it. It returns what it did.
+fn soak(
+    plan: &Plan,
+    lab: &mut Lab,
+    disturb: impl FnOnce(&mut Lab, &dyn Fn() -> bool) -> Vec<String>,
+) -> Vec<String> {
     let material = lab.folder().join("material");
     make_material(&material);
     let programs = Programs::found();
     let only: Vec<&str> = plan.only.iter().map(String::as_str).collect();
     let stop = AtomicBool::new(false);
-    let trees = [("a", lab.a.tree.clone()), ("b", lab.b.tree.clone())];
-    let (counts, ledger, killed) = scope(|scope| {
+    let trees = lab.seen().into_iter().map(|site| site.tree.clone());
+    let trees: Vec<(&str, PathBuf)> = SIDES.into_iter().zip(trees).collect();
+    let (counts, ledger, done) = scope(|scope| {
         // On the way out of a failure, too: the scope waits for its threads.
         let _stopped = StopOnDrop(&stop);
         let (mut workers, mut writers) = (Vec::new(), Vec::new());
@@ -110,23 +104,24 @@ fn soak(plan: &Plan, options: &LabOptions) {
             let writer = Writer::new(side, tree, plan.seed, &only);
             writers.push(scope.spawn(move || writer.work(stop)));
         }
-        let killed = kill_around(plan, &mut lab, || {
+        let done = disturb(lab, &|| {
             workers.iter().any(ScopedJoinHandle::is_finished)
                 || writers.iter().any(ScopedJoinHandle::is_finished)
         });
         stop.store(true, Ordering::SeqCst);
         let counts: Vec<Counts> = workers.into_iter().map(|w| w.join().unwrap()).collect();
         let ledgers: Vec<Ledger> = writers.into_iter().map(|w| w.join().unwrap()).collect();
-        (counts, ledgers, killed)
+        (counts, ledgers, done)
     });
-    tell(&counts, &killed);
+    tell(&counts, &done);
     lab.assert_settles("soak");
     for ledger in &ledger {
-        ledger.assert_kept(&mut lab);
+        ledger.assert_kept(lab);
     }
-    assert_resent_within_window(&lab.a);
-    assert_resent_within_window(&lab.b);
-    assert!(killed.len() as u64 >= plan.kills, "only {killed:?}");
+    for site in lab.seen() {
+        assert_resent_within_window(site);
+    }
+    done
 }
 
 /// Stops the work when it goes away.
@@ -138,78 +133,12 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-/// Kills daemons until the time is over; how each came to its end.
-fn kill_around(plan: &Plan, lab: &mut Lab, is_work_over: impl Fn() -> bool) -> Vec<String> {
-    let mut rng = Rng::new(plan.seed ^ 0x6b69_6c6c);
-    let started = SystemClock.monotonic();
-    let mut killed = Vec::new();
-    let mut armed: [Option<String>; 2] = [None, None];
-    for nth in 0..=plan.kills {
-        let slot = plan.time / u32::try_from(plan.kills + 1).unwrap();
-        let share = u32::try_from(rng.below(1_000)).unwrap();
-        let until = if nth == plan.kills {
-            plan.time
-        } else {
-            slot * u32::try_from(nth).unwrap() + slot * share / 1_000
-        };
-        while SystemClock.monotonic() - started < until && !is_work_over() {
-            restart_aborted(lab, &mut armed, &mut killed);
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        if nth == plan.kills {
-            break;
-        }
-        let which = rng.index(2);
-        let site = lab.site(which);
-        site.kill();
-        killed.push(format!("{}: -9", site.name));
-        // How long it is down, while the other side goes on.
-        std::thread::sleep(Duration::from_millis(rng.below(1_500)));
-        let point = failpoint::POINTS[rng.index(failpoint::POINTS.len())];
-        armed[which] = Some(format!("{point}:{}", 1 + rng.below(6)));
-        let arm = armed[which].clone().unwrap();
-        if failpoint::COMPILED {
-            site.spawn(&[(failpoint::VARIABLE, arm.as_str())]);
-        } else {
-            site.spawn(&[]);
-        }
-    }
-    restart_aborted(lab, &mut armed, &mut killed);
-    // An armed daemon must not abort while everything comes to rest.
-    for (which, site) in lab.sites().into_iter().enumerate() {
-        if armed[which].take().is_some() {
-            site.kill();
-            killed.push(format!("{}: -9 at the end", site.name));
-            site.start(&[]);
-        }
-    }
-    killed
-}
-
-/// Starts again what aborted as it was told to; anything else that ended is a failure.
-fn restart_aborted(lab: &mut Lab, armed: &mut [Option<String>; 2], killed: &mut Vec<String>) {
-    for which in [0, 1] {
-        let site = lab.site(which);
-        if site.ended().is_none() {
-            continue;
-        }
-        let Some(point) = armed[which].take() else {
-            let what = format!("{} ended by itself", site.name);
-            lab.fail("soak", &what);
-        };
-        if site.aborted() {
-            killed.push(format!("{}: {point}", site.name));
-            site.spawn(&[]);
-        }
-    }
-}
-
-fn tell(counts: &[Counts], killed: &[String]) {
-    for (side, counts) in ["a", "b"].iter().zip(counts) {
+fn tell(counts: &[Counts], disturbed: &[String]) {
+    for (side, counts) in SIDES.iter().zip(counts) {
         let done: u64 = counts.values().map(|count| count.0).sum();
         println!("work at {side}: {done} operations (done, missed): {counts:?}");
     }
-    println!("{} kills: {killed:?}", killed.len());
+    println!("disturbed {} times: {disturbed:?}", disturbed.len());
 }
 
 /// What had to be sent again after a kill stands in the log.

@@ -1,10 +1,10 @@
-//! Waiting until nothing moves between two sites, and the verdict on their trees.
+//! Waiting until nothing moves between the sites, and the verdict on their trees.
 //!
-//! First a file of each side must have reached the other: what was done before it was noticed by then. Then both
+//! First a file of each side must have reached the others: what was done before it was noticed by then. Then all
 //! daemons must say, twice in a row, that nothing is behind and nothing waits. Only then the trees are compared.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use claudefs_repl::clock::{Clock, SystemClock};
@@ -27,48 +27,56 @@ impl Lab {
         let mut calm = 0;
         let mut equal = false;
         let settled = comes(self.patience, || {
-            let quiet =
-                [&self.a, &self.b].map(|site| site.try_status().is_some_and(|s| is_quiet(&s)));
-            calm = if quiet == [true, true] { calm + 1 } else { 0 };
+            let sites = self.seen();
+            let mut told = sites.iter().map(|site| site.try_status());
+            let quiet = told.all(|status| status.is_some_and(|status| is_quiet(&status)));
+            calm = if quiet { calm + 1 } else { 0 };
             if calm < 2 {
                 return false;
             }
             // A tree that changes under the comparison cannot be read: not settled yet.
-            equal = compare(&self.a.tree, &self.b.tree, SHOWN).is_ok_and(|found| {
-                let is_space = |one: &Difference| {
-                    one.field == NOT_REPLICATED && one.left.contains("blocks taken")
-                };
-                let all_told = found.first.len() as u64 == found.differing;
-                let is_space = self.may_take_space && all_told && found.first.iter().all(is_space);
-                found.is_equal() || is_space
-            });
+            let mut others = sites.iter().skip(1);
+            equal = others.all(|other| self.is_equal(&self.a.tree, &other.tree));
             equal
         });
         if !settled {
             self.fail(about, "did not come to rest with equal trees");
         }
-        for site in [&self.a, &self.b] {
+        let peers = self.seen().len() - 1;
+        for site in self.seen() {
             let errors = site.errors();
             assert!(errors.is_empty(), "{about}: {} says {errors:#?}", site.name);
             let lag = site.ask(&["lag"]);
-            let lag = &lag["items"][0]["lag_us"];
-            assert_eq!(lag, 0, "{about}: lag of {}", site.name);
+            let lags = lag["items"].as_array().unwrap();
+            assert_eq!(lags.len(), peers, "{about}: {lag}");
+            let is_zero = |lag: &Value| lag["lag_us"] == 0;
+            assert!(lags.iter().all(is_zero), "{about}: at {}: {lag}", site.name);
         }
         let took = (SystemClock.monotonic() - started).as_millis();
         println!("{about}: settled after {took} ms");
     }
 
-    /// A new file of each side reaches the other.
+    fn is_equal(&self, one: &Path, other: &Path) -> bool {
+        compare(one, other, SHOWN).is_ok_and(|found| {
+            let is_space =
+                |one: &Difference| one.field == NOT_REPLICATED && one.left.contains("blocks taken");
+            let all_told = found.first.len() as u64 == found.differing;
+            let is_space = self.may_take_space && all_told && found.first.iter().all(is_space);
+            found.is_equal() || is_space
+        })
+    }
+
+    /// A new file of each side reaches all others.
     fn assert_marks_arrive(&mut self, about: &str) {
         let stamp = SystemClock.now_us();
-        for (from, to) in [(0, 1), (1, 0)] {
+        let trees: Vec<PathBuf> = self.seen().iter().map(|site| site.tree.clone()).collect();
+        for (from, tree) in trees.iter().enumerate() {
             let name = format!("mark-{from}");
             let text = format!("{stamp}-{from}");
-            let sites = self.sites();
-            fs::write(sites[from].tree.join(&name), &text).unwrap();
-            let target = sites[to].tree.join(&name);
+            fs::write(tree.join(&name), &text).unwrap();
             let arrived = comes(self.patience, || {
-                fs::read(&target).is_ok_and(|bytes| bytes == text.as_bytes())
+                let mut read = trees.iter().map(|tree| fs::read(tree.join(&name)));
+                read.all(|bytes| bytes.is_ok_and(|bytes| bytes == text.as_bytes()))
             });
             if !arrived {
                 self.fail(about, &format!("{name} did not arrive"));
@@ -87,7 +95,9 @@ impl Lab {
                 None => told += &format!("{} does not answer\n", site.name),
             }
         }
-        told += &differences(&self.a.tree, &self.b.tree);
+        for other in self.seen().iter().skip(1) {
+            told += &differences(&self.a.tree, &other.tree);
+        }
         for site in self.sites() {
             told += &format!("errors: {:#?}\n{}\n", site.errors(), site.tail());
         }

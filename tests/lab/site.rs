@@ -1,9 +1,10 @@
 //! One site of a lab: its folders, its configuration, its daemon.
 
 use std::fs::{self, OpenOptions};
+use std::net::Ipv4Addr;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -30,6 +31,8 @@ pub(crate) struct Site {
     pub(crate) log: PathBuf,
     /// Where its daemon is asked.
     pub(crate) socket: PathBuf,
+    /// What stands before the command that starts the daemon. It must become the daemon, as `ip netns exec` does.
+    pub(crate) launch: Vec<String>,
     env: Vec<(&'static str, String)>,
     child: Option<Child>,
 }
@@ -52,6 +55,7 @@ impl Site {
             socket: home.join("state/admin.sock"),
             config: folder.join(format!("{name}.toml")),
             log: folder.join(format!("{name}.log")),
+            launch: launch(id, options),
             env: options.env.clone(),
             child: None,
         }
@@ -61,7 +65,7 @@ impl Site {
         &self,
         tls: &Path,
         port: u16,
-        peer: (&Self, u16),
+        peers: &[(&Self, u16)],
         options: &LabOptions,
     ) {
         let mut command = cfs_repl();
@@ -71,18 +75,29 @@ impl Site {
         command.arg("--state").arg(&self.state);
         command.arg("--tls").arg(tls);
         command.arg("--config").arg(&self.config);
-        command.args(["--listen", &format!("127.0.0.1:{port}")]);
+        let address = |other: &Self| {
+            let address = options.address.map(|of| of(self.id, other.id));
+            address.unwrap_or(Ipv4Addr::LOCALHOST)
+        };
+        let here = if options.address.is_some() {
+            Ipv4Addr::UNSPECIFIED
+        } else {
+            Ipv4Addr::LOCALHOST
+        };
+        command.args(["--listen", &format!("{here}:{port}")]);
         if options.is_replica && self.id == 2 {
             command.args(["--role", "replica", "--primary-site-id", "1"]);
         }
-        let (other, other_port) = peer;
-        // Only the second one dials, as where the first one has no address to dial.
-        let endpoint = if self.id > other.id {
-            format!("@127.0.0.1:{other_port}")
-        } else {
-            String::new()
-        };
-        run(command.args(["--peer", &format!("{}={}{endpoint}", other.id, other.name)]));
+        for (other, other_port) in peers {
+            // Only the later one dials, as where the earlier one has no address to dial.
+            let endpoint = if self.id > other.id {
+                format!("@{}:{other_port}", address(other))
+            } else {
+                String::new()
+            };
+            command.args(["--peer", &format!("{}={}{endpoint}", other.id, other.name)]);
+        }
+        run(&mut command);
         let text = fs::read_to_string(&self.config).unwrap();
         let mut settings = options.settings.clone();
         settings.push(("max_reconnect_delay", "\"300ms\"".to_owned()));
@@ -95,7 +110,7 @@ impl Site {
         let log = OpenOptions::new().create(true).append(true).open(&self.log);
         let log = log.unwrap();
         let level = std::env::var("CFS_REPL_LOG").unwrap_or_else(|_| "info".to_owned());
-        let mut command = cfs_repl();
+        let mut command = self.launched();
         command
             .args(["run", "--config"])
             .arg(&self.config)
@@ -106,6 +121,16 @@ impl Site {
             .stderr(log)
             .process_group(0);
         self.child = Some(command.spawn().unwrap());
+    }
+
+    fn launched(&self) -> Command {
+        let Some((first, rest)) = self.launch.split_first() else {
+            return cfs_repl();
+        };
+        let mut command = Command::new(first);
+        command.env_clear().stdin(Stdio::null()).args(rest);
+        command.arg(cfs_repl().get_program());
+        command
     }
 
     /// Starts the daemon and waits until it answers.
@@ -132,6 +157,12 @@ impl Site {
     /// How the daemon ended, if it did.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.as_mut()?.try_wait().unwrap()
+    }
+
+    /// Reaps a daemon that ended by itself.
+    pub(crate) fn reap(&mut self) {
+        assert!(self.ended().is_some(), "{} runs", self.name);
+        self.child = None;
     }
 
     /// Kills the daemon as `kill -9` does. Nothing happens when none runs.
@@ -161,6 +192,19 @@ impl Site {
         );
         self.child = None;
         true
+    }
+
+    /// The first item of `status -o json`; none when nobody answers.
+    pub(crate) fn told(&self) -> Option<Value> {
+        Some(self.try_status()?["items"][0].clone())
+    }
+
+    /// What this site says of the peer with that name; null when it says nothing.
+    pub(crate) fn of_peer(&self, name: &str) -> Value {
+        let status = self.told().unwrap_or_default();
+        let peers = status["sites"].as_array().cloned().unwrap_or_default();
+        let mut found = peers.into_iter().filter(|peer| peer["site"] == name);
+        found.next().unwrap_or_default()
     }
 
     /// What `status -o json` says; none when nobody answers.
@@ -230,6 +274,11 @@ impl Site {
         let end = lines.get(from..).unwrap_or_default().join("\n");
         format!("end of the log of {}:\n{end}", self.name)
     }
+}
+
+fn launch(id: u64, options: &LabOptions) -> Vec<String> {
+    let nth = usize::try_from(id - 1).unwrap();
+    options.launch.get(nth).cloned().unwrap_or_default()
 }
 
 /// The example with these settings in place of their commented defaults.

@@ -186,8 +186,10 @@ impl Ledger {
         for bytes in lost {
             let text = String::from_utf8_lossy(bytes);
             let line = text.lines().next().unwrap_or_default().to_owned();
-            let trash = lab.sites().map(|site| in_trash(&site.tree, bytes));
-            told += &format!("  {line}, in the trash of a, b: {trash:?}\n");
+            let sites = lab.seen();
+            let trash = sites.iter().map(|site| in_trash(&site.tree, bytes));
+            let trash: Vec<bool> = trash.collect();
+            told += &format!("  {line}, in the trash of each: {trash:?}\n");
         }
         told += &format!("edits of {} undone: {undone:?}\n", self.side);
         for name in undone {

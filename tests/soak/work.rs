@@ -17,6 +17,8 @@ use rustix::io::Errno;
 use super::kinds::{KINDS, Kind};
 use crate::rng::Rng;
 
+/// What the sides are called, in the order of their sites.
+pub(super) const SIDES: [&str; 3] = ["a", "b", "c"];
 /// Names in the tree of one side beyond which more is removed than made.
 const NAMES_MAX: usize = 1_500;
 /// What contents that do not fit into an entry are called among the kinds of work.
@@ -39,7 +41,7 @@ pub(super) struct Listing {
 /// The users of one side.
 #[derive(Debug)]
 pub(super) struct Worker {
-    /// "a" or "b": in every content, and the name of the folder that is theirs.
+    /// One of [`SIDES`]: in every content, and the name of the folder that is theirs.
     pub(super) side: &'static str,
     pub(super) root: PathBuf,
     /// A tarball, and a folder to mirror.
@@ -252,10 +254,8 @@ fn is_taken_away(error: &io::Error) -> bool {
 /// Everything below the root but what belongs to the replicator and to the ledger.
 pub(super) fn list(root: &Path) -> Listing {
     let mut listing = Listing::default();
-    let mut todo: Vec<PathBuf> = ["a", "b", "both"]
-        .iter()
-        .map(|area| root.join(area))
-        .collect();
+    let areas = SIDES.iter().chain(&["both"]);
+    let mut todo: Vec<PathBuf> = areas.map(|area| root.join(area)).collect();
     while let Some(dir) = todo.pop() {
         let Ok(entries) = fs::read_dir(&dir) else {
             continue;
