@@ -1,9 +1,9 @@
-//! The power fails at one site right after a burst of edits: FS_IOC_SHUTDOWN on a small ext4 that holds its tree and
-//! its state.
+//! The power fails at one site right after a burst of edits: FS_IOC_SHUTDOWN on a small ext4 or XFS that holds its tree
+//! and its state.
 //!
 //! What the other site had seen by then must be everywhere in the end, no file that was whole before may end empty or
-//! old, and the trees must be equal. Needs root, loop devices, and perl or python3 for the ioctl; says what is missing
-//! and skips otherwise.
+//! old, and the trees must be equal. Needs root, loop devices, the mkfs of the filesystem, and perl or python3 for the
+//! ioctl; says what is missing and skips otherwise.
 
 mod loopback;
 
@@ -12,38 +12,73 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use claudefs_repl::clock::{Clock, SystemClock};
+
 use crate::lab::{Lab, LabOptions, Site};
-use loopback::{Loopback, Mount};
+use crate::rng::Rng;
+use crate::soak::from_env;
+use loopback::{Filesystem, Loopback, Mount};
 
 /// Files that are edited in the burst.
 const FILES: u32 = 40;
+/// The power fails within so many milliseconds after the burst.
+const MOMENT_MAX_MS: u64 = 400;
 /// Longer than the engine takes to write its state out: the commit interval is a second.
 const COMMIT: Duration = Duration::from_millis(1_500);
 
 #[test]
 fn power_loss_at_the_editing_site_without_log_flush() {
-    power_loss(Victim::A, Flush::Nothing);
+    power_loss(Filesystem::Ext4, Victim::A, Flush::Nothing);
 }
 
 #[test]
 fn power_loss_at_the_editing_site_with_log_flush() {
-    power_loss(Victim::A, Flush::Log);
+    power_loss(Filesystem::Ext4, Victim::A, Flush::Log);
 }
 
 #[test]
 fn power_loss_at_the_receiving_site_without_log_flush() {
-    power_loss(Victim::B, Flush::Nothing);
+    power_loss(Filesystem::Ext4, Victim::B, Flush::Nothing);
 }
 
 #[test]
 fn power_loss_at_the_receiving_site_with_log_flush() {
-    power_loss(Victim::B, Flush::Log);
+    power_loss(Filesystem::Ext4, Victim::B, Flush::Log);
+}
+
+#[test]
+fn power_loss_at_the_editing_site_without_log_flush_on_xfs() {
+    power_loss(Filesystem::Xfs, Victim::A, Flush::Nothing);
+}
+
+#[test]
+fn power_loss_at_the_editing_site_with_log_flush_on_xfs() {
+    power_loss(Filesystem::Xfs, Victim::A, Flush::Log);
+}
+
+#[test]
+fn power_loss_at_the_receiving_site_without_log_flush_on_xfs() {
+    power_loss(Filesystem::Xfs, Victim::B, Flush::Nothing);
+}
+
+#[test]
+fn power_loss_at_the_receiving_site_with_log_flush_on_xfs() {
+    power_loss(Filesystem::Xfs, Victim::B, Flush::Log);
 }
 
 #[test]
 fn what_was_journaled_a_commit_before_survives_though_no_other_site_had_it() {
+    power_loss_while_apart(Filesystem::Ext4);
+}
+
+#[test]
+fn what_was_journaled_a_commit_before_survives_on_xfs_though_no_other_site_had_it() {
+    power_loss_while_apart(Filesystem::Xfs);
+}
+
+fn power_loss_while_apart(filesystem: Filesystem) {
     let about = "power loss while apart";
-    let Some((loopback, mount)) = prepared() else {
+    let Some((loopback, mount)) = prepared(filesystem) else {
         return;
     };
     let elsewhere = tempfile::tempdir().unwrap();
@@ -95,9 +130,9 @@ pub(super) enum Flush {
     Nothing,
 }
 
-fn power_loss(victim: Victim, flush: Flush) {
-    let about = format!("power loss at {victim:?}, flush {flush:?}");
-    let Some((loopback, mount)) = prepared() else {
+fn power_loss(filesystem: Filesystem, victim: Victim, flush: Flush) {
+    let about = format!("power loss at {victim:?}, flush {flush:?}, {filesystem:?}");
+    let Some((loopback, mount)) = prepared(filesystem) else {
         return;
     };
     let elsewhere = tempfile::tempdir().unwrap();
@@ -112,8 +147,17 @@ fn power_loss(victim: Victim, flush: Flush) {
     let mut lab = Lab::started(&options);
     // What a program that saved a file had written under a temporary name may be left as space without bytes.
     lab.may_take_space = true;
-    for round in 0..4 {
-        one_round(&mut lab, &about, (victim, flush), round, &loopback, &mount);
+    let cycles = u32::try_from(from_env("CFS_REPL_POWER_CYCLES", 2)).unwrap();
+    let seed = from_env("CFS_REPL_POWER_SEED", SystemClock.now_us());
+    let mut rng = Rng::new(seed);
+    for round in 0..cycles {
+        let moment = Duration::from_millis(rng.below(MOMENT_MAX_MS));
+        println!(
+            "{about}: cycle {} of {cycles}, seed {seed}, after {moment:?}",
+            round + 1
+        );
+        let fails = (victim, flush, moment);
+        one_round(&mut lab, &about, fails, round, &loopback, &mount);
     }
     // The daemons must be gone before the filesystem is.
     drop(lab);
@@ -123,7 +167,7 @@ fn power_loss(victim: Victim, flush: Flush) {
 fn one_round(
     lab: &mut Lab,
     about: &str,
-    (victim, flush): (Victim, Flush),
+    (victim, flush, moment): (Victim, Flush, Duration),
     round: u32,
     loopback: &Loopback,
     mount: &Mount,
@@ -134,7 +178,7 @@ fn one_round(
     std::thread::sleep(COMMIT);
     burst(&lab.a.tree, round, 1);
     // The moment of the failure: somewhere between noticing, sending and applying.
-    std::thread::sleep(Duration::from_millis(u64::from(round * round) * 30));
+    std::thread::sleep(moment);
     let other = match victim {
         Victim::A => &lab.b.tree,
         Victim::B => &lab.a.tree,
@@ -154,8 +198,8 @@ fn one_round(
 }
 
 /// A filesystem whose power can fail; none, and why, where there cannot be one.
-fn prepared() -> Option<(Loopback, Mount)> {
-    match Loopback::new() {
+fn prepared(filesystem: Filesystem) -> Option<(Loopback, Mount)> {
+    match Loopback::new(filesystem) {
         Ok(loopback) => {
             let mount = loopback.mount();
             Some((loopback, mount))

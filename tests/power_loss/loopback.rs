@@ -1,4 +1,4 @@
-//! A small ext4 on a loop device that goes away with its test, and a switch that cuts its power.
+//! A small filesystem on a loop device that goes away with its test, and a switch that cuts its power.
 //!
 //! The crate forbids unsafe code, and an ioctl of one's own needs it: perl or python3 of the system call it.
 
@@ -9,10 +9,27 @@ use std::process::Command;
 use super::Flush;
 use crate::lab::{comes, has_program, run};
 
-/// Size of the filesystem.
+/// Size of the filesystem: above the least of XFS, 300 MiB.
 const BYTES: u64 = 400 << 20;
 /// `_IOR('X', 125, __u32)`, from linux/fs.h and xfs_fs.h: FS_IOC_SHUTDOWN.
 const SHUTDOWN: &str = "0x8004587d";
+
+/// What is made of a loop device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Filesystem {
+    Ext4,
+    Xfs,
+}
+
+impl Filesystem {
+    /// Its mkfs, and the package that has it.
+    const fn maker(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Ext4 => ("mkfs.ext4", "e2fsprogs"),
+            Self::Xfs => ("mkfs.xfs", "xfsprogs"),
+        }
+    }
+}
 
 /// The file, and the loop device that it is attached to.
 #[derive(Debug)]
@@ -53,14 +70,18 @@ impl Drop for Loopback {
 
 impl Loopback {
     /// A new filesystem, or why there can be none.
-    pub(super) fn new() -> Result<Self, String> {
+    pub(super) fn new(filesystem: Filesystem) -> Result<Self, String> {
         if !rustix::process::geteuid().is_root() {
             return Err("needs root".to_owned());
         }
-        for program in ["mkfs.ext4", "losetup", "mount", "umount"] {
+        let (maker, package) = filesystem.maker();
+        for program in ["losetup", "mount", "umount"] {
             if !has_program(program) {
                 return Err(format!("{program} is missing"));
             }
+        }
+        if !has_program(maker) {
+            return Err(format!("{maker} is missing (package {package})"));
         }
         if !tells_mounts_apart() {
             return Err(
@@ -74,7 +95,7 @@ impl Loopback {
         let folder = tempfile::tempdir().unwrap();
         let image = folder.path().join("image");
         File::create(&image).unwrap().set_len(BYTES).unwrap();
-        run(Command::new("mkfs.ext4").arg("-q").arg(&image));
+        run(Command::new(maker).arg("-q").arg(&image));
         let attached = Command::new("losetup")
             .args(["--show", "-f"])
             .arg(&image)
