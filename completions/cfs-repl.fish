@@ -951,26 +951,28 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -l local -d 'Sho
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite invitations revoke" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite invitations revoke" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite invitations revoke" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
 wide\t'All columns, in full'
 json\t'One JSON document'
 jsonl\t'One JSON object a line'
 yaml\t'The JSON document as YAML'
 csv\t'Comma-separated values with a header (RFC 4180)'
 name\t'Bare names, one a line'"
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite invitations revoke" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -l timeout -d 'How long to wait for an answer of the daemon' -r
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -l json -d 'The same as --output json'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -l utc -d 'Show people times in UTC, and never as ages'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -l local -d 'Show people times in the zone of this machine, and never as ages'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -s q -l quiet -d 'Say nothing on success'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -s v -l verbose -d 'Say more'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite" -f -a "invite" -d 'Print a token with which one machine joins as a new site'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite invitations revoke" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite invitations revoke" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite invitations revoke" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite invitations revoke" -l local -d 'Show people times in the zone of this machine, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite invitations revoke" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite invitations revoke" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite invitations revoke" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite invitations revoke" -f -a "invite" -d 'Print a token with which one machine joins as a new site'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite invitations revoke" -f -a "invitations" -d 'List the invitations that this site made, oldest first, without their secrets'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and not __fish_seen_subcommand_from invite invitations revoke" -f -a "revoke" -d 'Withdraw an invitation: its token does not work any more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -l name -d 'Name that the new site is to have; it chooses one, if not given' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -l valid -d 'How long the token works; at most 30 days' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -l endpoint -d 'Where the new site reaches this one; by default what conduit.listen says, with the name of this machine where that is all addresses. May be repeated' -r
@@ -995,6 +997,50 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -s q -l quiet -d 'Say nothing on success'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -s v -l verbose -d 'Say more'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invite" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invitations" -l columns -d 'Only these columns, in this order' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invitations" -l sort -d 'In the order of this column, or against it with - before its name; by value, what is not known last' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invitations" -l limit -d 'At most so many' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invitations" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invitations" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invitations" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invitations" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invitations" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invitations" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invitations" -l no-headers -d 'Without the line of headings'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invitations" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invitations" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invitations" -l local -d 'Show people times in the zone of this machine, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invitations" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invitations" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from invitations" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from revoke" -l config -d 'Configuration of the daemon: its socket is in the state folder. Not read with --server' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from revoke" -s s -l server -d 'Daemon to ask: unix:/path/to/admin.sock, or over the network tls:HOST:PORT/NAME, where NAME is the one in its certificate' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from revoke" -l identity -d 'Certificate to show to a daemon over the network, as `pki issue` makes it: NAME.pem, with NAME.key and ca.pem beside it. Else that of the configuration' -r -F
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from revoke" -s o -l output -d 'How to print data' -r -f -a "table\t'Columns for people'
+wide\t'All columns, in full'
+json\t'One JSON document'
+jsonl\t'One JSON object a line'
+yaml\t'The JSON document as YAML'
+csv\t'Comma-separated values with a header (RFC 4180)'
+name\t'Bare names, one a line'"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from revoke" -l color -d 'When to use colour; NO_COLOR and CLICOLOR_FORCE are honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from revoke" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from revoke" -l json -d 'The same as --output json'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from revoke" -l utc -d 'Show people times in UTC, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from revoke" -l local -d 'Show people times in the zone of this machine, and never as ages'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from revoke" -s q -l quiet -d 'Say nothing on success'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from revoke" -s v -l verbose -d 'Say more'
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand peer; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l root -d 'Top of the directory tree to keep in step; must exist' -r -F
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l name -d 'Name of this site; by default that of the token, or of the machine' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l state -d 'Folder for the journal and the state, outside the tree' -r -F

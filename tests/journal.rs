@@ -281,7 +281,7 @@ fn a_backlog_is_previewed_by_the_daemon_and_from_the_folder_and_stays_to_be_sent
     let read = preview(&lab);
     let all = read[0]["total"]["in_entries"].as_u64();
     assert!(all >= waits.as_u64(), "{read:?}");
-    assert!(read[0]["notes"].as_array().unwrap().len() >= 2, "{read:?}");
+    assert!(!read[0]["notes"].as_array().unwrap().is_empty(), "{read:?}");
     lab.a.start(&[]);
     lab.b.start(&[]);
     lab.assert_settles("sent");

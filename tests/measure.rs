@@ -17,7 +17,11 @@
 mod first_copy;
 #[path = "../benches/sites/footprint.rs"]
 mod footprint;
-#[expect(dead_code, reason = "shared with the tests, which use more of it")]
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "shared with the tests, which use more of it"
+)]
 mod lab;
 #[path = "../benches/sites/latency.rs"]
 mod latency;

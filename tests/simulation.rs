@@ -60,6 +60,29 @@ fn sites_come_to_rest_with_one_tree_whatever_fails_on_the_way() {
     none_refused(VARIABLE, &refused);
 }
 
+/// Histories in which sites come late and lose their disks.
+const SITES_RUNS: u64 = 130;
+/// Where they begin.
+const SITES_FROM: u64 = 355;
+
+#[test]
+fn sites_that_come_late_or_lost_their_disks_take_over_what_others_know() {
+    let plan = Plan::with(Faults::WITH_SITES);
+    if let Some(seed) = number(VARIABLE) {
+        let refused = history(seed, plan, &mut Counts::default()).err();
+        none_refused(VARIABLE, &Vec::from_iter(refused));
+        return;
+    }
+    let runs = number("CFS_SIM_RUNS").unwrap_or(SITES_RUNS);
+    let from = number("CFS_SIM_FROM").unwrap_or(SITES_FROM);
+    let (counts, refused) = shared(from..from + runs, |seed, counts: &mut Counts| {
+        history(seed, plan, counts).err()
+    });
+    println!("{runs} histories: {counts:?}");
+    assert!(counts.snapshots > 0 && counts.lost_disks > 0, "{counts:?}");
+    none_refused(VARIABLE, &refused);
+}
+
 /// Short histories whose disks lose their power at each of their operations.
 const SCRIPTS: u64 = 8;
 /// Steps of such a history.

@@ -32,11 +32,11 @@ pub(crate) fn measure() {
         lab.b.start(&[]);
         lab.assert_settles("first copy");
         let copied = (SystemClock.monotonic() - began).as_secs_f64();
-        let before = lab.sites().map(|site| ticks(site.process()));
+        let before = [&lab.a, &lab.b].map(|site| ticks(site.process()));
         std::thread::sleep(idle);
-        let after = lab.sites().map(|site| ticks(site.process()));
-        let peak = lab.sites().map(|site| mib(site.process(), "VmHWM:"));
-        let rss = lab.sites().map(|site| mib(site.process(), "VmRSS:"));
+        let after = [&lab.a, &lab.b].map(|site| ticks(site.process()));
+        let peak = [&lab.a, &lab.b].map(|site| mib(site.process(), "VmHWM:"));
+        let rss = [&lab.a, &lab.b].map(|site| mib(site.process(), "VmRSS:"));
         let share = |at: usize| (after[at] - before[at]) / TICKS / idle.as_secs_f64() * 100.0;
         println!(
             "| {files} | {copied:.1} | {:.0} · {:.0} | {:.0} · {:.0} | {:.2} · {:.2} |",

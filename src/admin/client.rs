@@ -14,8 +14,8 @@ use super::filter::{AckRequest, ConflictFilter};
 use super::view::journal::{EntryView, TailRequest};
 use super::view::preview::{PreviewPiece, PreviewRequest};
 use super::view::{
-    AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InviteView, InviteWish,
-    LagView, ReloadedView, RestoredView, ResumedView, RightsView, StatusView,
+    AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InvitationView, InviteView,
+    InviteWish, LagView, ReloadedView, RestoredView, ResumedView, RightsView, StatusView,
 };
 use super::wire;
 pub use super::wire::Update;

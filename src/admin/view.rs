@@ -705,7 +705,9 @@ pub mod journal;
 mod lag;
 pub mod preview;
 
-pub use act::{InviteView, InviteWish, ReloadedView, RightsView, SavedView};
+pub use act::{
+    InvitationState, InvitationView, InviteView, InviteWish, ReloadedView, RightsView, SavedView,
+};
 pub use contact::{ContactView, EndpointView, TrafficView};
 pub use detail::{BytesAt, ConflictDetail, ValueView, order_certain, root_text};
 pub use doctor::{Finding, Rating};

@@ -20,8 +20,8 @@ pub(super) mod tail;
 use contact::{contact_from, contact_to, traffic_from, traffic_to};
 pub use watch::Update;
 pub(super) use watch::{
-    event_from, event_to, events_from, events_to, invite_from, invite_to, lags_from, lags_to,
-    rights_from, rights_to, update_from, update_to, wish_from, wish_to,
+    event_from, event_to, events_from, events_to, lags_from, lags_to, rights_from, rights_to,
+    update_from, update_to,
 };
 
 /// An answer that lacks a part; names the field.

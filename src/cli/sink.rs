@@ -268,7 +268,7 @@ mod tests {
                 ],
                 item: json!({
                     "name": name,
-                    "size": if nth % 5 == 0 { Value::Null } else { json!(nth * 7 % 11) },
+                    "size": if nth.is_multiple_of(5) { Value::Null } else { json!(nth * 7 % 11) },
                     "seen_us": NOW_US - nth * 1_000_000,
                     "of": { "list": [1, { "deep": null }], "none": {} },
                 }),

@@ -125,7 +125,7 @@ impl Grid {
             match (column.kind, look) {
                 (Kind::State, Some(look)) => line.push_str(&look.state(&text, &text)),
                 (Kind::State | Kind::Whole | Kind::Text(_) | Kind::Path(_) | Kind::Time(_), _) => {
-                    line.push_str(&text)
+                    line.push_str(&text);
                 }
             }
         }

@@ -528,7 +528,7 @@ fn what_lost_is_saved_whole_to_a_new_file_or_not_at_all() {
     assert_eq!(std::fs::read(&file).unwrap(), b"what lost");
     assert_eq!(talk, format!("saved 9 B as {path}\n"));
     let (exit, _, talk) = save("c-bygtc5qnmf");
-    assert_eq!(exit, Exit::Failure);
+    assert_eq!(exit, Exit::PreconditionLost);
     assert!(talk.contains("does not exist"), "{talk}");
     assert_eq!(std::fs::read(&file).unwrap(), b"what lost");
     let second = folder.path().join("second");

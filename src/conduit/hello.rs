@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use super::message::{Close, CloseReason, Hello, PROTOCOL_MAX, PROTOCOL_MIN, Role, SHARD_FUNCTION};
+use super::message::{
+    Close, CloseReason, Hello, PROTOCOL_MAX, PROTOCOL_MIN, Role, SHARD_FUNCTION, StreamState,
+};
 use crate::journal::batch::ChainHash;
 use crate::journal::dot::{Actor, STREAM_COUNT};
 use crate::topology::SiteId;
@@ -39,6 +41,8 @@ pub struct Opening {
     pub fenced: BTreeMap<Actor, String>,
     /// This site has exchanged entries with some site before.
     pub joined: bool,
+    /// Whoever lacks what is not sent any more takes over what the other site knows. Otherwise it is refused.
+    pub takes_over: bool,
 }
 
 /// Where it stands how a site joins, for the people who read a refusal.
@@ -81,8 +85,16 @@ pub fn check(opening: &Opening, theirs: &Hello) -> Result<Agreed, Close> {
     check_fences(opening, theirs)?;
     check_rollback(&opening.remembered, theirs)?;
     let ours = &opening.hello;
+    if !opening.takes_over {
+        check_newcomer(opening, theirs)?;
+    }
     check_cursors(ours, theirs)?;
     check_trees(opening, theirs)?;
+    if !opening.takes_over {
+        check_kept(ours, theirs)?;
+        let filling = Filling::default();
+        return Ok(Agreed { version, filling });
+    }
     let filling = Filling {
         ours: lacks(ours, theirs),
         theirs: lacks(theirs, ours),
@@ -198,8 +210,8 @@ fn check_rollback(remembered: &Remembered, theirs: &Hello) -> Result<(), Close> 
     }
     if remembered.incarnation != theirs.actor.incarnation {
         let old = Actor::new(theirs.actor.site_id, remembered.incarnation);
-        // What was written at its own site comes with a snapshot, if it takes any.
-        if theirs.role != Role::Primary {
+        // Where it was decided that the earlier one ended, all of that comes with a snapshot.
+        if theirs.silent.iter().any(|known| known.actor == old) {
             return Ok(());
         }
         return Err(Close::new(
@@ -270,6 +282,25 @@ pub fn fenced(actor: Actor, is_theirs: bool, why: &str) -> Close {
     )
 }
 
+/// A site that has nothing yet would never get what a journal that was shut out wrote: its site sends nothing more.
+fn check_newcomer(opening: &Opening, theirs: &Hello) -> Result<(), Close> {
+    let has_nothing = theirs.streams.is_empty() && theirs.cursors.is_empty();
+    let out = opening
+        .fenced
+        .keys()
+        .find(|actor| **actor != opening.hello.actor);
+    match out {
+        Some(actor) if has_nothing && theirs.role != Role::Primary => Err(Close::new(
+            CloseReason::NotKept,
+            format!(
+                "you have nothing yet, and nobody sends you the entries of journal {actor}, which was fenced; \
+                 {HOW_TO_JOIN}"
+            ),
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
 fn check_fences(opening: &Opening, theirs: &Hello) -> Result<(), Close> {
     for (actor, is_theirs) in [(theirs.actor, true), (opening.hello.actor, false)] {
         if let Some(why) = opening.fenced.get(&actor) {
@@ -337,6 +368,33 @@ fn lacks(receiver: &Hello, sender: &Hello) -> bool {
     is_trimmed || is_behind || is_new || receiver.wants_snapshot
 }
 
+/// Without what one lacks and the other no longer keeps, nothing that follows can be sent.
+fn check_kept(ours: &Hello, theirs: &Hello) -> Result<(), Close> {
+    for (sender, receiver, who) in [(ours, theirs, "you lack"), (theirs, ours, "we lack")] {
+        if receiver.role == Role::Primary {
+            continue;
+        }
+        let has = |stream: u32| {
+            let mut cursors = receiver.cursors_of(sender.actor.incarnation);
+            let cursor = cursors.find(|cursor| cursor.stream == stream);
+            cursor.map_or(0, |cursor| cursor.received)
+        };
+        let gone = |state: &&StreamState| has(state.stream).saturating_add(1) < state.tail;
+        if let Some(state) = sender.streams.iter().find(gone) {
+            let (stream, tail, actor) = (state.stream, state.tail, sender.actor);
+            return Err(Close::new(
+                CloseReason::NotKept,
+                format!(
+                    "{who} stream {stream} of journal {actor} from {} on, and it is kept from {tail} on only; \
+                     {HOW_TO_JOIN}",
+                    has(stream) + 1
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
 fn rolled_back(found: String) -> Close {
     let what = "the journal was rolled back, restored or copied; put the newer state folder back at the site that \
                 owns it; without it, ";
@@ -348,7 +406,7 @@ fn rolled_back(found: String) -> Close {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::message::{StreamCursor, StreamState};
+    use super::super::message::StreamCursor;
     use super::*;
     use crate::journal::dot::Actor;
     use crate::journal::verdict::{Reached, ReceivedCursor};
@@ -373,6 +431,13 @@ pub(super) mod tests {
             remote_name: format!("s{remote}"),
             certificate_site: Some(format!("s{remote}")),
             ..Opening::default()
+        }
+    }
+
+    fn taking_over(local: u64, remote: u64) -> Opening {
+        Opening {
+            takes_over: true,
+            ..opening(local, remote)
         }
     }
 
@@ -508,10 +573,10 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_new_journal_of_a_known_site_is_refused_where_it_takes_nothing() {
-        let mut opening = opening(1, 2);
+    fn a_new_journal_of_a_site_whose_entries_are_known_is_refused_until_the_earlier_one_is_out() {
+        let mut opening = taking_over(1, 2);
         let mut anew = hello(2);
-        (anew.actor.incarnation, anew.role) = (999, Role::Primary);
+        anew.actor.incarnation = 999;
         opening.remembered.incarnation = 102;
         check(&opening, &anew).expect("of the earlier one nothing is known");
         opening.remembered.streams = [(7, (0, [0; 32]))].into_iter().collect();
@@ -522,14 +587,14 @@ pub(super) mod tests {
         for words in ["earlier one", "put the state folder", "cfs-repl help join"] {
             assert!(close.detail.contains(words), "{close}");
         }
+        anew.silent = vec![reached(hello(2).actor, 1)];
+        check(&opening, &anew).expect("it knows of the earlier one");
     }
 
     #[test]
     fn a_new_journal_of_a_known_site_takes_over_what_it_lacks_of_the_earlier_one() {
-        let mut opening = opening(1, 2);
+        let mut opening = taking_over(1, 2);
         opening.hello.silent = vec![reached(hello(2).actor, 4)];
-        opening.remembered.incarnation = 102;
-        opening.remembered.streams = [(7, (1, [1; 32]))].into_iter().collect();
         assert_eq!(filling(&opening, &with_head(hello(2))), (false, false));
         let mut anew = hello(2);
         anew.actor.incarnation = 999;
@@ -577,7 +642,7 @@ pub(super) mod tests {
     fn a_fenced_journal_is_refused_in_both_directions() {
         let why = "by site 1 on 2026-11-25";
         for (actor, whose) in [(hello(2).actor, "your"), (hello(1).actor, "our")] {
-            let mut opening = opening(1, 2);
+            let mut opening = taking_over(1, 2);
             opening.fenced = [(actor, why.to_owned())].into_iter().collect();
             let close = check(&opening, &hello(2)).unwrap_err();
             assert_eq!(close.reason, CloseReason::Fenced);
@@ -595,7 +660,7 @@ pub(super) mod tests {
             ..hello(site)
         };
         let both = |ours: Vec<Reached>, theirs: Vec<Reached>| {
-            let mut opening = opening(1, 2);
+            let mut opening = taking_over(1, 2);
             opening.hello = with(1, ours);
             filling(&opening, &with(2, theirs))
         };
@@ -612,7 +677,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_newcomer_takes_over_what_nobody_sends_any_more_and_who_was_interrupted_goes_on() {
-        let mut opening = opening(1, 2);
+        let mut opening = taking_over(1, 2);
         let newcomer = Hello {
             newcomer: true,
             ..hello(2)
@@ -691,7 +756,7 @@ pub(super) mod tests {
             }],
             ..hello
         };
-        let mut opening = opening(1, 2);
+        let mut opening = taking_over(1, 2);
         opening.hello = trimmed(hello(1));
         let has_all = knowing(hello(2), 101, 7);
         assert_eq!(filling(&opening, &has_all), (false, false));
@@ -705,6 +770,81 @@ pub(super) mod tests {
         assert_eq!(filling(&opening, &trimmed(hello(2))), (true, false));
         opening.hello = knowing(hello(1), 102, 7);
         assert_eq!(filling(&opening, &trimmed(hello(2))), (false, false));
+    }
+
+    #[test]
+    fn a_new_journal_of_a_site_whose_entries_are_known_is_refused_for_it_would_never_get_those() {
+        let mut opening = opening(1, 2);
+        let mut anew = hello(2);
+        anew.actor.incarnation = 999;
+        opening.remembered.incarnation = 102;
+        check(&opening, &anew).expect("of the earlier one nothing is known");
+        opening.remembered.streams = [(7, (0, [0; 32]))].into_iter().collect();
+        check(&opening, &anew).expect("of the earlier one nothing is known");
+        opening.remembered.streams = [(7, (1, [1; 32]))].into_iter().collect();
+        let close = check(&opening, &anew).unwrap_err();
+        assert_eq!(close.reason, CloseReason::NotKept);
+        for words in ["earlier one", "put the state folder", "cfs-repl help join"] {
+            assert!(close.detail.contains(words), "{close}");
+        }
+    }
+
+    #[test]
+    fn a_fenced_journal_is_refused_in_both_directions_and_so_is_who_would_lack_it() {
+        let why = "by site 1 on 2026-11-25";
+        for (actor, whose) in [(hello(2).actor, "your"), (hello(1).actor, "our")] {
+            let mut opening = opening(1, 2);
+            opening.fenced = [(actor, why.to_owned())].into_iter().collect();
+            let close = check(&opening, &hello(2)).unwrap_err();
+            assert_eq!(close.reason, CloseReason::Fenced);
+            for words in [whose, why, "cfs-repl help join"] {
+                assert!(close.detail.contains(words), "{close}");
+            }
+        }
+        let mut opening = opening(1, 2);
+        opening.fenced = [(hello(2).actor, why.to_owned())].into_iter().collect();
+        let mut newcomer = hello(2);
+        newcomer.actor.incarnation += 1;
+        let close = check(&opening, &newcomer).unwrap_err();
+        assert_eq!(close.reason, CloseReason::NotKept, "{close}");
+        newcomer.streams = vec![state(1, 1, 1)];
+        check(&opening, &newcomer).expect("a member that has what it wrote");
+    }
+
+    #[test]
+    fn who_lacks_what_is_no_longer_kept_is_told_so_by_either_side() {
+        let trimmed = |hello: Hello| Hello {
+            streams: vec![StreamState {
+                tail: 8,
+                ..state(3, 9, 1)
+            }],
+            ..hello
+        };
+        let knowing = |hello: Hello, incarnation, received| Hello {
+            peer_incarnation: incarnation,
+            cursors: vec![StreamCursor {
+                stream: 3,
+                received,
+                ..StreamCursor::default()
+            }],
+            ..hello
+        };
+        let mut opening = opening(1, 2);
+        opening.hello = trimmed(hello(1));
+        check(&opening, &knowing(hello(2), 101, 7)).unwrap();
+        let mut primary = hello(2);
+        primary.role = Role::Primary;
+        check(&opening, &primary).unwrap();
+        for lacking in [hello(2), knowing(hello(2), 101, 6), knowing(hello(2), 5, 9)] {
+            let close = check(&opening, &lacking).unwrap_err();
+            assert_eq!(close.reason, CloseReason::NotKept);
+            assert!(close.detail.starts_with("you lack stream 3"), "{close}");
+        }
+        opening.hello = knowing(hello(1), 102, 6);
+        let close = check(&opening, &trimmed(hello(2))).unwrap_err();
+        assert!(close.detail.starts_with("we lack stream 3"), "{close}");
+        opening.hello = knowing(hello(1), 102, 7);
+        check(&opening, &trimmed(hello(2))).unwrap();
     }
 
     #[test]

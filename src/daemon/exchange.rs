@@ -69,6 +69,8 @@ pub fn opening(
         remembered: remembered(&standing),
         fenced,
         joined: standing.joined,
+        // Not before its histories come to rest, whatever fails on the way.
+        takes_over: false,
     })
 }
 

@@ -292,10 +292,12 @@ fn written(to: &mut TcpStream, bytes: &[u8], is_dead: &impl Fn() -> bool) -> io:
         match to.write(rest) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(count) => rest = &rest[count..],
-            Err(error) => match error.kind() {
-                ErrorKind::WouldBlock | ErrorKind::TimedOut if !is_dead() => {}
-                kind => return Err(kind.into()),
-            },
+            Err(error) => {
+                let waits = [ErrorKind::WouldBlock, ErrorKind::TimedOut];
+                if !waits.contains(&error.kind()) || is_dead() {
+                    return Err(error);
+                }
+            }
         }
     }
     Ok(())

@@ -70,6 +70,8 @@ pub(super) struct Connection {
     lost: [bool; 2],
     /// Batches are compacted before they are sent.
     compacts: bool,
+    /// Whoever lacks what is not sent any more takes over what the other site knows.
+    pub(super) takes_over: bool,
     /// Bits of messages change on the way.
     pub(super) damages: bool,
     /// A message that had been damaged was taken for a good one: whatever an end makes of it is no fault of its own.
@@ -135,6 +137,7 @@ impl Connection {
             let mut opening = site
                 .engine(|e| exchange::opening(e, &identity(own_id), &expected, &*clock))
                 .inspect_err(|_| self.ends = Default::default())?;
+            opening.takes_over = self.takes_over;
             let hello = &mut opening.hello;
             (hello.protocol_min, hello.protocol_max) = (PROTOCOL_MIN, PROTOCOL_MAX);
             self.ends[side] = Some(End {
@@ -259,6 +262,7 @@ impl Connection {
                 while let Some(message) = end.session.poll_transmit() {
                     self.under_way[side].push_back(message);
                 }
+                self.snapshots += std::mem::take(&mut end.snapshots);
                 self.ends[side] = None;
                 let told = format!("site {}: {ended}", self.sites[side]);
                 return if expected { Ok(()) } else { Err(told.into()) };
@@ -292,7 +296,10 @@ fn damaged(message: &ReplicateMessage, rng: &mut Rng) -> Option<ReplicateMessage
 /// Whether a connection may end so without a fault of either site.
 fn is_expected(ended: &Ended) -> bool {
     match ended {
-        Ended::ByUs(close) | Ended::ByPeer(close) => close.reason == CloseReason::Shutdown,
+        // Who does not know yet that a journal ended refuses the one that follows it.
+        Ended::ByUs(close) | Ended::ByPeer(close) => {
+            [CloseReason::Shutdown, CloseReason::NotKept].contains(&close.reason)
+        }
         Ended::Silent(_) | Ended::Lost(_) => true,
     }
 }
@@ -318,6 +325,8 @@ impl End {
                     Err(close) => return Err(format!("site {}: {close}", site.at).into()),
                     Ok(known) => self.known = known,
                 }
+                // It may have written down that a journal ended.
+                site.observe(book)?;
                 self.peer = Some(hello.actor);
                 self.note_member(site)?;
                 self.epoch = site.engine(Engine::epoch)?;

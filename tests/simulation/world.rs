@@ -48,7 +48,11 @@ impl Faults {
         stops: true,
         disks: true,
         clocks: true,
+        sites: false,
+    };
+    pub(super) const WITH_SITES: Self = Self {
         sites: true,
+        ..Self::ALL
     };
     pub(super) const NONE: Self = Self {
         network: false,
@@ -154,8 +158,11 @@ impl World {
             }
         }
         let pairs = (0..count).flat_map(|one| (one + 1..count).map(move |other| (one, other)));
-        let connections = pairs
-            .map(|(one, other)| Connection::between(one, other, faults.network, plan.compacts));
+        let connections = pairs.map(|(one, other)| {
+            let mut connection = Connection::between(one, other, faults.network, plan.compacts);
+            connection.takes_over = faults.sites;
+            connection
+        });
         Self {
             theme: Theme::drawn(&mut rng),
             steps,
@@ -458,6 +465,15 @@ impl World {
         self.book.lost_disk(at);
         self.promised.retain(|(site, ..), _| *site != at);
         self.counts.lost_disks += 1;
+        // A person says at the others that its journal ended; who does not run hears of it.
+        let actor = self.sites[at].actor();
+        for other in (0..self.present()).filter(|other| *other != at) {
+            let name = super::site::name(actor.site_id);
+            self.tries(other, "succeeds", |site, book, _| {
+                site.engine(|e| e.succeeds(actor, &name))?;
+                site.observe(book)
+            })?;
+        }
         self.trace.note(|| format!("{at}: lost its disk"));
         Ok(())
     }
@@ -570,9 +586,25 @@ impl World {
             }
         }
         Err(format!(
-            "no rest after {ROUNDS_MAX} rounds: {}",
-            self.missing()
+            "no rest after {ROUNDS_MAX} rounds: {}\n{}",
+            self.missing(),
+            self.standings()
         ))
+    }
+
+    /// Where every site stands towards every other one, for people.
+    fn standings(&mut self) -> String {
+        let mut told = String::new();
+        let count = self.sites.len() as u64;
+        for site in self.sites.iter_mut().filter(|site| site.runs()) {
+            let (at, actor) = (site.at, site.actor());
+            for other in (1..=count).filter(|other| *other != at as u64 + 1) {
+                let standing = site.engine(|e| e.standing(other));
+                let takeover = site.engine(Engine::takeover);
+                told += &format!("{at} is {actor}, towards {other}: {standing:?} {takeover:?}\n");
+            }
+        }
+        told
     }
 
     /// What is not everywhere.

@@ -3,8 +3,7 @@
 use super::*;
 use crate::admin::delta::{Delta, Judged};
 use crate::admin::view::{
-    AtRisk, EventFilter, EventView, InviteView, InviteWish, Level, Overview, RightsView, ShardLag,
-    Stage, StageLag,
+    AtRisk, EventFilter, EventView, Level, Overview, RightsView, ShardLag, Stage, StageLag,
 };
 
 fn level_to(level: Level) -> i32 {

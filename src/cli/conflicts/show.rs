@@ -97,13 +97,19 @@ fn compare(
 
 /// Why a file cannot be made, with the code that a daemon's answer has where it cannot put one back.
 fn not_made(told: &str, error: &io::Error) -> Failure {
-    let exit = match error.kind() {
+    let is_lost = matches!(
+        error.kind(),
         ErrorKind::AlreadyExists
-        | ErrorKind::NotFound
-        | ErrorKind::NotADirectory
-        | ErrorKind::IsADirectory => Exit::PreconditionLost,
-        ErrorKind::PermissionDenied => Exit::NotPermitted,
-        _ => Exit::Failure,
+            | ErrorKind::NotFound
+            | ErrorKind::NotADirectory
+            | ErrorKind::IsADirectory
+    );
+    let exit = if is_lost {
+        Exit::PreconditionLost
+    } else if error.kind() == ErrorKind::PermissionDenied {
+        Exit::NotPermitted
+    } else {
+        Exit::Failure
     };
     Failure::new(exit, format!("cannot make {told}"))
         .cause(error)

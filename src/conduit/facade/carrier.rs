@@ -123,6 +123,7 @@ impl Local for Facts {
             remembered: Remembered::default(),
             fenced: BTreeMap::new(),
             joined: false,
+            takes_over: false,
         })
     }
 

@@ -46,6 +46,10 @@ impl Session {
 
     /// Tells the peer how far its entries got.
     pub fn send_receipts(&mut self, receipts: Receipts) {
+        // What came by a snapshot was not sent on this connection; the next hello tells of it.
+        if self.filling.is_any() {
+            return;
+        }
         for receipt in &receipts.receipts {
             let told = self.receipted.entry(receipt.stream).or_default();
             *told = receipt.received.max(*told);

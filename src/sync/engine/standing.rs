@@ -1,9 +1,10 @@
 //! Where a site's logs stand towards one other site: what the first message of a connection says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Engine, Fence, Opened};
 use crate::error::Result;
+use crate::journal::ReceivedLog;
 use crate::journal::batch::ChainHash;
 use crate::journal::dot::Actor;
 use crate::journal::verdict::Reached;
@@ -94,20 +95,21 @@ impl Opened {
             chain: point.chain,
         });
         let out = self.out()?;
-        let takeover = self.core.state().takeover()?;
+        let takeover = self.owed_takeover()?;
         let wants_snapshot = takeover.is_some_and(|takeover| !takeover.is_taken);
         let knows_peer = self
             .received
             .keys()
             .any(|actor| actor.site_id == peer_site_id);
         // Of the peer's own journals it knows itself which one is the last.
-        let silent = self
-            .received
-            .iter()
-            .filter(|(actor, _)| out.contains(actor) || actor.site_id == peer_site_id);
-        let silent = silent.map(|(actor, log)| Reached {
-            actor: *actor,
-            streams: log.cursors(),
+        let of_its_site = self.received.keys();
+        let of_its_site = of_its_site.filter(|actor| actor.site_id == peer_site_id);
+        let own = self.journal.actor();
+        let silent: BTreeSet<Actor> = out.iter().chain(of_its_site).copied().collect();
+        let silent = silent.into_iter().filter(|actor| *actor != own);
+        let silent = silent.map(|actor| Reached {
+            streams: (self.received.get(&actor)).map_or_else(BTreeMap::new, ReceivedLog::cursors),
+            actor,
         });
         let of_peer = self
             .received

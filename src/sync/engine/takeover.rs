@@ -15,7 +15,7 @@ use crate::journal::EntryBatch;
 use crate::journal::dot::{Actor, STREAM_COUNT};
 use crate::journal::retention::Cursors;
 use crate::journal::verdict::{Reached, ReceivedCursor};
-use crate::store::{Frozen, Store};
+use crate::store::Frozen;
 use crate::sync::level::{Known, Takeover};
 use crate::sync::state::State;
 
@@ -212,22 +212,30 @@ impl Opened {
         Ok(Taken::All(takeover.items))
     }
 
-    /// Ends a takeover all of whose pages are taken, when everything is here that was in them. Where it was interrupted,
-    /// the later pages know more than the first ones, and the entries between come by themselves.
-    pub(super) fn end_takeover(&mut self) -> Result<()> {
-        let takeover = self.core.state().takeover()?;
-        let Some(takeover) = takeover.filter(|takeover| takeover.is_taken) else {
-            return Ok(());
+    /// The snapshot that was begun and is not whole. It is when everything is here that was in its pages, in whatever way
+    /// it came: where it was interrupted, the later pages know more than the first ones, and the entries between come by
+    /// themselves.
+    pub(super) fn owed_takeover(&self) -> Result<Option<Takeover>> {
+        let Some(takeover) = self.core.state().takeover()? else {
+            return Ok(None);
         };
         let own = self.journal.actor();
         for reached in takeover.until.iter().filter(|reached| reached.actor != own) {
             for (stream, until) in &reached.streams {
                 if self.core.state().cursor(reached.actor, *stream)? < until.seq {
-                    return Ok(());
+                    return Ok(Some(takeover));
                 }
             }
         }
-        self.core.state_mut().set_takeover(None);
+        Ok(None)
+    }
+
+    /// Forgets a snapshot that is whole.
+    pub(super) fn end_takeover(&mut self) -> Result<()> {
+        let is_begun = self.core.state().takeover()?.is_some();
+        if is_begun && self.owed_takeover()?.is_none() {
+            self.core.state_mut().set_takeover(None);
+        }
         Ok(())
     }
 
@@ -291,8 +299,7 @@ impl Opened {
     /// Nothing is given to the connector before a snapshot that was begun is whole.
     pub(super) fn is_taking_over(&mut self) -> Result<bool> {
         self.end_takeover()?;
-        let store: &Store = self.core.state();
-        Ok(store.takeover()?.is_some())
+        Ok(self.core.state().takeover()?.is_some())
     }
 }
 

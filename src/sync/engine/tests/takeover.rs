@@ -127,7 +127,7 @@ fn a_snapshot_that_cannot_be_is_refused_and_nothing_of_it_is_kept() {
     let (source, own) = (a.engine.actor().unwrap(), b.engine.actor().unwrap());
     let refused = |b: &mut Site, page: KnownPage| match b.engine.take_page(source, page).unwrap() {
         Taken::Refused(why) => why,
-        taken => panic!("{taken:?}"),
+        taken @ (Taken::Next(_) | Taken::All(_)) => panic!("{taken:?}"),
     };
     let reach = |actor, seq| {
         let cursor = ReceivedCursor {
@@ -154,8 +154,13 @@ fn a_snapshot_that_cannot_be_is_refused_and_nothing_of_it_is_kept() {
     assert!(refused(&mut b, KnownPage::default()).contains("first page"));
     assert_eq!(b.engine.takeover().unwrap(), None);
     // Numbers that an earlier journal of this site gave out.
+    a.send_to(&mut b);
     let mut c = Site::new(1);
-    let taken = hand_over(&mut a, &mut c, 9, 9);
+    let mut config = config(c.folder.path(), &c.clock, 1);
+    let another = tempfile::tempdir().unwrap();
+    (config.dir, config.incarnation) = (another.path().to_owned(), source.incarnation + 1);
+    c.engine = Engine::open(config).unwrap();
+    let taken = hand_over(&mut b, &mut c, 9, 9);
     assert!(
         matches!(&taken, Taken::Refused(why) if why.contains("drew the same numbers")),
         "{taken:?}"
