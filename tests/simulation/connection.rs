@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use claudefs_repl::clock::Clock as _;
 use claudefs_repl::conduit::message::{
-    Beat, ClockPair, Close, CloseReason, Frame, Message, PROTOCOL_MAX, PROTOCOL_MIN, Receipt, Role,
-    SnapshotPage, SnapshotRequest,
+    Beat, ClockPair, Close, CloseReason, Frame, Hello, Message, PROTOCOL_MAX, PROTOCOL_MIN,
+    Receipt, Role, SnapshotPage, SnapshotRequest,
 };
 use claudefs_repl::conduit::session::{Ended, Event, Session, SessionLimits};
 use claudefs_repl::conduit::{codec, wire};
@@ -320,27 +320,7 @@ impl End {
     fn handle(&mut self, event: Event, site: &mut Site, book: &mut Book) -> Tried {
         let now = site.clock.monotonic();
         match event {
-            Event::Connected(hello) => {
-                match site.engine(|e| exchange::connected(e, &hello))? {
-                    Err(close) => return Err(format!("site {}: {close}", site.at).into()),
-                    Ok(known) => self.known = known,
-                }
-                // It may have written down that a journal ended.
-                site.observe(book)?;
-                self.peer = Some(hello.actor);
-                self.note_member(site)?;
-                self.epoch = site.engine(Engine::epoch)?;
-                let filling = self.session.filling();
-                if filling.ours {
-                    let after = site.engine(|e| exchange::takeover_after(e, &hello))?;
-                    self.session.send_request(SnapshotRequest { after });
-                }
-                if filling.is_any() {
-                    return Ok(());
-                }
-                let cursors = self.known.iter().map(|(s, r)| (*s, r.received)).collect();
-                self.start(site, cursors, Duration::ZERO)?;
-            }
+            Event::Connected(hello) => return self.connected(&hello, site, book),
             Event::Frame(frame) => return self.frame(&frame, site, book),
             Event::Receipts(receipts) => {
                 for receipt in receipts.receipts {
@@ -393,6 +373,28 @@ impl End {
             Event::Closed(_) => {}
         }
         Ok(())
+    }
+
+    fn connected(&mut self, hello: &Hello, site: &mut Site, book: &mut Book) -> Tried {
+        match site.engine(|e| exchange::connected(e, hello))? {
+            Err(close) => return Err(format!("site {}: {close}", site.at).into()),
+            Ok(known) => self.known = known,
+        }
+        // It may have written down that a journal ended.
+        site.observe(book)?;
+        self.peer = Some(hello.actor);
+        self.note_member(site)?;
+        self.epoch = site.engine(Engine::epoch)?;
+        let filling = self.session.filling();
+        if filling.ours {
+            let after = site.engine(|e| exchange::takeover_after(e, hello))?;
+            self.session.send_request(SnapshotRequest { after });
+        }
+        if filling.is_any() {
+            return Ok(());
+        }
+        let cursors = self.known.iter().map(|(s, r)| (*s, r.received)).collect();
+        Ok(self.start(site, cursors, Duration::ZERO)?)
     }
 
     fn take_page(&mut self, page: SnapshotPage, site: &mut Site, book: &mut Book) -> Tried {
