@@ -1,3 +1,5 @@
+//! Two sites of which one takes over what the other one knows, against sites to which all entries came.
+
 use super::*;
 use crate::journal::dot::Dot;
 use crate::journal::op::{Attr, Change, Name};
