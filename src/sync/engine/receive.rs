@@ -305,10 +305,15 @@ impl Opened {
     /// Records conflicts that follow from the state, as far as everybody's marks have passed.
     pub(super) fn settle(&mut self, config: &EngineConfig) -> Result<()> {
         let out = self.out()?;
-        // Nothing comes any more of journals that are out.
-        let known = self.received.keys().filter(|actor| !out.contains(actor));
+        // Nothing comes any more of journals that are out. Those that others wrote, and of which nothing came yet, may be
+        // silent for good.
+        let known = self.received.keys().chain(self.marks.keys());
+        let known = known.filter(|actor| !out.contains(actor));
         let marks = known.map(|actor| self.marks.get(actor).copied().unwrap_or(0));
-        let safe_us = marks.min().unwrap_or(0);
+        let last_us = self.core.clock().last_us();
+        let safe_us = marks
+            .min()
+            .unwrap_or(if out.is_empty() { 0 } else { last_us });
         self.core.settle(safe_us, config.clock.now_us())?;
         Ok(())
     }

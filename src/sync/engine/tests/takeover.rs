@@ -186,3 +186,19 @@ fn who_has_more_of_a_journal_that_ended_says_so() {
     assert!(b.engine.fence_between(old).unwrap().unwrap().replaced);
     assert!(b.engine.fence_between(new).unwrap().is_none());
 }
+
+#[test]
+fn conflicts_with_a_journal_that_ended_are_recorded_although_its_site_writes_nothing_more() {
+    let (mut a, _) = with_files(1, &["f"]);
+    let mut b = Site::new(2);
+    b.clock.advance(Duration::from_secs(1));
+    b.create("f", 2);
+    a.send_to(&mut b);
+    b.engine.tick().unwrap();
+    let open = |b: &mut Site| b.engine.status().unwrap().open_conflicts;
+    assert_eq!(open(&mut b), 0, "more of the time before may come");
+    b.engine.succeeds(Actor::new(1, 77), "a").unwrap();
+    b.clock.advance(Duration::from_secs(2));
+    b.engine.tick().unwrap();
+    assert_eq!(open(&mut b), 1);
+}
