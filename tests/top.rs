@@ -223,6 +223,13 @@ fn what_is_typed_while_the_daemon_is_away_and_a_new_size_are_heeded() {
         term.parser.screen_mut().set_size(rows, columns);
         term.press("j");
     }
+    // A key that comes together with a signal waits for the next one: crossterm looks for both, and takes one of them.
+    let last = usize::from(15_u16 + 39 - 1);
+    let is_last = |line: &str| line.contains("select");
+    let is_drawn = comes(PATIENCE, || {
+        term.picture().lines().nth(last).is_some_and(is_last)
+    });
+    assert!(is_drawn, "{}", term.picture());
     term.assert_shows("What happened");
     term.press("p");
     term.assert_shows("--read-only was given");
