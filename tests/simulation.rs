@@ -61,9 +61,9 @@ fn sites_come_to_rest_with_one_tree_whatever_fails_on_the_way() {
 }
 
 /// Histories in which sites come late and lose their disks.
-const SITES_RUNS: u64 = 130;
+const SITES_RUNS: u64 = 600;
 /// Where they begin.
-const SITES_FROM: u64 = 355;
+const SITES_FROM: u64 = 0;
 
 #[test]
 fn sites_that_come_late_or_lost_their_disks_take_over_what_others_know() {

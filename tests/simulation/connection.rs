@@ -541,7 +541,15 @@ impl End {
             }
             if sending.ready.is_none() {
                 let entries = 1 + rng.index(40);
-                let next = sending.reader.next_frame(FRAME_BYTES, entries)?;
+                let next = match sending.reader.next_frame(FRAME_BYTES, entries) {
+                    // The peer's journal ended meanwhile, and nothing is kept for it any more.
+                    Err(_) if epoch != self.epoch => {
+                        let close = Close::new(CloseReason::Shutdown, "the journal cannot be sent");
+                        self.session.close(close);
+                        return Ok(());
+                    }
+                    read => read?,
+                };
                 sending.ready = next.map(|(batches, mark_us)| {
                     let swallowed = &mut self.swallowed;
                     let batches = batches.into_iter().map(|mut batch| {

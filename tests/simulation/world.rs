@@ -465,14 +465,19 @@ impl World {
         self.book.lost_disk(at);
         self.promised.retain(|(site, ..), _| *site != at);
         self.counts.lost_disks += 1;
-        // A person says at the others that its journal ended; who does not run hears of it.
+        // A person says at the others that its journal ended, and says it again where a disk did not take it.
         let actor = self.sites[at].actor();
+        let name = super::site::name(actor.site_id);
         for other in (0..self.present()).filter(|other| *other != at) {
-            let name = super::site::name(actor.site_id);
-            self.tries(other, "succeeds", |site, book, _| {
-                site.engine(|e| e.succeeds(actor, &name))?;
-                site.observe(book)
-            })?;
+            let mut is_told = false;
+            while !is_told {
+                self.tries(other, "succeeds", |site, book, _| {
+                    site.engine(|e| e.succeeds(actor, &name))?;
+                    site.observe(book)?;
+                    is_told = true;
+                    Ok(())
+                })?;
+            }
         }
         self.trace.note(|| format!("{at}: lost its disk"));
         Ok(())
