@@ -243,13 +243,18 @@ impl<S: State> Core<S> {
 #[must_use]
 pub fn conflict_name(name: &Name, site: u64, inode: u64, link: u64, attempt: u32) -> Name {
     let bytes = name.as_bytes();
-    // A leading dot does not start an extension, and an overlong one is part of the stem.
+    // A leading dot does not start an extension. An overlong one is part of the stem, and so is a mark: the last one of a
+    // name tells who gave way.
     let dot = bytes
         .iter()
         .rposition(|byte| *byte == b'.')
         .filter(|at| *at > 0);
     let (stem, extension) = match dot {
-        Some(at) if bytes.len() - at <= 32 => bytes.split_at(at),
+        Some(at)
+            if bytes.len() - at <= 32 && !bytes[at..].starts_with(CONFLICT_MARK.as_bytes()) =>
+        {
+            bytes.split_at(at)
+        }
         Some(_) | None => (bytes, &b""[..]),
     };
     let mut mark = format!("{CONFLICT_MARK}{site}-{}", base32(inode));
@@ -397,5 +402,14 @@ mod tests {
             assert_eq!(conflict_name_inode(&made), Some(inode));
         }
         assert_eq!(conflict_name_inode(&name(b"plain.cfs-conflict-x")), None);
+    }
+
+    #[test]
+    fn a_made_name_that_gives_way_again_tells_the_inode_that_gave_way_last() {
+        for text in [&b"x"[..], b"x.txt"] {
+            let made = conflict_name(&name(text), 2, 77, 77, 1);
+            let again = conflict_name(&made, 3, 78, 78, 1);
+            assert_eq!(conflict_name_inode(&again), Some(78), "{again:?}");
+        }
     }
 }
