@@ -12,7 +12,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::core::Core;
 use super::node::{Child, DirMove, Node, ShownPlace};
-use super::port::NodeKind;
 use super::state::State;
 use super::view::conflict_name_inode;
 use crate::error::Result;
@@ -254,7 +253,6 @@ impl<S: State> Core<S> {
                 return Ok(());
             }
             let mut node = self.edit(at)?;
-            node.kind.get_or_insert(NodeKind::Dir);
             let dir = node.dir_mut();
             let was_visible = dir.visible();
             dir.visible_children = if more {

@@ -174,11 +174,12 @@ impl Node {
 
     /// The links of a file or symbolic link that are shown, by link id. Liveness rule: any live link; else the most
     /// recently removed one, if the content was written after that removal. None before the birth is known, which
-    /// alone tells a file from a symbolic link: another site's rename may arrive earlier.
+    /// alone tells a file from a symbolic link: another site's rename may arrive earlier. None either of a directory, which
+    /// only a broken peer says to have links.
     #[must_use]
     pub fn shown_links(&self) -> BTreeMap<u64, ShownPlace> {
         let mut shown = BTreeMap::new();
-        if self.kind.is_none() {
+        if !matches!(self.kind, Some(NodeKind::File | NodeKind::Symlink)) {
             return shown;
         }
         let mut last_removed: Option<(u64, LwwKey, &Place)> = None;
