@@ -7,14 +7,14 @@ use tonic_prost_build::Builder;
 /// What a daemon tells its operators about itself by reflection.
 const ADMIN: &str = "claudefs/repl/admin/v1/admin.proto";
 /// Files that hold services or are imported by nobody; imports come along.
-const FILES: [&str; 4] = [
+const FILES: [&str; 3] = [
     ADMIN,
-    "claudefs/repl/join/v1/join.proto",
     "claudefs/repl/state/v1/state.proto",
     "claudefs/repl/state/v1/store.proto",
 ];
 /// What other sites say: they come last, so that nothing replaces the code that is made of them.
-const CONDUIT_FILES: [&str; 2] = [
+const CONDUIT_FILES: [&str; 3] = [
+    "claudefs/repl/join/v1/join.proto",
     "claudefs/repl/v1/entry.proto",
     "claudefs/repl/v1/conduit.proto",
 ];

@@ -5,8 +5,8 @@
 //! the crc of an entry covers neither its clock nor its context. So every message ends with the crc of its own bytes.
 //!
 //! An empty message inside a list takes two bytes on the wire and some hundred in memory: four megabytes of them, which
-//! the limit on bytes lets pass, would become several hundred. So the fields are counted before anything is decoded,
-//! in the message and in those right inside it. What lies deeper is bytes there and is checked where it is decoded.
+//! the limit on bytes lets pass, would become several hundred. So what a message will take, and what is made of it, is
+//! counted before anything is decoded.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -17,13 +17,24 @@ use tonic::Status;
 use tonic::codec::{Codec as GrpcCodec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 use crate::failpoint;
+use crate::journal::codec::{Field, weight};
 
-/// Most fields of a message and those inside it. A hello has the most: 257 streams, 257 cursors, 256 features.
-pub const FIELDS_MAX: usize = 4_096;
 /// Key of the field `crc32`: number 15, four bytes.
 const SEAL_KEY: u8 = 15 << 3 | 5;
 /// The field with its key.
 const SEAL_BYTES: usize = 5;
+
+/// Most memory that a message takes beside its bytes. A frame of the largest size with nothing but small entries takes
+/// the most that is honest, a quarter of it.
+pub const MEMORY_MAX: usize = 2 * super::wire::MESSAGE_BYTES_MAX;
+
+/// A message that says where it grows.
+pub trait Weighed: Message + Default + Send + 'static {
+    /// Its lists and texts.
+    const FIELDS: &'static [Field];
+    /// Most memory that these take.
+    const MEMORY_MAX: usize = MEMORY_MAX;
+}
 
 /// The codec of the conduit's service.
 pub struct Codec<T, U>(PhantomData<(T, U)>);
@@ -43,7 +54,7 @@ impl<T, U> Default for Codec<T, U> {
 impl<T, U> GrpcCodec for Codec<T, U>
 where
     T: Message + Send + 'static,
-    U: Message + Default + Send + 'static,
+    U: Weighed,
 {
     type Encode = T;
     type Decode = U;
@@ -87,7 +98,7 @@ impl<U> fmt::Debug for Checking<U> {
     }
 }
 
-impl<U: Message + Default> Decoder for Checking<U> {
+impl<U: Weighed> Decoder for Checking<U> {
     type Item = U;
     type Error = Status;
 
@@ -111,8 +122,8 @@ pub fn seal<T: Message>(message: &T) -> Vec<u8> {
 /// The message in `bytes` that [`seal`] made.
 ///
 /// # Errors
-/// `DATA_LOSS`: it was damaged. `RESOURCE_EXHAUSTED`: more than [`FIELDS_MAX`] fields. `INTERNAL`: it does not decode.
-pub fn open<U: Message + Default>(bytes: Bytes) -> Result<U, Status> {
+/// `DATA_LOSS`: it was damaged. `RESOURCE_EXHAUSTED`: it would take more memory than [`Weighed::MEMORY_MAX`]. `INTERNAL`: it does not decode.
+pub fn open<U: Weighed>(bytes: Bytes) -> Result<U, Status> {
     let is_whole =
         bytes
             .split_last_chunk::<SEAL_BYTES>()
@@ -126,57 +137,21 @@ pub fn open<U: Message + Default>(bytes: Bytes) -> Result<U, Status> {
         );
         return Err(Status::data_loss(detail));
     }
-    if count(&bytes, 1) > FIELDS_MAX {
-        let limit = format!("a message of more than {FIELDS_MAX} fields");
+    let limit = U::MEMORY_MAX;
+    if weight(&bytes, U::FIELDS) > limit {
+        let limit = format!("a message that takes more than {limit} bytes of memory");
         return Err(Status::resource_exhausted(limit));
     }
     U::decode(bytes).map_err(|error| Status::internal(error.to_string()))
 }
 
-/// Fields of the message in `bytes` itself, counted no further than [`FIELDS_MAX`].
-#[must_use]
-pub fn fields(bytes: &[u8]) -> usize {
-    count(bytes, 0)
-}
-
-/// Fields of the message in `bytes`, and of those inside it down to `depth`. Where the bytes are no message any more the
-/// count ends, because the decoder will say so.
-fn count(mut bytes: &[u8], depth: u32) -> usize {
-    let mut fields = 0;
-    while !bytes.is_empty() && fields <= FIELDS_MAX {
-        fields += 1;
-        let Ok(key) = prost::encoding::decode_varint(&mut bytes) else {
-            return fields;
-        };
-        let length = match key & 7 {
-            0 => {
-                if prost::encoding::decode_varint(&mut bytes).is_err() {
-                    return fields;
-                }
-                0
-            }
-            1 => 8,
-            2 => match prost::encoding::decode_varint(&mut bytes) {
-                Ok(length) => usize::try_from(length).unwrap_or(usize::MAX),
-                Err(_) => return fields,
-            },
-            5 => 4,
-            _ => return fields,
-        };
-        let Some((field, rest)) = bytes.split_at_checked(length) else {
-            return fields;
-        };
-        if key & 7 == 2 && depth > 0 {
-            fields += count(field, depth - 1);
-        }
-        bytes = rest;
-    }
-    fields
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+    use crate::journal::codec::{batch_to_proto, encode_entry, pack_entry};
+    use crate::journal::{Actor, EntryBatch, JournalEntry, OpKind, SeenRun};
     use crate::proto::v1;
     use v1::replicate_message::Body;
 
@@ -223,6 +198,17 @@ mod tests {
         );
     }
 
+    fn of(bytes: &[u8]) -> usize {
+        weight(bytes, v1::ReplicateMessage::FIELDS)
+    }
+
+    fn frame(batch: v1::Batch) -> Vec<u8> {
+        message(Body::Frame(v1::Frame {
+            batches: vec![batch],
+            mark_us: 0,
+        }))
+    }
+
     #[test]
     fn the_largest_honest_messages_pass() {
         let hello = v1::Hello {
@@ -232,8 +218,16 @@ mod tests {
             tags: (0..65_536).collect(),
             ..v1::Hello::default()
         };
-        let fields = count(&message(Body::Hello(hello)), 1);
-        assert!((770..1_000).contains(&fields), "{fields}");
+        assert!(of(&message(Body::Hello(hello))) < MEMORY_MAX / 4);
+        let receipt = v1::Receipt {
+            parked: vec![u64::MAX; 64],
+            ..v1::Receipt::default()
+        };
+        let receipts = v1::Receipts {
+            receipts: vec![receipt; 257],
+            applied_mark_us: 0,
+        };
+        assert!(of(&message(Body::Receipts(receipts))) < MEMORY_MAX / 4);
         let want = v1::Want {
             hashes: vec![vec![8; 32].into(); 1_024],
             ..v1::Want::default()
@@ -243,26 +237,72 @@ mod tests {
             body: Some(v1::content_message::Body::Want(want)),
             crc32: 0,
         };
-        assert!(count(&seal(&want), 1) < FIELDS_MAX);
+        let bytes = seal(&want);
+        assert!(weight(&bytes, v1::ContentMessage::FIELDS) < MEMORY_MAX / 4);
+    }
+
+    #[test]
+    fn a_frame_of_small_entries_with_a_context_each_passes() {
+        let entry = |seq| JournalEntry::new(seq, 256, 2, 50, 0, OpKind::Noop, Vec::new());
+        let mut batch = EntryBatch::new(2, (1..=1_024).map(entry).collect(), 1);
+        let actors = (3..9).map(|site| (Actor::new(site, u64::MAX), 7));
+        let seen: crate::journal::Seen = actors.collect();
+        let run = |first_seq| SeenRun {
+            first_seq,
+            seen: seen.clone(),
+        };
+        batch.seen_runs = (1..=1_024).map(run).collect();
+        let weight = of(&frame(batch_to_proto(&batch)));
+        assert!(weight < MEMORY_MAX / 4, "{weight}");
     }
 
     #[test]
     fn a_message_that_would_grow_when_decoded_is_refused_before() {
-        let frame = v1::Frame {
-            batches: vec![v1::Batch::default(); 2_000_000],
-            mark_us: 0,
+        let of_batch = |batch: v1::Batch| frame(batch);
+        let mut packed = bytes::BytesMut::new();
+        let small = JournalEntry::new(1, 256, 2, 50, 0, OpKind::Noop, Vec::new());
+        for _ in 0..100_000 {
+            pack_entry(&mut packed, &encode_entry(&small));
+        }
+        let run = v1::SeenRun {
+            seen: vec![v1::ActorSeq::default(); 1_000_000],
+            ..v1::SeenRun::default()
         };
-        let bytes = message(Body::Frame(frame));
-        assert!(bytes.len() < 4 << 20, "the limit on bytes lets it pass");
-        assert!(count(&bytes, 1) > FIELDS_MAX);
-        let opened: Result<v1::ReplicateMessage, Status> = open(bytes.into());
-        assert!(opened.is_err_and(|status| status.code() == tonic::Code::ResourceExhausted));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn counting_arbitrary_bytes_never_panics(bytes in proptest::collection::vec(0u8.., 0..300)) {
-            proptest::prop_assert!(count(&bytes, 1) <= 2 * bytes.len());
+        let receipt = v1::Receipt {
+            parked: vec![1; 3_000_000],
+            ..v1::Receipt::default()
+        };
+        let messages = [
+            message(Body::Frame(v1::Frame {
+                batches: vec![v1::Batch::default(); 1_500_000],
+                mark_us: 0,
+            })),
+            of_batch(v1::Batch {
+                seen_runs: vec![v1::SeenRun::default(); 1_500_000],
+                ..v1::Batch::default()
+            }),
+            of_batch(v1::Batch {
+                seen_runs: vec![run],
+                ..v1::Batch::default()
+            }),
+            of_batch(v1::Batch {
+                entries: Bytes::from(packed),
+                ..v1::Batch::default()
+            }),
+            message(Body::Receipts(v1::Receipts {
+                receipts: vec![receipt],
+                applied_mark_us: 0,
+            })),
+            message(Body::Hello(v1::Hello {
+                tags: vec![1; 3_500_000],
+                ..v1::Hello::default()
+            })),
+        ];
+        for bytes in messages {
+            assert!(bytes.len() < 4 << 20, "the limit on bytes lets it pass");
+            assert!(of(&bytes) > MEMORY_MAX);
+            let opened: Result<v1::ReplicateMessage, Status> = open(bytes.into());
+            assert!(opened.is_err_and(|status| status.code() == tonic::Code::ResourceExhausted));
         }
     }
 }

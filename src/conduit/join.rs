@@ -20,8 +20,10 @@ use tonic::transport::Endpoint;
 use tonic::{Code, Request, Response, Status};
 
 use super::client::CONNECT_MAX;
+use super::codec::Weighed;
 use super::tls::{JOIN_PROTOCOL, dns_name, explain};
 use crate::clock::TimestampUs;
+use crate::journal::codec::{Field, Inside, weight};
 use crate::proto::join as pb;
 use crate::topology::SiteId;
 use pb::join_client::JoinClient;
@@ -38,6 +40,29 @@ const OTHER_AUTHORITY: &str =
     "the site that answers is not of the authority that the invitation names";
 /// Largest message of the service.
 const MESSAGE_BYTES_MAX: usize = 256 << 10;
+
+/// Most memory that a token takes when it is read.
+const TOKEN_MEMORY_MAX: usize = 2 * TOKEN_BYTES_MAX;
+/// A text: its place in a list, and room of its own.
+const TEXT_BYTES: usize = size_of::<String>() + 32;
+/// Lists of a token.
+const TOKEN_LISTS: &[Field] = &[(3, Inside::Items(TEXT_BYTES, &[]))];
+
+impl Weighed for pb::JoinRequest {
+    const FIELDS: &'static [Field] = &[(5, Inside::Items(TEXT_BYTES, &[]))];
+    const MEMORY_MAX: usize = 2 * MESSAGE_BYTES_MAX;
+}
+
+impl Weighed for pb::JoinReply {
+    const FIELDS: &'static [Field] = &[(
+        4,
+        Inside::Items(
+            size_of::<pb::Site>(),
+            &[(3, Inside::Items(TEXT_BYTES, &[]))],
+        ),
+    )];
+    const MEMORY_MAX: usize = 2 * MESSAGE_BYTES_MAX;
+}
 
 /// What a token says.
 #[derive(Clone, PartialEq, Eq)]
@@ -108,6 +133,9 @@ impl Invitation {
         let (message, print) = bytes.split_last_chunk::<4>().ok_or(cut)?;
         if crc32fast::hash(message) != u32::from_be_bytes(*print) {
             return Err(cut);
+        }
+        if weight(message, TOKEN_LISTS) > TOKEN_MEMORY_MAX {
+            return Err("it names too many endpoints");
         }
         let message = pb::Invitation::decode(message).map_err(|_| cut)?;
         let newer = "it was made by another version of cfs-repl";

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::codec::fields;
+use super::codec::Weighed;
 use super::message::{
     Beat, ClockPair, Close, CloseReason, Frame, Hello, Hold, Message, Nak, NakReason, PARKED_MAX,
     Receipt, Receipts, Role, SnapshotPage, SnapshotRequest, StreamCursor, StreamState,
@@ -16,11 +16,11 @@ use super::session::RefusedBatch;
 use crate::error::{ReplError, Result};
 use crate::journal::EntryBatch;
 use crate::journal::codec::{
-    actor_from_proto, actor_to_proto, batch_from_proto, batch_to_proto, hash_from_proto,
-    reached_from_proto, reached_to_proto,
+    BATCH_LISTS, Field, Inside, actor_from_proto, actor_to_proto, batch_from_proto, batch_to_proto,
+    hash_from_proto, reached_from_proto, reached_to_proto,
 };
 use crate::journal::dot::STREAM_COUNT;
-use crate::journal::verdict::Reached;
+use crate::journal::verdict::{Reached, ReceivedCursor};
 use crate::proto::v1;
 use v1::replicate_message::Body;
 
@@ -30,6 +30,77 @@ pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 const DETAIL_BYTES_MAX: usize = 4_096;
 /// Most features that a hello may list.
 const FEATURES_MAX: usize = 256;
+
+/// A batch: as a message, as ours, and what is said of it when it is refused.
+const BATCH_BYTES: usize = size_of::<v1::Batch>() + size_of::<EntryBatch>() + 512;
+
+impl Weighed for v1::ReplicateMessage {
+    const FIELDS: &'static [Field] = &[
+        (1, Inside::Items(0, HELLO_FIELDS)),
+        (
+            2,
+            Inside::Items(0, &[(1, Inside::Items(BATCH_BYTES, BATCH_LISTS))]),
+        ),
+        (
+            3,
+            Inside::Items(0, &[(1, Inside::Items(RECEIPT_BYTES, RECEIPT_LISTS))]),
+        ),
+        // Nak, Hold and Close.
+        (5, Inside::Items(0, &[(5, Inside::Text)])),
+        (6, Inside::Items(0, &[(2, Inside::Text)])),
+        (7, Inside::Items(0, &[(2, Inside::Text)])),
+        (9, Inside::Items(0, PAGE_LISTS)),
+    ];
+}
+
+/// Lists and texts of a hello.
+const HELLO_FIELDS: &[Field] = &[
+    (4, Inside::Text),
+    (5, Inside::Text),
+    (8, Inside::Numbers(size_of::<u32>())),
+    (
+        9,
+        Inside::Items(size_of::<v1::StreamState>() + size_of::<StreamState>(), &[]),
+    ),
+    (
+        10,
+        Inside::Items(
+            size_of::<v1::StreamCursor>() + size_of::<StreamCursor>(),
+            &[],
+        ),
+    ),
+    // A text: its place in the list, and room of its own.
+    (12, Inside::Items(size_of::<String>() + 32, &[])),
+    (
+        20,
+        Inside::Items(
+            size_of::<v1::SilentJournal>() + size_of::<Reached>(),
+            &[(2, Inside::Items(0, POSITIONS))],
+        ),
+    ),
+];
+/// Positions of a silent journal. One: as a message, and in a map, whose nodes are half empty.
+const POSITIONS: &[Field] = &[(1, Inside::Items(POSITION_BYTES, &[]))];
+const POSITION_BYTES: usize = size_of::<v1::Position>() + 2 * size_of::<(u32, ReceivedCursor)>();
+/// Lists of a page of a snapshot.
+const PAGE_LISTS: &[Field] = &[
+    (
+        1,
+        Inside::Items(
+            size_of::<Bytes>() + size_of::<Reached>(),
+            &[(2, Inside::Items(POSITION_BYTES, &[]))],
+        ),
+    ),
+    (
+        3,
+        Inside::Items(
+            size_of::<v1::SnapshotItem>() + size_of::<(Bytes, Bytes)>(),
+            &[],
+        ),
+    ),
+];
+const RECEIPT_BYTES: usize = size_of::<v1::Receipt>() + size_of::<Receipt>();
+const RECEIPT_LISTS: &[Field] = &[(7, Inside::Numbers(size_of::<u64>()))];
 
 /// What a message of the wire turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -157,7 +228,6 @@ fn page_to_proto(page: &SnapshotPage) -> v1::SnapshotPage {
 
 fn page_from_proto(page: v1::SnapshotPage) -> Result<SnapshotPage> {
     let reach = page.reach.into_iter().map(|bytes| {
-        check_positions(&bytes)?;
         let reach = v1::SnapshotReach::decode(bytes);
         let reach = reach.map_err(|error| refused("snapshot", error.to_string()))?;
         reached_from_proto(reach.actor, reach.positions)
@@ -169,15 +239,6 @@ fn page_from_proto(page: v1::SnapshotPage) -> Result<SnapshotPage> {
         items: items.collect(),
         is_last: page.is_last,
     })
-}
-
-/// Positions take two bytes on the wire and some hundred in memory.
-fn check_positions(bytes: &[u8]) -> Result<()> {
-    if fields(bytes) > STREAM_COUNT as usize + 1 {
-        let reason = format!("more than {STREAM_COUNT} positions");
-        return Err(refused("positions", reason));
-    }
-    Ok(())
 }
 
 /// Checks and decodes the batches of a frame one by one.
@@ -266,7 +327,6 @@ fn silent_to_proto(reached: &Reached) -> v1::SilentJournal {
 }
 
 fn silent_from_proto(silent: v1::SilentJournal) -> Result<Reached> {
-    check_positions(&silent.positions)?;
     let positions = v1::Positions::decode(silent.positions);
     let positions = positions.map_err(|error| refused("positions", error.to_string()))?;
     reached_from_proto(silent.actor, positions.positions)

@@ -10,6 +10,7 @@ use prost::Message;
 
 use super::chunk::{CHUNK_AVG, CHUNK_MAX, CHUNK_MIN};
 use crate::error::{ReplError, Result};
+use crate::journal::codec::{Field, Inside, room, weight};
 use crate::proto::v1;
 
 /// Format of the manifests that this build writes.
@@ -22,6 +23,9 @@ pub const LEVEL_MAX: u32 = 4;
 pub const NODE_BYTES_MAX: usize = 96 * 1024;
 /// Largest chunk that is taken from a peer, whatever its header says (limit of the conduit).
 pub const PEER_CHUNK_MAX: u32 = 4 << 20;
+
+/// Lists of a node; each part counts one.
+const LISTS: &[Field] = &[(8, Inside::Items(1, &[]))];
 
 /// blake3 of a chunk or of an encoded manifest node.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -99,6 +103,9 @@ impl Manifest {
         let got = BlobHash::of(bytes);
         if got != *hash {
             return Err(refused(format!("expected hash {hash:?}, got {got:?}")));
+        }
+        if weight(bytes, LISTS) > room(FAN_OUT) {
+            return Err(refused(format!("more than {FAN_OUT} parts")));
         }
         let message = v1::Manifest::decode(bytes.clone()).map_err(|e| refused(e.to_string()))?;
         if message.version != MANIFEST_VERSION {

@@ -17,6 +17,7 @@ use crate::error::{ReplError, Result};
 use crate::proto::v1;
 
 mod payload;
+mod weight;
 
 use payload::xattr_name;
 pub(crate) use payload::{
@@ -24,11 +25,43 @@ pub(crate) use payload::{
     place_from_proto, place_to_proto, time_from_proto, time_to_proto,
 };
 pub use payload::{decode_change, encode_change};
+pub use weight::{Field, Inside, room, weight};
 
 /// Most `prev`, `overrides`, `seen_except` or `folded` items of one entry.
 const CAUSAL_ITEMS_MAX: usize = 1_024;
 /// Largest encoded entry: payload, the causal lists and the fixed fields.
 pub const ENTRY_BYTES_MAX: usize = 256 * 1024;
+/// Most memory that the causal lists of an entry take, in both forms: all of them at their limit take a little less.
+const ENTRY_MEMORY_MAX: usize = 2 * ENTRY_BYTES_MAX;
+/// Most memory that a context run takes, in both forms.
+const RUN_MEMORY_MAX: usize = CAUSAL_ITEMS_MAX * ACTOR_SEQ_BYTES;
+/// An actor and its seq: as a message, and in a map, whose nodes are half empty.
+const ACTOR_SEQ_BYTES: usize = size_of::<v1::ActorSeq>() + 72;
+/// A version: as a message, and as ours.
+const VERSION_BYTES: usize = size_of::<v1::RegisterDot>() + size_of::<RegisterDot>();
+/// A folded version: as a message, and as ours.
+const STAMP_BYTES: usize = size_of::<v1::RegisterStamp>() + size_of::<FoldedStamp>();
+
+/// Lists of an entry.
+const ENTRY_LISTS: &[Field] = &[
+    (11, Inside::Items(VERSION_BYTES, &[])),
+    (12, Inside::Items(VERSION_BYTES, &[])),
+    (13, Inside::Items(ACTOR_SEQ_BYTES, &[])),
+    (16, Inside::Items(STAMP_BYTES, &[])),
+];
+/// Lists of a context run.
+const RUN_LISTS: &[Field] = &[(2, Inside::Items(ACTOR_SEQ_BYTES, &[]))];
+/// Lists of a batch.
+pub(crate) const BATCH_LISTS: &[Field] = &[
+    (
+        7,
+        Inside::Packed(size_of::<JournalEntry>() + size_of::<Bytes>(), ENTRY_LISTS),
+    ),
+    (
+        8,
+        Inside::Items(size_of::<v1::SeenRun>() + size_of::<SeenRun>(), RUN_LISTS),
+    ),
+];
 
 /// The bytes of `entry` for journal and wire, without a length in front.
 #[must_use]
@@ -85,6 +118,10 @@ pub fn decode_entry(actor: Actor, bytes: Bytes) -> Result<JournalEntry> {
             "entry",
             format!("{} bytes are above {ENTRY_BYTES_MAX}", bytes.len()),
         ));
+    }
+    if weight(&bytes, ENTRY_LISTS) > ENTRY_MEMORY_MAX {
+        let limit = format!("lists take more than {ENTRY_MEMORY_MAX} bytes of memory");
+        return Err(refused("entry", limit));
     }
     let message = v1::Entry::decode(bytes).map_err(|e| refused("entry", e.to_string()))?;
     let longest = message
@@ -246,6 +283,12 @@ pub fn encode_seen_run(run: &SeenRun) -> Bytes {
 /// # Errors
 /// [`ReplError::Serialization`] when the bytes are not one.
 pub fn decode_seen_run(bytes: Bytes) -> Result<SeenRun> {
+    if weight(&bytes, RUN_LISTS) > RUN_MEMORY_MAX {
+        return Err(refused(
+            "context run",
+            format!("more than {CAUSAL_ITEMS_MAX} actors"),
+        ));
+    }
     let message = v1::SeenRun::decode(bytes).map_err(|e| refused("context run", e.to_string()))?;
     seen_run_from_proto(message)
 }

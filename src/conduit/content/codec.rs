@@ -1,9 +1,18 @@
 //! Content messages to protobuf and back; sizes are checked before anything is kept.
 
 use super::*;
-use crate::journal::codec::{actor_from_proto, actor_to_proto, hash_from_proto};
+use crate::conduit::codec::Weighed;
+use crate::journal::codec::{Field, Inside, actor_from_proto, actor_to_proto, hash_from_proto};
 use crate::proto::v1;
 use v1::content_message::Body as Proto;
+
+/// A wanted hash: as bytes of the message, and as ours.
+const HASH_BYTES: usize = size_of::<Bytes>() + size_of::<ChunkHash>();
+
+impl Weighed for v1::ContentMessage {
+    const FIELDS: &'static [Field] =
+        &[(2, Inside::Items(0, &[(5, Inside::Items(HASH_BYTES, &[]))]))];
+}
 
 /// The message as protobuf.
 #[must_use]

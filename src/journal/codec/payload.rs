@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use prost::Message;
 
-use super::{hash_from_proto, refused};
+use super::{Field, Inside, hash_from_proto, refused, room, weight};
 use crate::error::Result;
-use crate::journal::dot::SITE_ID_MAX;
+use crate::journal::dot::{SITE_ID_MAX, STREAM_COUNT};
 use crate::journal::entry::JournalEntry;
 use crate::journal::op::{
     Attr, Change, Content, FileTime, INLINE_BYTES_MAX, ManifestRoot, MemberState, NOTE_BYTES_MAX,
@@ -113,7 +113,7 @@ pub fn decode_change(entry: &JournalEntry) -> Result<Change> {
         OpKind::Noop => Change::Noop,
         OpKind::ResumePoint => Change::ResumePoint,
         OpKind::ConflictAck => conflict_ack_from_proto(message(payload)?)?,
-        OpKind::Member => member_from_proto(message(payload)?)?,
+        OpKind::Member => member_from_proto(payload)?,
     })
 }
 
@@ -381,7 +381,24 @@ pub(crate) fn member_state_from_proto(state: v1::MemberState) -> Option<MemberSt
     }
 }
 
-fn member_from_proto(message: v1::Member) -> Result<Change> {
+/// Lists of a member entry.
+const MEMBER_LISTS: &[Field] = &[(5, Inside::Items(1, &[]))];
+
+fn member_from_proto(payload: &Bytes) -> Result<Change> {
+    let streams_max = STREAM_COUNT as usize;
+    let too_many = || {
+        Err(refused(
+            "member",
+            format!("more than {STREAM_COUNT} streams"),
+        ))
+    };
+    if weight(payload, MEMBER_LISTS) > room(streams_max) {
+        return too_many();
+    }
+    let message: v1::Member = message(payload)?;
+    if message.final_cursors.len() > streams_max {
+        return too_many();
+    }
     let state = member_state_from_proto(message.state())
         .ok_or_else(|| refused("member", format!("state {} is not known", message.state)))?;
     let site_id = u64::from(message.site_id);
