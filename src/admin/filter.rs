@@ -5,6 +5,10 @@ use globset::{GlobBuilder, GlobMatcher};
 use super::view::ConflictView;
 use crate::clock::TimestampUs;
 
+/// Longest pattern for paths, in bytes: as long as a path. What a pattern becomes is larger, and one that becomes too
+/// large is a panic of its maker.
+pub const PATTERN_BYTES_MAX: usize = 4_096;
+
 /// Which conflicts are meant: those for which everything holds that is set.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ConflictFilter {
@@ -60,6 +64,13 @@ impl ConflictFilter {
     /// # Errors
     /// What is wrong with the pattern.
     pub fn matcher(self) -> Result<Matcher, String> {
+        if self
+            .path
+            .as_ref()
+            .is_some_and(|pattern| pattern.len() > PATTERN_BYTES_MAX)
+        {
+            return Err(format!("it is longer than {PATTERN_BYTES_MAX} bytes"));
+        }
         let path = match &self.path {
             Some(pattern) => {
                 // A leading slash means the root of the tree.
@@ -122,6 +133,16 @@ impl Matcher {
 mod tests {
     use super::super::view::tests::conflict;
     use super::*;
+
+    #[test]
+    fn a_pattern_longer_than_any_path_is_refused() {
+        let filter = |length| ConflictFilter {
+            path: Some("?".repeat(length)),
+            ..ConflictFilter::default()
+        };
+        assert!(filter(4_096).matcher().is_ok());
+        assert!(filter(2 << 20).matcher().is_err());
+    }
 
     fn lets(filter: ConflictFilter, conflict: &ConflictView) -> bool {
         let matcher = filter.matcher().unwrap();

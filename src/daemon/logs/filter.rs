@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use crate::admin::filter::PATTERN_BYTES_MAX;
 use crate::admin::view::journal::EntryView;
 use crate::clock::TimestampUs;
 use crate::journal::op::OpKind;
@@ -46,6 +47,9 @@ impl EntryFilter {
         let compile = |pattern: &String| {
             // A leading slash means the root of the tree, where a name is the whole path.
             let below = pattern.strip_prefix('/').unwrap_or(pattern);
+            if pattern.len() > PATTERN_BYTES_MAX {
+                return Err(format!("it is longer than {PATTERN_BYTES_MAX} bytes"));
+            }
             if below.contains('/') {
                 return Err("an entry holds a name and no path".to_owned());
             }
@@ -81,6 +85,15 @@ impl EntryMatcher {
 mod tests {
     use super::*;
     use crate::admin::view::journal::tests::entry;
+
+    #[test]
+    fn a_pattern_longer_than_any_path_is_refused() {
+        let filter = EntryFilter {
+            name: Some("?".repeat(2 << 20)),
+            ..EntryFilter::default()
+        };
+        assert!(filter.matcher().is_err());
+    }
 
     /// What is set, and whether it holds for the entry with a name and for the one without.
     type Case<'a> = (&'a dyn Fn(&mut EntryFilter), (bool, bool));
