@@ -15,6 +15,9 @@ pub mod verdict;
 pub mod view;
 mod wire;
 
+#[doc(hidden)]
+pub use wire::read_any;
+
 use std::sync::Arc;
 
 use bytes::Bytes;

@@ -63,7 +63,7 @@ fn collect(folder: &Path, deep: bool, extension: &str, found: &mut Vec<PathBuf>)
 }
 
 fn rust_files() -> Vec<File> {
-    files(&["src", "tests", "benches", "."], "rs")
+    files(&["src", "tests", "benches", "fuzz/fuzz_targets", "."], "rs")
 }
 
 /// Fails with every complaint, each on its line.

@@ -13,10 +13,12 @@ use super::view::{
 };
 use crate::proto::admin as pb;
 
+mod any;
 mod contact;
 pub(super) mod preview;
 pub(super) mod tail;
 
+pub use any::read_any;
 use contact::{contact_from, contact_to, traffic_from, traffic_to};
 pub use watch::Update;
 pub(super) use watch::{

@@ -1,0 +1,4 @@
+//! Fuzzes the target `hostile` of tests/fuzz.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| cfs_repl_fuzz::run("hostile", bytes));
