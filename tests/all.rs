@@ -31,6 +31,9 @@ mod held;
 mod inbox;
 #[cfg(test)]
 #[cfg(feature = "cli")]
+mod injection;
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod invite;
 #[cfg(test)]
 #[cfg(feature = "cli")]

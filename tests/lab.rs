@@ -6,6 +6,7 @@
 pub(crate) mod netns;
 mod quiet;
 mod site;
+pub(crate) mod strace;
 mod wire;
 
 use std::collections::BTreeMap;
