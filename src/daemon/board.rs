@@ -156,6 +156,8 @@ impl Asker {
             let look = *wanted.borrow_and_update();
             let asked = tasks.token().run_until_cancelled(self.ask()).await;
             let Some(told) = asked else { return };
+            // Who watches keeps it fresh: nobody else has to ask meanwhile.
+            every.reset();
             let told = told.map(Arc::new).map_err(Arc::new);
             answer.send_replace(Some(Answer { look, told }));
         }
