@@ -62,6 +62,11 @@ kill -9 $b
 wait $b || :
 for n in $(seq 1 400); do echo "late $n" >"$lab/fra-1/media/late-$n.txt"; done
 until_shown "BACKOFF"
+# What is asked for only while it is looked at is in the record, too: the journal with its end, and what waits.
+tmux -L "$session" send-keys 6
+until_shown "late-"
+sleep 3
+tmux -L "$session" send-keys 1
 sleep 20
 tmux -L "$session" capture-pane -e -p | python3 "$here/contrib/picture/svg.py" >"$here/docs/top.svg"
 start iad-2
