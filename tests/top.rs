@@ -3,12 +3,14 @@
 
 use std::fs;
 use std::io::{Read as _, Write};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use serde_json::Value;
 
+use crate::access::{NOBODY, STRANGER, door, group_of_nobody, let_in};
 use crate::lab::{Lab, LabOptions, comes};
 
 /// Longest wait for a change of the picture, on a busy machine.
@@ -21,6 +23,8 @@ struct Term {
     keys: Box<dyn Write + Send>,
     output: Receiver<Vec<u8>>,
     parser: vt100::Parser,
+    /// Everything that the program wrote.
+    raw: Vec<u8>,
     /// How the terminal was before.
     before: String,
 }
@@ -69,6 +73,7 @@ impl Term {
             master: pair.master,
             output,
             parser: vt100::Parser::new(rows, columns, 0),
+            raw: Vec::new(),
             before,
         }
     }
@@ -86,6 +91,7 @@ impl Term {
     fn picture(&mut self) -> String {
         while let Ok(bytes) = self.output.try_recv() {
             self.parser.process(&bytes);
+            self.raw.extend(bytes);
         }
         self.parser.screen().contents()
     }
@@ -96,6 +102,41 @@ impl Term {
 
     fn assert_shows(&mut self, text: &str) {
         assert!(self.shows(text), "no \"{text}\" in\n{}", self.picture());
+    }
+
+    /// Where a text stands, column and row from 1, as terminals count for the mouse.
+    fn place(&mut self, text: &str) -> (usize, usize) {
+        self.assert_shows(text);
+        let picture = self.picture();
+        let mut lines = picture.lines().enumerate();
+        let found = lines.find_map(|(row, line)| {
+            let (before, _) = line.split_once(text)?;
+            Some((before.chars().count() + 1, row + 1))
+        });
+        found.unwrap()
+    }
+
+    /// Presses and releases a button of the mouse on a text: 0 the left one, 64 and 65 the wheel.
+    fn click(&mut self, button: u8, text: &str) {
+        let (column, row) = self.place(text);
+        self.press(&format!("\u{1b}[<{button};{column};{row}M"));
+        if button < 64 {
+            self.press(&format!("\u{1b}[<{button};{column};{row}m"));
+        }
+    }
+
+    /// The texts that were handed to the clipboard.
+    fn copied(&mut self) -> Vec<String> {
+        self.picture();
+        let raw = String::from_utf8_lossy(&self.raw).into_owned();
+        let mut parts = raw.split("\u{1b}]52;c;");
+        parts.next();
+        let encoded = parts.filter_map(|part| part.split_once("\u{1b}\\"));
+        let text = encoded.map(|(base64, _)| {
+            let bytes = data_encoding::BASE64.decode(base64.as_bytes()).unwrap();
+            String::from_utf8(bytes).unwrap()
+        });
+        text.collect()
     }
 
     /// Waits for the end, and returns the exit code.
@@ -249,6 +290,99 @@ fn what_is_typed_while_the_daemon_is_away_and_a_new_size_are_heeded() {
     term.signal(rustix::process::Signal::TERM);
     assert_eq!(term.ends(), 130);
     term.assert_restored();
+}
+
+#[test]
+fn the_mouse_points_at_tabs_and_rows_and_what_is_copied_reaches_the_clipboard() {
+    let (lab, server) = with_conflict();
+    let mut term = Term::top(&server, &[]);
+    term.assert_shows("IDLE");
+    let mode = term.parser.screen().mouse_protocol_mode();
+    assert_ne!(mode, vt100::MouseProtocolMode::None);
+    term.click(0, "5 Events");
+    term.assert_shows("[5 Events]");
+    // The row under the mouse is explained below; the wheel goes on from it.
+    term.click(0, "daemon.started");
+    term.assert_shows("the daemon is up");
+    term.assert_shows("F follows");
+    term.click(64, "daemon.started");
+    term.click(0, "4 Conflicts");
+    term.assert_shows("WINNER  site-");
+    term.click(0, "plan");
+    term.press("y");
+    term.assert_shows("copied: c-");
+    let list = lab.a.ask(&["conflicts", "list"]);
+    let id = list["items"][0]["id"].as_str().unwrap().to_owned();
+    assert!(comes(PATIENCE, || term.copied() == [id.clone()]), "{id}");
+    // What went to the clipboard stands nowhere in the picture.
+    assert!(!term.picture().contains("52;c;"), "{}", term.picture());
+    term.press("q");
+    assert_eq!(term.ends(), 0);
+    term.assert_restored();
+    let mut without = Term::top(&server, &["--no-mouse"]);
+    without.assert_shows("LIVE");
+    let mode = without.parser.screen().mouse_protocol_mode();
+    assert_eq!(mode, vt100::MouseProtocolMode::None);
+}
+
+/// Runs a program as another user.
+const SETPRIV: &str = "/usr/bin/setpriv";
+
+/// The dashboard as another user of the machine sees it.
+fn as_user(user: u32, door: &Path) -> Term {
+    let user = user.to_string();
+    let [program, socket] = ["cfs-repl", "admin.sock"].map(|name| door.join(name));
+    let server = format!("unix:{}", socket.display());
+    let program = program.display().to_string();
+    let words = ["--reuid", &user, "--regid", &user, "--clear-groups", "--"];
+    let words = [&words[..], &[&program, "top", "-s", &server]].concat();
+    Term::new(SETPRIV, &words, (120, 36))
+}
+
+#[test]
+fn who_may_only_look_sees_so_from_the_start_and_who_may_not_even_that_is_told_why() {
+    let has_setpriv = Path::new(SETPRIV).exists();
+    let Some(group) = group_of_nobody().filter(|_| has_setpriv) else {
+        eprintln!("skipped: it looks as other users, which needs root, a user nobody and setpriv");
+        return;
+    };
+    let mut lab = Lab::new(&LabOptions::default());
+    let door = door(&mut lab);
+    let config = fs::read_to_string(&lab.a.config).unwrap();
+    let_in(&lab, &config, "read_group", &group);
+    lab.a.start(&[]);
+    let mut looks = as_user(NOBODY, door.path());
+    looks.assert_shows("LIVE");
+    looks.assert_shows("read-only: nobody may only look");
+    looks.press("p");
+    looks.assert_shows("not possible: nobody may look at this daemon, and may not act");
+    looks.press("?");
+    looks.assert_shows("admin.write_group");
+    // The key by itself: with another one behind it, it would be Alt.
+    looks.press("\u{1b}");
+    assert!(comes(PATIENCE, || !looks
+        .picture()
+        .contains("admin.write_group")));
+    looks.press("q");
+    assert_eq!(looks.ends(), 0);
+    looks.assert_restored();
+    let mut stranger = as_user(STRANGER, door.path());
+    stranger.assert_shows("NO DATA");
+    stranger.assert_shows("the daemon does not let this user look");
+    stranger.assert_shows("uid 65533 may not ask this daemon");
+    stranger.press("q");
+    assert_eq!(stranger.ends(), 0);
+    lab.a.kill();
+    // With another group it may act, which the same daemon tells the next one.
+    let_in(&lab, &config, "write_group", &group);
+    lab.a.start(&[]);
+    let mut acts = as_user(NOBODY, door.path());
+    acts.assert_shows("LIVE");
+    assert!(!acts.picture().contains("read-only"), "{}", acts.picture());
+    acts.press("C");
+    acts.assert_shows("Read configuration and certificates again");
+    acts.press("\r");
+    acts.assert_shows("reloaded");
 }
 
 #[test]
