@@ -11,6 +11,7 @@ pub mod command;
 pub mod diff;
 pub mod explain;
 pub mod feed;
+pub mod help;
 pub mod keys;
 pub mod message;
 pub mod model;

@@ -1,5 +1,9 @@
 //! Pure: what is different between two texts, line by line.
 
+use unicode_width::UnicodeWidthStr as _;
+
+use crate::text::printable;
+
 /// Longest part, in lines, that is compared line by line; a longer one is told as replaced as a whole.
 const COMPARED_MAX: usize = 1_000;
 /// Equal lines that are shown around a difference.
@@ -16,6 +20,17 @@ pub enum Line {
     New(String),
     /// So many equal lines are left out.
     Gap(usize),
+}
+
+impl Line {
+    /// Columns of its text.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        match self {
+            Self::Same(text) | Self::Old(text) | Self::New(text) => printable(text).width(),
+            Self::Gap(_) => 0,
+        }
+    }
 }
 
 /// The difference from `old` to `new`, with a few equal lines around.

@@ -428,8 +428,8 @@ pub struct Question {
 /// What stands over the screen.
 #[derive(Debug, Clone)]
 pub enum Overlay {
-    /// The keys, and what they are filtered by.
-    Help(Field),
+    /// The keys, what they are filtered by, and the first line that is shown.
+    Help(Field, usize),
     /// The palette: what was typed, and which of the commands that fit is chosen.
     Palette(Field, usize),
     /// The filter of this screen is typed.
@@ -487,6 +487,8 @@ pub struct Choice {
     pub conflict_sort: ConflictSort,
     /// The first line of the difference that is shown.
     pub diff_scroll: usize,
+    /// The first column of its lines that is shown.
+    pub diff_column: usize,
     /// The difference is shown, and not both versions.
     pub diff: bool,
     /// The event. None: the latest one is followed.
@@ -536,7 +538,7 @@ pub struct Model {
     pub choice: Choice,
     /// A line that goes by itself.
     pub toast: Option<Toast>,
-    /// Why nothing may be changed. None: it may.
+    /// Why nothing may be changed, as it was wanted. None: it may.
     pub read_only: Option<String>,
     /// What this user may do, as the daemon tells, or as a refusal showed. None: it is not known.
     pub rights: Option<RightsView>,

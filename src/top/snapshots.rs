@@ -14,10 +14,11 @@ use ratatui::style::{Color, Modifier};
 
 use super::fixtures::{self, played};
 use super::keys::Key;
-use super::message::Message;
+use super::message::{Message, Told};
 use super::model::{Model, Screen, ThemeName};
 use super::update::{settle, update};
 use super::view::view;
+use crate::admin::view::RightsView;
 
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 36), (200, 50)];
 
@@ -223,6 +224,95 @@ fn what_stands_over_the_screens_looks_as_it_is_kept() {
         }
     }
     assert_none(&wrong);
+}
+
+#[test]
+fn what_is_longer_than_the_terminal_and_what_is_grey_looks_as_it_is_kept() {
+    type Case = (&'static str, Screen, &'static [Key]);
+    let cases: [Case; 3] = [
+        (
+            "help-below",
+            Screen::Overview,
+            &[Key::Char('?'), Key::PageDown],
+        ),
+        ("help-grey", Screen::Conflicts, &[Key::Char('?')]),
+        (
+            "diff-right",
+            Screen::Conflicts,
+            &[Key::Char('d'), Key::Right],
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (name, screen, keys) in cases {
+        for size in SIZES {
+            let mut model = played("expired-certificate");
+            (model.choice.screen, model.size) = (screen, size);
+            if name == "help-grey" {
+                let rights = RightsView {
+                    act: false,
+                    caller: "ana".to_owned(),
+                    hint: "run it as a member of admin.write_group".to_owned(),
+                };
+                let told = Told::Rights(Some(rights));
+                update(&mut model, Message::Told(Box::new(told)));
+            }
+            for key in keys {
+                update(&mut model, Message::Key(*key));
+                if let (Key::Char('d'), Some(id)) = (key, model.choice.conflict.clone()) {
+                    let long = |word: &str| format!("{}{word}\n", "0123456789".repeat(25));
+                    let texts = Ok([long("ours"), long("theirs")]);
+                    let told = Told::Texts { id, texts };
+                    update(&mut model, Message::Told(Box::new(told)));
+                }
+            }
+            settle(&mut model);
+            let (columns, rows) = size;
+            assert_kept(
+                &format!("over-{name}-{columns}x{rows}"),
+                &picture(&mut model),
+                &mut wrong,
+            );
+        }
+    }
+    assert_none(&wrong);
+}
+
+#[test]
+fn every_screen_says_of_a_lost_daemon_s_data_that_it_was_so() {
+    let mut model = played("daemon-lost");
+    for size in SIZES {
+        model.size = size;
+        for screen in [
+            Screen::Overview,
+            Screen::Site,
+            Screen::Shards,
+            Screen::Journal,
+        ] {
+            model.choice.screen = screen;
+            settle(&mut model);
+            let text = text(&drawn(&model));
+            assert!(text.contains("was BACKOFF"), "{screen:?} {size:?}\n{text}");
+            assert!(!text.contains(" BACKOFF 1"), "{screen:?} {size:?}\n{text}");
+        }
+    }
+}
+
+#[test]
+fn rows_of_the_heat_map_that_have_no_room_are_told_with_what_is_behind_in_them() {
+    let mut model = played("expired-certificate");
+    (model.choice.screen, model.size) = (Screen::Shards, (80, 24));
+    settle(&mut model);
+    let above = text(&drawn(&model));
+    assert!(
+        above.contains("more rows") && above.contains('↓'),
+        "{above}"
+    );
+    model.choice.shard = 255;
+    let below = text(&drawn(&model));
+    assert!(below.contains(" ↑ ") && below.contains("behind"), "{below}");
+    model.size = (120, 36);
+    let all = text(&drawn(&model));
+    assert!(!all.contains("more rows"), "{all}");
 }
 
 #[test]

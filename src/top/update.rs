@@ -15,7 +15,8 @@ use crate::admin::view::Level;
 
 /// How long a line stays that goes by itself.
 const TOAST_US: u64 = 6_000_000;
-/// A list of conflicts is asked for at most this often.
+/// A list of conflicts is asked for at most this often; a long one seldomer, by so much for each conflict, for what is
+/// listed has to be read, sent and taken in each time. How many there are is told at once in any case.
 const INBOX_EVERY_US: u64 = 1_000_000;
 const INBOX_EACH_US: u64 = 1_000;
 /// A preview reads the journal: not more often than this while it is looked at.
@@ -178,7 +179,7 @@ fn act_on(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Suspend => return vec![Effect::Suspend],
         Action::Redraw => return vec![Effect::Redraw],
         Action::Show(screen) => moves::show(model, screen),
-        Action::Help => model.choice.overlay = Some(Overlay::Help(Field::default())),
+        Action::Help => model.choice.overlay = Some(Overlay::Help(Field::default(), 0)),
         Action::Palette => model.choice.overlay = Some(Overlay::Palette(Field::default(), 0)),
         Action::Filter => {
             let field = Field::with(model.filter());

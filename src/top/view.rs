@@ -279,13 +279,10 @@ impl Pen<'_> {
             None => " cfs-repl top".to_owned(),
         };
         match status {
-            Some(status) => {
-                let (site, version) = (&status.site, &status.version);
-                let up = duration(status.uptime_us);
-                text.push_str(&format!("   site {site}   v{version}   up {up}"));
-            }
+            Some(status) => text.push_str(&format!("   site {}", status.site)),
             None => text.push_str(&format!("   {}", self.data.address)),
         }
+        // Before what is told for the record: it has to be seen on a small screen, too.
         if self.model.read_only.is_some() {
             text.push_str("   read-only");
         } else if let Some(rights) = self.model.rights.as_ref().filter(|rights| !rights.act) {
@@ -451,9 +448,23 @@ impl Pen<'_> {
         }
     }
 
+    /// The state of a site; of what is old, that it was so.
+    fn state(&self, state: crate::admin::view::SiteState) -> String {
+        self.was(words::state(state))
+    }
+
+    /// What is measured; of what is old, that it was so.
+    fn was(&self, text: String) -> String {
+        if self.data.is_stale() && text != words::UNKNOWN {
+            format!("was {text}")
+        } else {
+            text
+        }
+    }
+
     /// Lag of what is old is a lower bound.
     fn lag(&self, lag: crate::admin::view::Lag) -> String {
-        words::lag(lag, self.data.is_stale(), self.data.age_us().unwrap_or(0))
+        words::lag_of(self.data, lag)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use tui_input::InputRequest;
 
+use super::super::help;
 use super::super::keys::{self, Action, Key};
 use super::super::message::{Act, Effect};
 use super::super::model::{Field, Model, Need, Overlay, Question};
@@ -18,7 +19,7 @@ pub(super) fn key(model: &mut Model, key: Key) -> Vec<Effect> {
         return Vec::new();
     };
     match overlay {
-        Overlay::Help(field) => help(model, field, key),
+        Overlay::Help(field, scroll) => help(model, field, scroll, key),
         Overlay::Palette(field, at) => return palette(model, field, at, key),
         Overlay::Filter(field) => filter(model, field, key),
         Overlay::Ask(question) => return ask(model, question, key),
@@ -50,7 +51,9 @@ pub(super) fn key(model: &mut Model, key: Key) -> Vec<Effect> {
 pub(super) fn paste(model: &mut Model, text: &str) {
     let typed: String = text.chars().filter(|c| !c.is_control()).collect();
     let field = match &mut model.choice.overlay {
-        Some(Overlay::Help(field) | Overlay::Palette(field, _) | Overlay::Filter(field)) => field,
+        Some(Overlay::Help(field, _) | Overlay::Palette(field, _) | Overlay::Filter(field)) => {
+            field
+        }
         Some(Overlay::Ask(question)) => match &mut question.text {
             Some((_, field)) if question.in_text => field,
             Some(_) | None => &mut question.word,
@@ -92,13 +95,40 @@ fn edit(field: &mut Field, key: Key) -> bool {
     true
 }
 
-fn help(model: &mut Model, mut field: Field, key: Key) {
+fn help(model: &mut Model, mut field: Field, scroll: usize, key: Key) {
     let is_done =
         matches!(key, Key::Esc | Key::Enter) || (key == Key::Char('?') && field.text().is_empty());
-    if !is_done {
-        edit(&mut field, key);
-        model.choice.overlay = Some(Overlay::Help(field));
+    if is_done {
+        return;
     }
+    let count = help::lines(field.text()).len();
+    let room = help::room(model.size, count);
+    let by = |lines: isize| scroll.saturating_add_signed(lines).min(room.last(count));
+    let page = isize::try_from(room.rows).unwrap_or(1);
+    let scroll = match key {
+        Key::Up => by(-1),
+        Key::Down => by(1),
+        Key::PageUp => by(-page),
+        Key::PageDown => by(page),
+        Key::Char(_)
+        | Key::Ctrl(_)
+        | Key::Enter
+        | Key::Esc
+        | Key::Tab
+        | Key::BackTab
+        | Key::Left
+        | Key::Right
+        | Key::Home
+        | Key::End
+        | Key::Backspace
+        | Key::Delete => {
+            let before = field.text().to_owned();
+            edit(&mut field, key);
+            // Other lines: from their beginning.
+            if before == field.text() { scroll } else { 0 }
+        }
+    };
+    model.choice.overlay = Some(Overlay::Help(field, scroll));
 }
 
 /// Commands that fit what was typed: those that begin with it first.

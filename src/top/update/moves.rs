@@ -1,5 +1,6 @@
 //! Pure: getting about: what is selected, and where the focus is.
 
+use super::super::diff;
 use super::super::message::Target;
 use super::super::model::{Model, Screen, rows};
 
@@ -7,6 +8,8 @@ use super::super::model::{Model, Screen, rows};
 const SIDE: u32 = 16;
 /// Shards.
 const SHARDS: u32 = 256;
+/// Columns of a step sideways in a difference.
+const COLUMNS: isize = 16;
 /// Lines of the frame around a list: a page is what is left.
 const FRAME: u16 = 16;
 
@@ -193,9 +196,36 @@ pub(super) fn sideways(model: &mut Model, by: i64) {
         Screen::Overview | Screen::Site | Screen::Journal => {
             site(model, isize::try_from(by).unwrap_or(0));
         }
+        Screen::Conflicts if model.choice.diff && model.choice.panel == 1 => {
+            diff_sideways(model, by);
+        }
         Screen::Conflicts => {
             model.choice.panel = usize::from(by > 0);
         }
+    }
+}
+
+/// Shows other columns of a difference; left of the first one is the list.
+fn diff_sideways(model: &mut Model, by: i64) {
+    let column = model.choice.diff_column;
+    if by < 0 && column == 0 {
+        model.choice.panel = 0;
+        return;
+    }
+    let texts = model.shown().texts.as_ref();
+    let lines = texts.and_then(|texts| texts.lines.as_ref().ok());
+    let lines = lines.map_or(&[][..], |lines| lines.as_slice());
+    let last = lines
+        .iter()
+        .map(diff::Line::width)
+        .max()
+        .unwrap_or(0)
+        .saturating_sub(1);
+    let step = if by < 0 { -COLUMNS } else { COLUMNS };
+    let column = column.saturating_add_signed(step);
+    // A step beyond the longest line shows nothing new.
+    if column <= last {
+        model.choice.diff_column = column;
     }
 }
 

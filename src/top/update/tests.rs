@@ -1,5 +1,7 @@
 //! Every key on every screen, what acts need before they are done, and what is kept over a reconnect.
 
+mod reading;
+
 use super::*;
 use crate::admin::client::Update;
 use crate::admin::view::SiteState;

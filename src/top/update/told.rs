@@ -52,7 +52,7 @@ pub(super) fn take_in(model: &mut Model, told: Told) {
         Told::Texts { id, texts } => {
             let lines = texts.map(|[lost, shown]| Arc::new(diff::lines(&lost, &shown)));
             model.data.texts = Some(Texts { id, lines });
-            model.choice.diff_scroll = 0;
+            (model.choice.diff_scroll, model.choice.diff_column) = (0, 0);
         }
         Told::Preview(sites) => {
             model.data.preview = Some((model.data.now.mono_us, sites));

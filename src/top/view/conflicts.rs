@@ -7,12 +7,13 @@ use super::super::message::Target;
 use super::super::model::{ConflictSort, rows};
 use super::super::theme::Tone;
 use super::Pen;
+use super::overlay::skip_columns;
 use super::table::{Column, Row};
 use super::words::{self, known};
 use crate::admin::view::{
-    BytesAt, ConflictDetail, ConflictView, ValueView, VersionView, path_text, root_text,
+    BytesAt, ConflictDetail, ConflictView, ValueView, VersionView, path_text, plural, root_text,
 };
-use crate::text::{bytes, count, duration};
+use crate::text::{bytes, count, duration, printable};
 
 const COLUMNS: &[Column] = &[
     Column::left("", 2, 0),
@@ -246,8 +247,13 @@ impl Pen<'_> {
     fn difference(&mut self, area: Rect) {
         let one = self.model.selected_conflict();
         let path = one.map_or_else(String::new, rows::conflict_path);
-        let title = format!("From the loser (-) to what stands here (+)  {path}");
-        let inner = self.panel(area, &title, "d back   ↑↓ scroll", Some(1));
+        let title = format!("- loser  + stands here  {path}");
+        let column = self.model.choice.diff_column;
+        let right = match column {
+            0 => "d back   ↑↓ hl scroll".to_owned(),
+            column => format!("from column {}   d back   ↑↓ hl scroll", column + 1),
+        };
+        let inner = self.panel(area, &title, &right, Some(1));
         let texts = self.data.texts.as_ref();
         let texts = texts.filter(|texts| Some(&texts.id) == self.model.choice.conflict.as_ref());
         let dim = self.style(Tone::Dim);
@@ -271,11 +277,15 @@ impl Pen<'_> {
             .min(lines.len().saturating_sub(room));
         for (line, text) in lines.iter().skip(first).take(room).enumerate() {
             let y = inner.y + u16::try_from(line).unwrap_or(0);
+            let from = |text: &str| skip_columns(&printable(text), column);
             let (tone, text) = match text {
-                diff::Line::Same(text) => (Tone::Dim, format!("  {text}")),
-                diff::Line::Old(text) => (Tone::Bad, format!("- {text}")),
-                diff::Line::New(text) => (Tone::Good, format!("+ {text}")),
-                diff::Line::Gap(many) => (Tone::Dim, format!("… {many} equal lines")),
+                diff::Line::Same(text) => (Tone::Dim, format!("  {}", from(text))),
+                diff::Line::Old(text) => (Tone::Bad, format!("- {}", from(text))),
+                diff::Line::New(text) => (Tone::Good, format!("+ {}", from(text))),
+                diff::Line::Gap(many) => (
+                    Tone::Dim,
+                    format!("… {}", plural(*many as u64, "equal line")),
+                ),
             };
             let style = self.style(tone);
             self.put(x, y, width, &text, style);

@@ -108,6 +108,7 @@ impl Pen<'_> {
             };
             self.event_line(row, event, first + line == selected);
         }
+        self.more_below(inner, numbers.len().saturating_sub(first + room));
     }
 
     /// How every site stood, as far as events tell: nothing where they do not.
@@ -120,20 +121,34 @@ impl Pen<'_> {
                 words::moment(us, self.data.now.wall_us, self.zone())
             )
         });
-        let title = format!("Timeline, last {}", duration(range));
-        let inner = self.panel(area, &title, &at, Some(1));
         let data = self.data;
         let rows = rows::sites(data, SiteSort::Worst, "");
+        let room = usize::from(area.height.saturating_sub(2));
+        let hidden = if rows.len() > room {
+            format!("  (the worst {room} of {} sites)", rows.len())
+        } else {
+            String::new()
+        };
+        let title = format!("Timeline, last {}{hidden}", duration(range));
+        let inner = self.panel(area, &title, &at, Some(1));
         let width = inner.width.saturating_sub(NAME + 1);
         let now_us = data.now.wall_us;
         let start = now_us.saturating_sub(range);
+        // Nobody knows how a site stood since the daemon was heard last.
+        let known_us = if data.is_stale() {
+            data.heard.map_or(0, |heard| heard.wall_us)
+        } else {
+            now_us
+        };
         for (line, row) in rows.iter().take(usize::from(inner.height)).enumerate() {
             let y = inner.y + u16::try_from(line).unwrap_or(0);
             let strong = self.style(Tone::Strong);
             self.put(inner.x + 1, y, NAME - 2, &row.site.site, strong);
             for column in 0..width {
                 let to = start + range * u64::from(column + 1) / u64::from(width.max(1));
-                let stood = if column + 1 == width {
+                let stood = if to > known_us {
+                    None
+                } else if column + 1 == width {
                     Some(of_state(row.site.state))
                 } else {
                     stood(data, &row.site.site, to)

@@ -15,15 +15,18 @@ use crate::text::{bytes, count, duration};
 /// The growth of the journal is measured over this time.
 const GROWTH_US: u64 = 900_000_000;
 const WAITS: &[Column] = &[
-    Column::left("KEPT FOR", 12, 0),
-    Column::left("STATE", 13, 1),
-    Column::right("ENTRIES", 10, 0),
+    Column::rest("KEPT FOR", 10),
+    Column {
+        goes: 1,
+        ..Column::rest("STATE", 12)
+    },
+    Column::right("ENTRIES", 9, 0),
     Column::right("BYTES", 9, 0),
-    Column::right("OLDEST", 9, 0),
+    Column::right("OLDEST", 8, 0),
 ];
 const TAIL: &[Column] = &[
     Column::left("TIME", 9, 0),
-    Column::right("SHARD", 5, 2),
+    Column::right("STREAM", 6, 2),
     Column::right("SEQ", 8, 3),
     Column::left("OP", 9, 0),
     Column::right("BYTES", 9, 1),
@@ -31,6 +34,8 @@ const TAIL: &[Column] = &[
 ];
 /// From which width on tail and retention stand side by side.
 const WIDE: u16 = 110;
+/// Below this height only one of compaction and tail has room below the retention.
+const LOW: u16 = 24;
 const SAVINGS: &[Column] = &[
     Column::left("OP", 10, 0),
     Column::right("IN", 11, 0),
@@ -92,10 +97,21 @@ impl Pen<'_> {
         let (width, rest) = (area.width, area.height - top);
         if width >= WIDE {
             let left = width / 2;
-            let top = top.max(half);
+            // The tail fills what compaction leaves.
+            let site = self.model.choice.site.as_deref();
+            let previews = self.data.preview.iter().flat_map(|(_, previews)| previews);
+            let of_site = previews.filter(|one| one.site.as_deref() == site);
+            let ops = of_site.map(|one| one.ops.len()).max().unwrap_or(0);
+            let below = u16::try_from(ops).unwrap_or(half).saturating_add(5);
+            let top = top.max(area.height - below.clamp(8.min(half), half));
             self.journal_panel(2, part(0, 0, left, top));
             self.journal_panel(0, part(left, 0, width - left, top));
             self.journal_panel(1, part(0, top, width, area.height - top));
+        } else if area.height < LOW {
+            // One of both can be read, and not both.
+            let below = if self.model.choice.panel == 1 { 1 } else { 2 };
+            self.journal_panel(0, part(0, 0, width, top));
+            self.journal_panel(below, part(0, top, width, rest));
         } else {
             let third = rest / 2;
             self.journal_panel(0, part(0, 0, width, top));
@@ -133,7 +149,7 @@ impl Pen<'_> {
         let cells: Vec<Vec<(Tone, String)>> = entries
             .iter()
             .rev()
-            .take(usize::from(inner.height))
+            .take(usize::from(inner.height.saturating_sub(1)))
             .map(|entry| {
                 let name = entry.name.as_deref().map(path_text);
                 let inode = entry.inode.map(|inode| format!("inode {inode}"));
@@ -144,7 +160,7 @@ impl Pen<'_> {
                         Tone::Dim,
                         words::time_of_day(entry.timestamp_us, self.zone()),
                     ),
-                    (Tone::Plain, shard_name(entry.stream)),
+                    (Tone::Plain, stream_name(entry.stream)),
                     (Tone::Plain, count(entry.seq)),
                     (Tone::Strong, entry.op.clone()),
                     (Tone::Plain, size),
@@ -163,7 +179,11 @@ impl Pen<'_> {
 
     fn retention(&mut self, area: Rect) {
         let title = "How full it is, and for whom it is kept";
-        let inner = self.panel(area, title, "", Some(0));
+        let screen = self.buffer.area;
+        // Head, tabs, foot and the box on top.
+        let is_low = screen.width < WIDE && screen.height < LOW + 8 && !self.model.choice.zoom;
+        let right = if is_low { "Tab: compaction, tail" } else { "" };
+        let inner = self.panel(area, title, right, Some(0));
         let Some(look) = self.data.look.as_deref() else {
             return;
         };
@@ -218,7 +238,7 @@ impl Pen<'_> {
                 let tone = of_state(row.site.state);
                 vec![
                     (Tone::Strong, row.site.site.clone()),
-                    (tone, words::state(row.site.state)),
+                    (tone, self.state(row.site.state)),
                     (Tone::Plain, known(row.site.behind_entries, count)),
                     (Tone::Plain, known(row.site.behind_bytes, bytes)),
                     (tone, self.lag(row.site.lag)),
@@ -270,8 +290,8 @@ impl Pen<'_> {
     }
 }
 
-/// The control stream has no number that anybody knows.
-fn shard_name(stream: u32) -> String {
+/// A stream as people know it: those of shards by the number, and the control stream by a name.
+pub(super) fn stream_name(stream: u32) -> String {
     if stream < 256 {
         stream.to_string()
     } else {

@@ -5,10 +5,10 @@ use ratatui::style::Modifier;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::super::command;
-use super::super::keys::{self, Group};
-use super::super::model::{Field, Need, Overlay, Question, rows};
+use super::super::model::{Field, Need, Overlay, Question};
 use super::super::theme::Tone;
 use super::super::update;
+use super::super::{help, keys};
 use super::Pen;
 use crate::text::printable;
 
@@ -21,7 +21,7 @@ impl Pen<'_> {
             return;
         };
         match overlay {
-            Overlay::Help(field) => self.help(area, field),
+            Overlay::Help(field, scroll) => self.help(area, field, *scroll),
             Overlay::Palette(field, at) => self.palette(area, field, *at),
             Overlay::Filter(field) => {
                 let line = Rect {
@@ -90,50 +90,34 @@ impl Pen<'_> {
         }
     }
 
-    fn help(&mut self, area: Rect, field: &Field) {
-        let inner = self.window(
-            area,
-            (112, 34),
-            "Keys  (type to filter)   Esc closes",
-            Tone::Strong,
-        );
-        let lines = self.help_lines(field.text());
-        let foot = 3;
-        let rows = usize::from(inner.height.saturating_sub(foot));
-        let columns = if inner.width >= 90 { 2 } else { 1 };
-        let width = inner.width / columns;
-        let per_column = if columns == 2 {
-            lines.len().div_ceil(2).min(rows)
+    fn help(&mut self, area: Rect, field: &Field, scroll: usize) {
+        let lines = help::lines(field.text());
+        let room = help::room((area.width, area.height), lines.len());
+        let first = scroll.min(room.last(lines.len()));
+        let shown = room.columns * room.rows;
+        let title = if lines.len() > shown {
+            let last = (first + shown).min(lines.len());
+            let (first, all) = (first + 1, lines.len());
+            format!(
+                "Keys  {first} to {last} of {all} lines: ↑↓ scroll, or type to filter   Esc closes"
+            )
         } else {
-            rows
+            "Keys  (type to filter)   Esc closes".to_owned()
         };
-        for (nth, (tone, key, what)) in lines.iter().enumerate() {
-            let column = u16::try_from(nth / per_column.max(1)).unwrap_or(u16::MAX);
-            if column >= columns {
-                break;
-            }
+        let inner = self.window(area, help::WINDOW, &title, Tone::Strong);
+        let columns = u16::try_from(room.columns).unwrap_or(1).max(1);
+        let width = inner.width / columns;
+        for (nth, line) in lines.iter().skip(first).take(shown).enumerate() {
+            let column = u16::try_from(nth / room.rows.max(1)).unwrap_or(0);
             let x = inner.x + column * width;
-            let y = inner.y + u16::try_from(nth % per_column.max(1)).unwrap_or(0);
-            let style = self.style(*tone);
-            let strong = style.add_modifier(Modifier::BOLD);
-            let room = if what.is_empty() { width } else { 10 };
-            self.put(x, y, room, key, strong);
-            self.put(x + 11, y, width.saturating_sub(12), what, style);
+            let y = inner.y + u16::try_from(nth % room.rows.max(1)).unwrap_or(0);
+            self.help_line((x, y), width, line);
         }
         let last = inner.bottom().saturating_sub(1);
         let dim = self.style(Tone::Dim);
         let told = "● good  ▲ attention  ✖ bad  ‖ paused  ◌ not known; unknown is ?, never zero; Shift selects text";
         self.put(inner.x, last.saturating_sub(1), inner.width, told, dim);
-        let hidden = lines
-            .len()
-            .saturating_sub(per_column * usize::from(columns));
-        let reason = match &self.model.read_only {
-            Some(reason) => format!("grey: not possible: {reason}"),
-            None if hidden > 0 => {
-                format!("… {hidden} more lines: type a word of what you want to do")
-            }
-            None => String::new(),
-        };
+        let reason = self.why_grey().unwrap_or_default();
         self.put(inner.x, last.saturating_sub(2), inner.width, &reason, dim);
         let line = Rect {
             y: last,
@@ -143,30 +127,33 @@ impl Pen<'_> {
         self.input(line, "filter: ", field, true);
     }
 
-    /// Keys and what they do, by groups.
-    fn help_lines(&self, typed: &str) -> Vec<(Tone, String, &'static str)> {
-        let mut lines: Vec<(Tone, String, &'static str)> = Vec::new();
-        for group in Group::ALL {
-            let all = keys::BINDINGS.iter().chain(keys::REPLAY_BINDINGS);
-            let of_group = all.filter(|binding| {
-                binding.group == group
-                    && !binding.what.is_empty()
-                    && rows::fits(typed, &[binding.what, binding.shown])
-            });
-            let mut is_first = true;
-            for binding in of_group {
-                if std::mem::take(&mut is_first) {
-                    if !lines.is_empty() {
-                        lines.push((Tone::Plain, String::new(), ""));
-                    }
-                    lines.push((Tone::Strong, group.heading().to_owned(), ""));
-                }
-                let is_off = binding.action.is_act() && self.model.read_only.is_some();
+    fn help_line(&mut self, (x, y): (u16, u16), width: u16, line: &help::Line) {
+        let (tone, key, what) = match line {
+            help::Line::Gap => return,
+            help::Line::Heading(text) => (Tone::Strong, *text, ""),
+            help::Line::Key(binding) => {
+                let is_off = self.model.refuses(binding.action).is_some();
                 let tone = if is_off { Tone::Dim } else { Tone::Plain };
-                lines.push((tone, binding.shown.to_owned(), binding.what));
+                (tone, binding.shown, binding.what)
             }
+        };
+        let style = self.style(tone);
+        let strong = style.add_modifier(Modifier::BOLD);
+        let room = if what.is_empty() { width } else { 10 };
+        self.put(x, y, room, key, strong);
+        self.put(x + 11, y, width.saturating_sub(12), what, style);
+    }
+
+    /// Why some keys are grey, and what would help.
+    fn why_grey(&self) -> Option<String> {
+        if let Some(why) = &self.model.read_only {
+            return Some(format!("grey: not possible: {why}"));
         }
-        lines
+        let why = self.model.lacks_right()?;
+        let hint = self.model.rights.as_ref().map(|rights| &rights.hint);
+        let hint = hint.filter(|hint| !hint.is_empty());
+        let hint = hint.map_or_else(String::new, |hint| format!(": {hint}"));
+        Some(format!("grey: {why}{hint}"))
     }
 
     fn palette(&mut self, area: Rect, field: &Field, at: usize) {
@@ -178,7 +165,7 @@ impl Pen<'_> {
         let first = super::table::offset(at, found.len(), room);
         for (nth, (name, action)) in found.iter().skip(first).take(room).enumerate() {
             let y = inner.y + 2 + u16::try_from(nth).unwrap_or(0);
-            let is_off = action.is_act() && self.model.read_only.is_some();
+            let is_off = self.model.refuses(*action).is_some();
             let mut style = self.style(if is_off { Tone::Dim } else { Tone::Plain });
             if first + nth == at {
                 style = style.add_modifier(Modifier::REVERSED);
@@ -278,7 +265,7 @@ impl Pen<'_> {
 }
 
 /// The text from a column on.
-fn skip_columns(text: &str, columns: usize) -> String {
+pub(super) fn skip_columns(text: &str, columns: usize) -> String {
     let mut skipped = 0;
     text.chars()
         .skip_while(|c| {

@@ -161,17 +161,12 @@ impl Pen<'_> {
         } else {
             glyph(tone)
         };
-        let mut state = words::state(site.state);
+        let mut state = self.state(site.state);
         if let Some(us) = words::next_try(site, self.data.now.wall_us)
             && !is_stale
         {
             state = format!("{state} {}", duration(us));
         }
-        let state = if is_stale {
-            format!("was {state}")
-        } else {
-            state
-        };
         let plain = |text: String| {
             let tone = if text == words::UNKNOWN {
                 Tone::Dim
@@ -366,6 +361,7 @@ impl Pen<'_> {
             };
             self.event_line(row, event, selected == Some(first + line));
         }
+        self.more_below(inner, events.len().saturating_sub(first + room));
     }
 
     /// One event in one line.

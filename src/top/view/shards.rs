@@ -10,13 +10,14 @@ use super::Pen;
 use super::table::{Column, Row, offset};
 use super::words::{self, known};
 use crate::admin::view::{Lag, ShardLag, SiteLag};
-use crate::text::{bytes, count, duration};
+use crate::text::{bytes, count};
 
 /// Columns of a map with its frame: a heading of four and two for each of sixteen cells.
 const MAP_COLUMNS: u16 = 40;
 /// Rows: headings, sixteen rows, a summary and the frame.
 const MAP_ROWS: u16 = 20;
 const SIDE: u32 = 16;
+const CELLS: u32 = SIDE * SIDE;
 /// From which value on a cell is stronger, in microseconds, in entries and in bytes.
 const AGES_US: [u64; 4] = [1, 5_000_000, 30_000_000, 300_000_000];
 const ENTRIES: [u64; 4] = [1, 100, 1_000, 10_000];
@@ -39,16 +40,13 @@ const DETAIL: &[Column] = &[
 pub(super) fn legend(metric: Metric) -> String {
     match metric {
         Metric::Age => {
-            "· in step   ░ < 5s   ▒ < 30s   ▓ < 5m   █ older   × not known   (blank: no entries)"
-                .to_owned()
+            "· in step  ░ < 5s  ▒ < 30s  ▓ < 5m  █ older  × unknown  blank: empty".to_owned()
         }
         Metric::Bytes => {
-            "· none   ░ < 64 KiB   ▒ < 1 MiB   ▓ < 16 MiB   █ more   × not known   (blank: no entries)"
-                .to_owned()
+            "· none  ░ <64 KiB  ▒ <1 MiB  ▓ <16 MiB  █ more  × unknown  blank: empty".to_owned()
         }
         Metric::Entries | Metric::Unsafe => {
-            "· none   ░ < 100   ▒ < 1,000   ▓ < 10,000   █ more   × not known   (blank: no entries)"
-                .to_owned()
+            "· none  ░ < 100  ▒ < 1,000  ▓ < 10,000  █ more  × unknown  blank: empty".to_owned()
         }
     }
 }
@@ -66,6 +64,18 @@ fn strength(shard: &ShardLag, metric: Metric) -> Option<usize> {
         Metric::Unsafe => (shard.head.saturating_sub(shard.received), ENTRIES),
     };
     Some(steps.iter().filter(|step| value >= **step).count())
+}
+
+/// Shards of the map that are behind.
+pub(super) fn behind(lag: &SiteLag) -> impl Iterator<Item = &ShardLag> {
+    let of_map = lag.shards.iter().filter(|one| one.shard < CELLS);
+    of_map.filter(|one| one.behind_entries > 0)
+}
+
+/// Whether the control stream is behind, which is none of the shards.
+pub(super) fn control(lag: &SiteLag) -> bool {
+    let of_all = |one: &ShardLag| one.shard >= CELLS && one.behind_entries > 0;
+    lag.shards.iter().any(of_all)
 }
 
 impl Pen<'_> {
@@ -127,7 +137,7 @@ impl Pen<'_> {
     }
 
     fn map(&mut self, area: Rect, lag: &SiteLag, is_selected: bool, hidden: usize) {
-        let title = format!("{}  {}", lag.site, words::state(lag.state));
+        let title = format!("{}  {}", lag.site, self.state(lag.state));
         let right = if is_selected && hidden > 0 {
             format!("Tab: {hidden} more")
         } else {
@@ -170,18 +180,44 @@ impl Pen<'_> {
                 self.hits.push((hit, Target::Cell(lag.site.clone(), shard)));
             }
         }
+        self.hidden_rows(area, lag, first, rows);
         if inner.height >= 18 {
             let y = inner.y + 17;
-            let behind = lag.shards.iter().filter(|one| one.behind_entries > 0);
-            let oldest = behind.clone().filter_map(|one| one.lag.us()).max();
-            let text = format!(
-                "oldest {}   behind {} of {}",
-                oldest.map_or_else(|| "—".to_owned(), duration),
-                behind.count(),
-                lag.shards.len()
-            );
+            let text = self.summary(lag);
             let style = self.style(of_state(lag.state));
             self.put(inner.x + 1, y, inner.width.saturating_sub(1), &text, style);
+        }
+    }
+
+    /// How far a site is behind, in the shards of the map; the control stream has no cell.
+    fn summary(&self, lag: &SiteLag) -> String {
+        let oldest = behind(lag).filter_map(|one| one.lag.us()).max();
+        let oldest = oldest.map_or_else(|| "—".to_owned(), |us| self.lag(Lag::Known(us)));
+        let many = behind(lag).count();
+        let all = lag.shards.iter().filter(|one| one.shard < CELLS).count();
+        let control = if control(lag) { ", ctrl" } else { "" };
+        format!("oldest {oldest}  behind {many} of {all}{control}")
+    }
+
+    /// Says on the frame which rows have no room, and how many of their shards are behind.
+    fn hidden_rows(&mut self, area: Rect, lag: &SiteLag, first: u32, rows: u32) {
+        let (x, width) = (area.x + 2, area.width.saturating_sub(4));
+        let last = first + rows;
+        let behind = |from: u32, to: u32| {
+            let within = |one: &&ShardLag| (from * SIDE..to * SIDE).contains(&one.shard);
+            match behind(lag).filter(within).count() {
+                0 => String::new(),
+                many => format!(", {many} behind"),
+            }
+        };
+        let style = self.style(Tone::Attention);
+        if last < SIDE {
+            let text = format!(" ↓ {} more rows{} ", SIDE - last, behind(last, SIDE));
+            self.put(x, area.bottom() - 1, width, &text, style);
+        }
+        if first > 0 {
+            let text = format!(" ↑ {first} more rows{} ", behind(0, first));
+            self.put_right(x, area.bottom() - 1, width, &text, style);
         }
     }
 
@@ -230,11 +266,17 @@ impl Pen<'_> {
         let selected = lags
             .iter()
             .position(|lag| Some(&lag.site) == self.model.choice.site.as_ref());
+        let made: Vec<_> = lags
+            .iter()
+            .map(|lag| {
+                let one = lag.shards.iter().find(|one| one.shard == shard);
+                self.shard_cells(lag, one)
+            })
+            .collect();
         let row = |at: usize| {
             let lag = lags.get(at)?;
-            let one = lag.shards.iter().find(|one| one.shard == shard);
             Some(Row {
-                cells: shard_cells(lag, one),
+                cells: made.get(at)?.clone(),
                 target: Some(Target::Site(lag.site.clone())),
             })
         };
@@ -254,7 +296,7 @@ impl Pen<'_> {
             return;
         };
         let one = lag.shards.iter().find(|one| one.shard == shard);
-        let cells = shard_cells(lag, one);
+        let cells = self.shard_cells(lag, one);
         for (line, (column, (tone, text))) in DETAIL.iter().zip(&cells).enumerate() {
             let y = inner.y + u16::try_from(line).unwrap_or(0);
             if y >= inner.bottom() {
@@ -266,32 +308,32 @@ impl Pen<'_> {
             self.put(inner.x + 13, y, inner.width.saturating_sub(13), text, style);
         }
     }
-}
 
-fn shard_cells(lag: &SiteLag, one: Option<&ShardLag>) -> Vec<(Tone, String)> {
-    let seq = |take: fn(&ShardLag) -> u64| (Tone::Plain, known(one, |one| count(take(one))));
-    let behind = one.map(|one| one.behind_entries);
-    let tone = match behind {
-        Some(0) => Tone::Good,
-        Some(_) => Tone::Attention,
-        None => Tone::Dim,
-    };
-    let oldest = match one {
-        Some(one) if one.behind_entries == 0 => "—".to_owned(),
-        Some(one) => words::lag(one.lag, false, 0),
-        None => words::UNKNOWN.to_owned(),
-    };
-    vec![
-        (of_state(lag.state), lag.site.clone()),
-        seq(|one| one.head),
-        seq(|one| one.sent),
-        seq(|one| one.received),
-        seq(|one| one.merged),
-        seq(|one| one.applied),
-        (tone, known(behind, count)),
-        (tone, known(one.and_then(|one| one.behind_bytes), bytes)),
-        (tone, oldest),
-    ]
+    fn shard_cells(&self, lag: &SiteLag, one: Option<&ShardLag>) -> Vec<(Tone, String)> {
+        let seq = |take: fn(&ShardLag) -> u64| (Tone::Plain, known(one, |one| count(take(one))));
+        let behind = one.map(|one| one.behind_entries);
+        let tone = match behind {
+            Some(0) => Tone::Good,
+            Some(_) => Tone::Attention,
+            None => Tone::Dim,
+        };
+        let oldest = match one {
+            Some(one) if one.behind_entries == 0 => "—".to_owned(),
+            Some(one) => self.lag(one.lag),
+            None => words::UNKNOWN.to_owned(),
+        };
+        vec![
+            (of_state(lag.state), lag.site.clone()),
+            seq(|one| one.head),
+            seq(|one| one.sent),
+            seq(|one| one.received),
+            seq(|one| one.merged),
+            seq(|one| one.applied),
+            (tone, known(behind, count)),
+            (tone, known(one.and_then(|one| one.behind_bytes), bytes)),
+            (tone, oldest),
+        ]
+    }
 }
 
 #[cfg(test)]

@@ -7,20 +7,22 @@ use super::Pen;
 use super::chart::Line;
 use super::table::{Column, Row};
 use super::words::{self, known};
-use crate::admin::view::{ContactView, Lag, ShardLag, SiteView, StageLag, path_text};
+use crate::admin::view::{ContactView, Lag, ShardLag, SiteView, StageLag, path_text, plural};
 use crate::cli::human::{self, milliseconds};
 use crate::text::{bytes, count, duration};
 
 /// A line of a panel: a word in front, what it means, and what it says.
 type Said = (&'static str, Tone, String);
 
+/// Below this width one panel is as wide as the screen.
+const NARROW: u16 = 100;
 const STAGES: &[Column] = &[
     Column::left("STEP", 10, 0),
     Column::right("ENTRIES NOT AS FAR", 18, 0),
     Column::right("OLDEST", 10, 0),
 ];
 const SHARDS: &[Column] = &[
-    Column::right("SHARD", 5, 0),
+    Column::right("STREAM", 6, 0),
     Column::right("APPLIED", 10, 2),
     Column::right("HEAD", 10, 1),
     Column::right("BEHIND", 8, 0),
@@ -36,6 +38,9 @@ impl Pen<'_> {
             width,
             height,
         };
+        if area.width < NARROW {
+            return self.narrow_site(area);
+        }
         if area.height < 24 {
             let top = 9.min(area.height.saturating_sub(4));
             self.site_panel(0, part(0, 0, half, top));
@@ -51,6 +56,34 @@ impl Pen<'_> {
         self.site_panel(3, part(half, top, area.width - half, middle));
         let used = top + middle;
         self.site_panel(4, part(0, used, area.width, area.height - used));
+    }
+
+    /// Where two panels have no room side by side: how it is reached, and below it the panel to which Tab leads.
+    fn narrow_site(&mut self, area: Rect) {
+        let part = |y: u16, height: u16| Rect {
+            y: area.y + y,
+            height,
+            ..area
+        };
+        let chosen = self.model.choice.panel;
+        let is_low = area.height < 24;
+        let top = if is_low {
+            9.min(area.height.saturating_sub(4))
+        } else {
+            11
+        };
+        self.site_panel(0, part(0, top));
+        let rest = area.height - top;
+        let (below, middle) = match chosen {
+            1..=3 => (chosen, if is_low { rest } else { 10 }),
+            _ => (1, if is_low { 0 } else { 10 }),
+        };
+        if middle > 0 {
+            self.site_panel(below, part(top, middle));
+        }
+        if rest > middle {
+            self.site_panel(4, part(top + middle, rest - middle));
+        }
     }
 
     pub(super) fn site_panel(&mut self, panel: usize, area: Rect) {
@@ -87,7 +120,12 @@ impl Pen<'_> {
 
     fn reach(&mut self, area: Rect) {
         let title = "How it is reached";
-        let inner = self.panel(area, title, "r reconnect  p pause", Some(0));
+        let right = if self.is_narrow() {
+            "Tab: other panels below"
+        } else {
+            "r reconnect  p pause"
+        };
+        let inner = self.panel(area, title, right, Some(0));
         let Some(site) = self.model.selected_site() else {
             return;
         };
@@ -106,6 +144,10 @@ impl Pen<'_> {
         }
     }
 
+    const fn is_narrow(&self) -> bool {
+        self.buffer.area.width < NARROW && !self.model.choice.zoom
+    }
+
     /// How it stands, since when, and what is measured of it.
     fn standing(&self, site: &SiteView) -> Vec<Said> {
         let now_us = self.data.now.wall_us;
@@ -113,9 +155,18 @@ impl Pen<'_> {
             let at = words::moment(us, now_us, self.zone());
             format!("   since {at} ({})", duration(now_us.saturating_sub(us)))
         });
-        let state = format!("{}{since}", words::state(site.state));
-        let round_trip = known(site.round_trip_us, milliseconds);
-        let skew = known(site.clock_skew_us, human::skew);
+        let state = format!("{}{since}", self.state(site.state));
+        // Without a connection nothing is measured: it is what it was.
+        let measured = |text: String| {
+            let is_old = words::is_without_connection(site.state) && text != words::UNKNOWN;
+            if is_old {
+                format!("was {text}")
+            } else {
+                self.was(text)
+            }
+        };
+        let round_trip = measured(known(site.round_trip_us, milliseconds));
+        let skew = measured(known(site.clock_skew_us, human::skew));
         vec![
             ("state", of_state(site.state), state),
             (
@@ -157,6 +208,12 @@ impl Pen<'_> {
             Some(us) => format!("next in {}", duration(us)),
             None => "none is planned".to_owned(),
         };
+        // What was planned then may be done, or not.
+        let next = if self.data.is_stale() {
+            "the next is not known".to_owned()
+        } else {
+            next
+        };
         if contact.attempts > 0 || contact.next_us.is_some() {
             let text = format!("{} since it was lost, {next}", count(contact.attempts));
             lines.push(("tries", Tone::Plain, text));
@@ -196,6 +253,7 @@ impl Pen<'_> {
         // the last ones tell most.
         let room = usize::from(inner.height.saturating_sub(4));
         let stages = all.get(all.len().saturating_sub(room)..).unwrap_or(all);
+        let data = self.data;
         let row = |at: usize| {
             let stage = stages.get(at)?;
             let tone = if stage.entries == 0 {
@@ -205,7 +263,7 @@ impl Pen<'_> {
             };
             let oldest = match (stage.entries, stage.lag) {
                 (0, _) => "—".to_owned(),
-                (_, lag) => words::lag(lag, false, 0),
+                (_, lag) => words::lag_of(data, lag),
             };
             Some(Row {
                 cells: vec![
@@ -304,8 +362,10 @@ impl Pen<'_> {
             )
         });
         let size = known(site.and_then(|site| site.behind_bytes), bytes);
-        let right = format!("{} behind, {size}", behind.len());
-        let inner = self.panel(area, "Worst shards", &right, Some(3));
+        let all = lag.map_or(0, |lag| lag.shards.len());
+        let right = format!("{} of {all} behind, {size}", behind.len());
+        let title = "Worst streams  (shards, and ctrl)";
+        let inner = self.panel(area, title, &right, Some(3));
         if behind.is_empty() {
             let style = self.style(Tone::Dim);
             let text = if lag.is_some_and(|lag| !lag.shards.is_empty()) {
@@ -316,19 +376,17 @@ impl Pen<'_> {
             self.note(inner, text, style);
             return;
         }
+        let data = self.data;
         let row = |at: usize| {
             let shard = behind.get(at)?;
-            let name = match shard.shard {
-                256 => "ctrl".to_owned(),
-                shard => shard.to_string(),
-            };
+            let name = super::journal::stream_name(shard.shard);
             Some(Row {
                 cells: vec![
                     (Tone::Plain, name),
                     (Tone::Plain, count(shard.applied)),
                     (Tone::Plain, count(shard.head)),
                     (Tone::Attention, count(shard.behind_entries)),
-                    (Tone::Attention, words::lag(shard.lag, false, 0)),
+                    (Tone::Attention, words::lag_of(data, shard.lag)),
                 ],
                 target: None,
             })
@@ -342,12 +400,12 @@ fn troubles(site: &SiteView) -> Vec<Said> {
     let mut lines = Vec::new();
     if let Some(traffic) = &site.traffic {
         let text = format!(
-            "sent {} ({})   received {} ({})   {} reconnects",
+            "sent {} ({})   received {} ({})   {}",
             count(traffic.sent_entries),
             bytes(traffic.sent_bytes),
             count(traffic.received_entries),
             bytes(traffic.received_bytes),
-            count(traffic.reconnects)
+            plural(traffic.reconnects, "reconnect")
         );
         lines.push(("entries", Tone::Plain, text));
     }

@@ -2,6 +2,7 @@
 
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::super::message::Target;
 use super::super::theme::Tone;
@@ -170,9 +171,27 @@ impl Pen<'_> {
                 self.put(area.x, y, 1, "▶", style);
                 self.select(whole);
             }
-            if let Some(target) = row.target {
-                self.hits.push((whole, target));
-            }
+            self.hits.extend(row.target.map(|target| (whole, target)));
+        }
+        self.more_below(area, count.saturating_sub(first + room));
+    }
+
+    /// Says on the frame below a list how many rows have no room.
+    pub(super) fn more_below(&mut self, area: Rect, hidden: usize) {
+        let text = format!(" ↓ {} more ", crate::text::count(hidden as u64));
+        let width = u16::try_from(text.width()).unwrap_or(u16::MAX);
+        // What stands there is the frame, unless the list ends in the middle of its panel.
+        let is_frame = |x| {
+            let cell = self.buffer.cell((x, area.bottom()));
+            cell.is_some_and(|cell| cell.symbol() == "─")
+        };
+        if hidden == 0 || width + 2 > area.width {
+            return;
+        }
+        let x = area.right() - 1 - width;
+        if (x..x + width).all(is_frame) {
+            let dim = self.style(Tone::Dim);
+            self.put(x, area.bottom(), width, &text, dim);
         }
     }
 }

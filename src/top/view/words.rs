@@ -67,6 +67,11 @@ pub(super) fn lag(lag: Lag, is_stale: bool, age_us: u64) -> String {
     }
 }
 
+/// A lag as it is told now.
+pub(super) fn lag_of(data: &Data, told: Lag) -> String {
+    lag(told, data.is_stale(), data.age_us().unwrap_or(0))
+}
+
 /// `17:57:03Z`, or the same in a zone.
 pub(super) fn time_of_day(us: TimestampUs, zone: Option<&TimeZone>) -> String {
     let at = i64::try_from(us)
@@ -178,7 +183,7 @@ fn no_data(data: &Data) -> Option<Told> {
         let hint = failed.hint.clone().unwrap_or_default();
         let age = duration(now_us.saturating_sub(since_us));
         let what = if data.look.is_some() {
-            format!("daemon lost {age} ago; replication may go on; nothing below is current")
+            format!("daemon lost {age} ago; replication may go on; all below is old")
         } else if failed.denied {
             "the daemon does not let this user look".to_owned()
         } else {
@@ -377,18 +382,21 @@ fn of_site(model: &Model, data: &Data) -> Option<Told> {
 
 fn shards(model: &Model, data: &Data) -> Option<Told> {
     let look = data.look.as_deref()?;
-    let many = |site: &SiteLag| {
-        let behind = site.shards.iter().filter(|one| one.behind_entries > 0);
-        behind.count()
-    };
+    let many = |site: &SiteLag| super::shards::behind(site).count();
     let mut behind: Vec<(usize, &str)> = (look.lag.sites.iter())
         .map(|site| (many(site), site.site.as_str()))
         .filter(|(many, _)| *many > 0)
         .collect();
     behind.sort_unstable_by(|a, b| b.cmp(a));
-    let behind: Vec<String> = (behind.iter())
+    let mut behind: Vec<String> = (behind.iter())
         .map(|(many, site)| format!("{site} {many}"))
         .collect();
+    let control = look
+        .lag
+        .sites
+        .iter()
+        .filter(|site| super::shards::control(site));
+    behind.extend(control.map(|site| format!("{} ctrl", site.site)));
     Some(Told {
         tone: if behind.is_empty() {
             Tone::Good
@@ -405,7 +413,7 @@ fn shards(model: &Model, data: &Data) -> Option<Told> {
             format!("shards behind: {}", behind.join(", "))
         },
         cause: format!(
-            "one cell is one shard (row: high digit, column: low digit); it shows: {}",
+            "a cell is a shard (row: high digit, column: low): {}",
             model.choice.metric.title()
         ),
         next: super::shards::legend(model.choice.metric),
