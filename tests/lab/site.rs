@@ -159,6 +159,12 @@ impl Site {
         self.child.as_mut()?.try_wait().unwrap()
     }
 
+    /// Reaps a daemon that ended by itself.
+    pub(crate) fn reap(&mut self) {
+        assert!(self.ended().is_some(), "{} runs", self.name);
+        self.child = None;
+    }
+
     /// Kills the daemon as `kill -9` does. Nothing happens when none runs.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
