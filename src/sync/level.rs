@@ -157,10 +157,7 @@ impl<S: State> Core<S> {
     /// the inode before they are has not seen them, nor what they replaced.
     fn note_known(&mut self, inode: u64, theirs: &Node) -> Result<()> {
         let mut node = self.edit(inode)?;
-        node.kind = theirs.kind.or(node.kind);
-        if node.target.is_none() {
-            node.target.clone_from(&theirs.target);
-        }
+        node.learn(theirs.kind, theirs.target.clone());
         node.stamp_max_us = node.stamp_max_us.max(theirs.stamp_max_us);
         node.hlc_max_us = node.hlc_max_us.max(theirs.hlc_max_us);
         let stream = shard_of(inode);

@@ -218,14 +218,9 @@ impl<S: State> Core<S> {
         self.merge_dir(incoming, DirWrite { live, place })
     }
 
-    /// What an inode is, and the text of a symbolic link. Of two that a broken peer says one counts, whichever came
-    /// first: a directory before a symbolic link, and that before a file.
     fn set_kind(&mut self, inode: u64, kind: NodeKind, target: Option<bytes::Bytes>) -> Result<()> {
         let mut node = self.edit(inode)?;
-        if node.kind.is_none_or(|known| rank(known) < rank(kind)) {
-            node.kind = Some(kind);
-        }
-        node.target = node.target.max(target);
+        node.learn(Some(kind), target);
         self.state.set_node(inode, node)
     }
 
@@ -478,14 +473,6 @@ impl<S: State> Core<S> {
             return Ok(());
         }
         self.state.set_member(actor, &merged)
-    }
-}
-
-const fn rank(kind: NodeKind) -> u8 {
-    match kind {
-        NodeKind::File => 0,
-        NodeKind::Symlink => 1,
-        NodeKind::Dir => 2,
     }
 }
 

@@ -121,6 +121,25 @@ pub struct ShownPlace {
 }
 
 impl Node {
+    /// What it is, and the text of a symbolic link. Of two that a broken peer says one counts, whichever came first: a
+    /// directory before a symbolic link, and that before a file; the greater text.
+    pub fn learn(&mut self, kind: Option<NodeKind>, target: Option<Bytes>) {
+        const fn rank(kind: NodeKind) -> u8 {
+            match kind {
+                NodeKind::File => 0,
+                NodeKind::Symlink => 1,
+                NodeKind::Dir => 2,
+            }
+        }
+        self.kind = self
+            .kind
+            .into_iter()
+            .chain(kind)
+            .max_by_key(|kind| rank(*kind));
+        let known = self.target.take();
+        self.target = known.max(target);
+    }
+
     /// Every version of every register.
     pub fn dots(&self) -> impl Iterator<Item = Dot> {
         let plain = self.content.dots().chain(self.mode.dots());
