@@ -440,7 +440,7 @@ mod tests {
         check(
             &|m| m.parts = vec![m.parts[0].clone(); FAN_OUT + 1],
             None,
-            "1025 parts",
+            "more than 1024 parts",
         );
         let big = |m: &mut v1::Manifest| {
             m.parts = vec![m.parts[0].clone(); 2];
