@@ -25,9 +25,11 @@ pub(super) fn hello(bytes: &[u8]) -> bool {
         agree(&mut ours, &mut theirs);
     }
     let opening = opening(ours, &theirs, flags);
-    let Ok(version) = hello::check(&opening, &theirs) else {
+    let Ok(agreed) = hello::check(&opening, &theirs) else {
         return false;
     };
+    let version = agreed.version;
+    assert!(opening.takes_over || !agreed.filling.is_any());
     assert!((PROTOCOL_MIN..=PROTOCOL_MAX).contains(&version));
     assert!((theirs.protocol_min..=theirs.protocol_max).contains(&version));
     let streams = theirs.streams.iter().map(|state| state.stream);
@@ -47,7 +49,10 @@ pub(super) fn hello(bytes: &[u8]) -> bool {
 
 pub(super) fn read(bytes: &[u8]) -> Option<Hello> {
     let body = Some(Body::Hello(v1::Hello::decode(bytes).ok()?));
-    match wire::decode(v1::ReplicateMessage { body }).ok()?.message? {
+    match wire::decode(v1::ReplicateMessage { body, crc32: 0 })
+        .ok()?
+        .message?
+    {
         Message::Hello(hello) => Some(*hello),
         _ => None,
     }
@@ -89,6 +94,7 @@ fn opening(ours: Hello, theirs: &Hello, flags: u8) -> Opening {
         remote_name: theirs.site_name.clone(),
         certificate_site: (flags & 16 != 0).then(|| theirs.site_name.clone()),
         joined: flags & 32 != 0,
+        takes_over: flags & 64 != 0,
         hello: ours,
         remembered,
         fenced,

@@ -9,7 +9,7 @@ use crate::admin::delta::take_in;
 use crate::admin::view::Overview;
 
 /// Kinds of messages that [`read_any`] knows.
-const KINDS: u8 = 14;
+const KINDS: u8 = 15;
 
 /// Reads `bytes` as the kind of message that `kind` names, and what comes of it as far as nobody is asked. Whether they
 /// are one.
@@ -31,11 +31,20 @@ pub fn read_any(kind: u8, bytes: &[u8]) -> bool {
         5 => again(bytes, |m| Some(restored_from(m)), restored_to),
         6 => again(bytes, |m| Some(resumed_from(m)), resumed_to),
         7 => again(bytes, |m| Some(event_from(m)), event_to),
-        8 => again(bytes, |m| Some(wish_from(m)), wish_to),
-        9 => again(bytes, |m| Some(invite_from(m)), invite_to),
+        8 => again(bytes, |m| Some(invite::wish_from(m)), invite::wish_to),
+        9 => again(
+            bytes,
+            |m| Some(invite::invite_from(m)),
+            |view| invite::invite_to(String::new(), view),
+        ),
         10 => again(bytes, |m| preview::piece_from(m).ok(), preview::piece_to),
         11 => again(bytes, |m| Some(tail::entry_from(m)), tail::entry_to),
         12 => filter(bytes),
+        13 => again(
+            bytes,
+            |m| Some(invite::invitation_from(m)),
+            invite::invitation_to,
+        ),
         _ => updates(bytes),
     }
 }

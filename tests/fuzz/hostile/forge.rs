@@ -370,7 +370,7 @@ fn travelled(batch: &EntryBatch) -> Option<EntryBatch> {
         mark_us: 0,
     };
     let body = Some(v1::replicate_message::Body::Frame(frame));
-    let bytes = v1::ReplicateMessage { body }.encode_to_vec();
+    let bytes = v1::ReplicateMessage { body, crc32: 0 }.encode_to_vec();
     let taken = incoming(&bytes.into())?;
     let Some(Message::Frame(frame)) = taken.message else {
         return None;
