@@ -98,6 +98,8 @@ pub struct SnapshotRequest {
 /// A page of what a site knows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SnapshotPage {
+    /// As in the request.
+    pub after: Bytes,
     /// How far the sender had merged each journal when the snapshot was taken; in the first page of a connection only.
     pub reach: Vec<Reached>,
     /// Its hybrid clock then.

@@ -219,6 +219,7 @@ fn page_to_proto(page: &SnapshotPage) -> v1::SnapshotPage {
     };
     let reach = |reached: &Reached| reached_to_proto(reached).encode_to_vec().into();
     v1::SnapshotPage {
+        after: page.after.clone(),
         reach: page.reach.iter().map(reach).collect(),
         hlc_us: page.hlc_us,
         items: page.items.iter().map(item).collect(),
@@ -234,6 +235,7 @@ fn page_from_proto(page: v1::SnapshotPage) -> Result<SnapshotPage> {
     });
     let items = page.items.into_iter().map(|item| (item.key, item.value));
     Ok(SnapshotPage {
+        after: page.after,
         reach: reach.collect::<Result<_>>()?,
         hlc_us: page.hlc_us,
         items: items.collect(),

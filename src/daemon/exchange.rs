@@ -23,7 +23,7 @@ use crate::sync::engine::{
 use crate::sync::progress::StreamProgress;
 use crate::topology::SiteId;
 
-/// Most items of a page of a snapshot: each is a field of the message, and inside it, of which there may be 4 096.
+/// Most items of a page of a snapshot: what each takes in memory beside its bytes counts, too.
 pub const PAGE_ITEMS: usize = 2_000;
 /// Bytes of items after which a page is full.
 const PAGE_BYTES: usize = 512 * 1024;
@@ -239,6 +239,7 @@ pub fn page(
         .frozen
         .page(&request.after, PAGE_BYTES, PAGE_ITEMS)?;
     Ok(SnapshotPage {
+        after: request.after.clone(),
         reach: if is_first {
             snapshot.reach.clone()
         } else {
@@ -257,6 +258,7 @@ pub fn page(
 pub fn known_page(page: SnapshotPage) -> Result<KnownPage> {
     let items = page.items.iter().map(|(key, value)| known(key, value));
     Ok(KnownPage {
+        after: page.after,
         items: items.collect::<Result<_>>()?,
         last: page
             .items

@@ -411,6 +411,10 @@ impl End {
                 let close = Close::new(CloseReason::Shutdown, "took over all");
                 self.session.close(close);
             }
+            Taken::Outdated => {
+                let close = Close::new(CloseReason::Shutdown, "it came another way");
+                self.session.close(close);
+            }
             Taken::Refused(detail) => return Err(format!("a page is refused: {detail}").into()),
         }
         book.heard(site.at, hlc_us);

@@ -89,6 +89,11 @@ impl Receiver {
                 let close = Close::new(CloseReason::Shutdown, detail);
                 self.link.close(connection, close).await
             }
+            Taken::Outdated => {
+                let detail = "what you know came another way; connects again";
+                let close = Close::new(CloseReason::Shutdown, detail);
+                self.link.close(connection, close).await
+            }
             Taken::Refused(detail) => {
                 tracing::error!(site, detail, "what it knows is not taken over");
                 self.refused(None, &detail);

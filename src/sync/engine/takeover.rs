@@ -33,6 +33,8 @@ pub struct Snapshot {
 /// A page of what another site knows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KnownPage {
+    /// Key of the last item that was taken when it was asked for. Empty: it is the first page.
+    pub after: Bytes,
     /// How far that site had merged each journal. Empty, but for the first page of a connection.
     pub reach: Vec<Reached>,
     /// Its hybrid clock.
@@ -52,6 +54,8 @@ pub enum Taken {
     Next(Bytes),
     /// It was the last one: so many items came.
     All(u64),
+    /// It goes on with a snapshot that is not taken over any more, because all of it came another way meanwhile.
+    Outdated,
     /// It was not taken, for this reason.
     Refused(String),
 }
@@ -166,9 +170,13 @@ impl Opened {
         let until = before
             .as_ref()
             .map_or_else(Vec::new, |before| before.until.clone());
-        let begun = before.filter(|begun| begun.source == source && !begun.reach.is_empty());
+        let begun = before.filter(|begun| {
+            begun.source == source && !begun.reach.is_empty() && begun.after == page.after
+        });
         let mut takeover = match begun {
             Some(begun) => begun,
+            // What stands in front of it would never come.
+            None if !page.after.is_empty() => return Ok(Taken::Outdated),
             None if page.reach.is_empty() => {
                 return Ok(Taken::Refused("it is not the first page".to_owned()));
             }

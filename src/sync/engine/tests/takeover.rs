@@ -16,6 +16,7 @@ fn hand_over(from: &mut Site, to: &mut Site, items: usize, pages: usize) -> Take
         let page = snapshot.frozen.page(&after, 1 << 20, items).unwrap();
         let known = page.items.iter().map(|(key, value)| known(key, value));
         let page = KnownPage {
+            after: after.clone(),
             reach: if nth == 0 {
                 snapshot.reach.clone()
             } else {
@@ -33,7 +34,7 @@ fn hand_over(from: &mut Site, to: &mut Site, items: usize, pages: usize) -> Take
         taken = to.engine.take_page(source, page).unwrap();
         match &taken {
             Taken::Next(next) => after.clone_from(next),
-            Taken::All(_) | Taken::Refused(_) => break,
+            Taken::All(_) | Taken::Outdated | Taken::Refused(_) => break,
         }
     }
     taken
@@ -109,6 +110,31 @@ fn a_snapshot_that_does_not_meet_what_is_kept_any_more_begins_anew() {
 }
 
 #[test]
+fn a_page_that_goes_on_with_a_snapshot_that_ended_begins_no_other_one() {
+    let (mut a, inodes) = with_files(1, &["f", "g"]);
+    let mut b = Site::new(2);
+    let source = a.engine.actor().unwrap();
+    assert!(matches!(hand_over(&mut a, &mut b, 1, 1), Taken::Next(_)));
+    let begun = b.engine.takeover().unwrap().unwrap();
+    // All of it comes by itself, while the next page is under way.
+    a.send_to(&mut b);
+    b.apply_all();
+    assert_eq!(b.engine.takeover().unwrap(), None);
+    a.write(inodes[0], 9);
+    let snapshot = a.engine.snapshot().unwrap();
+    let late = KnownPage {
+        after: begun.after,
+        reach: snapshot.reach,
+        is_last: true,
+        ..KnownPage::default()
+    };
+    assert_eq!(b.engine.take_page(source, late).unwrap(), Taken::Outdated);
+    a.send_to(&mut b);
+    b.apply_all();
+    assert_eq!(b.root_of(inodes[0]), Some(9));
+}
+
+#[test]
 fn what_was_changed_here_meanwhile_is_a_conflict_like_any_other() {
     let (mut a, inodes) = with_files(1, &["f"]);
     let mut b = Site::new(2);
@@ -127,7 +153,7 @@ fn a_snapshot_that_cannot_be_is_refused_and_nothing_of_it_is_kept() {
     let (source, own) = (a.engine.actor().unwrap(), b.engine.actor().unwrap());
     let refused = |b: &mut Site, page: KnownPage| match b.engine.take_page(source, page).unwrap() {
         Taken::Refused(why) => why,
-        taken @ (Taken::Next(_) | Taken::All(_)) => panic!("{taken:?}"),
+        taken @ (Taken::Next(_) | Taken::All(_) | Taken::Outdated) => panic!("{taken:?}"),
     };
     let reach = |actor, seq| {
         let cursor = ReceivedCursor {
@@ -197,6 +223,8 @@ fn conflicts_with_a_journal_that_ended_are_recorded_although_its_site_writes_not
     b.engine.tick().unwrap();
     let open = |b: &mut Site| b.engine.status().unwrap().open_conflicts;
     assert_eq!(open(&mut b), 0, "more of the time before may come");
+    // Another one of its journals was heard of and wrote nothing.
+    b.engine.receive(Actor::new(1, 76), &[], 1).unwrap();
     b.engine.succeeds(Actor::new(1, 77), "a").unwrap();
     b.clock.advance(Duration::from_secs(2));
     b.engine.tick().unwrap();
