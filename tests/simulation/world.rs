@@ -608,6 +608,8 @@ impl World {
                 let takeover = site.engine(Engine::takeover);
                 told += &format!("{at} is {actor}, towards {other}: {standing:?} {takeover:?}\n");
             }
+            let marks = site.engine(Engine::status).map(|status| status.marks);
+            told += &format!("{at} has marks {marks:?}\n");
         }
         told
     }
@@ -684,8 +686,9 @@ impl World {
                 told::open_conflicts(&records[0]),
             );
             if here != there {
+                let standings = self.standings();
                 return Err(format!(
-                    "site {at} has other conflicts than site 0: {here:#?} instead of {there:#?}"
+                    "site {at} has other conflicts than site 0: {here:#?} instead of {there:#?}\n{standings}"
                 ));
             }
         }

@@ -141,6 +141,12 @@ impl Engine {
                 is_of_site && !out.contains(known)
             };
             let older: Vec<Actor> = opened.received.keys().filter(is_older).copied().collect();
+            // One of which nothing was received needs no decision; nothing waits for its mark any more.
+            let received = &opened.received;
+            opened.marks.retain(|known, _| {
+                let is_other = known.site_id == actor.site_id && *known != actor;
+                !is_other || received.contains_key(known)
+            });
             for earlier in older {
                 tracing::warn!(site = name, %earlier, journal = %actor, "begins another journal");
                 opened.decide(config, earlier, name, MemberState::Removed)?;
