@@ -288,6 +288,10 @@ impl Pen<'_> {
         } else if let Some(rights) = self.model.rights.as_ref().filter(|rights| !rights.act) {
             text.push_str(&format!("   read-only: {} may only look", rights.caller));
         }
+        if let Some(status) = status {
+            let up = duration(status.uptime_us);
+            text.push_str(&format!("   v{}   up {up}", status.version));
+        }
         let strong = self.style(Tone::Strong);
         self.put(area.x, area.y, room, &text, strong);
         self.put(area.right() - width, area.y, width, &right, style);
