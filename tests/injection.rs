@@ -234,12 +234,17 @@ impl Run {
             self.lab.b.reap();
             self.lab.b.start(&[]);
         }
-        let foreign: Vec<String> = self.lab.b.errors();
-        let foreign: Vec<&String> = foreign.iter().filter(|line| !fault.is_in(line)).collect();
+        // The sender is told, too, why nothing is taken.
+        let mut foreign: Vec<String> = [&self.lab.a, &self.lab.b]
+            .iter()
+            .flat_map(|site| site.errors())
+            .collect();
+        foreign.retain(|line| !fault.is_in(line));
         if !foreign.is_empty() {
             let what = format!("other errors: {foreign:#?}");
             self.lab.fail(&about, &what);
         }
+        self.lab.a.forget_log();
         self.lab.b.forget_log();
         self.lab.assert_settles(&about);
         self.lab.b.kill();

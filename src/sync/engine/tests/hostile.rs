@@ -5,6 +5,7 @@ use crate::journal::JournalEntry;
 use crate::journal::codec::encode_change;
 use crate::journal::dot::shard_of;
 use crate::journal::op::NAME_BYTES_MAX;
+use crate::sync::port::NodeKind;
 
 const PEER: Actor = Actor::new(3, 3 << 48 | 9);
 /// An inode that the peer may make.
@@ -171,4 +172,45 @@ fn the_last_number_of_all_is_no_seq() {
         site.engine.progress(PEER).unwrap()[0].received,
         u64::MAX - 1
     );
+}
+
+/// What an inode is follows from what was said of it, not from what came first.
+#[test]
+fn an_inode_that_is_said_to_be_two_things_is_the_same_everywhere() {
+    let honest = Actor::new(2, 2 << 48 | 9);
+    let theirs = 2 << 48 | 9 << 32 | 5;
+    let moved = Change::Rename {
+        place: Some(place(ROOT_INODE, "moved")),
+        dir: true,
+    };
+    let inside = Change::Create {
+        place: place(theirs, "inside"),
+        attr: Attr::default(),
+    };
+    let batches = [
+        batch_of(honest, theirs, &[create("x")]),
+        batch(OWN, &[inside]),
+        batch(theirs, &[moved]),
+    ];
+    let shown = |order: [usize; 3]| {
+        let mut site = Site::new(1);
+        for at in order {
+            assert_eq!(refusal(&mut site, &batches[at]), None);
+        }
+        let mut images = site.engine.work(10).unwrap();
+        images.sort_by_key(|image| image.inode);
+        let plain = |image: &Image| {
+            let places = image
+                .links
+                .iter()
+                .map(|link| (link.parent, link.name.clone()));
+            (image.inode, image.kind, places.collect::<Vec<_>>())
+        };
+        images.iter().map(plain).collect::<Vec<_>>()
+    };
+    let first = shown([0, 1, 2]);
+    assert_eq!(first.first().map(|shown| shown.1), Some(NodeKind::Dir));
+    for order in [[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        assert_eq!(shown(order), first, "{order:?}");
+    }
 }
