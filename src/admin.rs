@@ -113,11 +113,11 @@ pub trait Source: Send + Sync + 'static {
     /// [`AdminError::SiteUnknown`], or [`AdminError::NotPossible`] when it is paused.
     async fn reconnect(&self, site: &str, by: &str) -> Result<()>;
 
-    /// Takes out a site that joined by invitation.
+    /// Takes a site out for good, at all sites. True: it stands in the configuration, too, and has to be taken out there.
     ///
     /// # Errors
-    /// [`AdminError::SiteUnknown`], or [`AdminError::NotPossible`] when it stands in the configuration.
-    async fn remove(&self, site: &str, by: &str) -> Result<()>;
+    /// [`AdminError::SiteUnknown`], or [`AdminError::NotPossible`] when the disk refuses.
+    async fn remove(&self, site: &str, by: &str) -> Result<bool>;
 
     /// Reads configuration and certificates again.
     ///

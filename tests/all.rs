@@ -79,6 +79,9 @@ mod service;
 #[cfg(feature = "cli")]
 mod soak;
 #[cfg(test)]
+#[cfg(feature = "cli")]
+mod takeover;
+#[cfg(test)]
 mod tidy;
 #[cfg(test)]
 #[cfg(feature = "tui")]

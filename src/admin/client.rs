@@ -307,14 +307,14 @@ impl Client {
         Ok(())
     }
 
-    /// Takes out a site that joined by invitation.
-    pub async fn remove(&self, site: &str) -> Result<()> {
+    /// Takes a site out for good. True: it stands in the daemon's configuration, too, and has to be taken out there.
+    pub async fn remove(&self, site: &str) -> Result<bool> {
         let mut inner = self.inner.clone();
         let request = pb::RemoveSiteRequest {
             site: site.to_owned(),
         };
-        self.wait(inner.remove_site(request)).await?;
-        Ok(())
+        let reply = self.wait(inner.remove_site(request)).await?;
+        Ok(reply.into_inner().configured)
     }
 
     /// Reads configuration and certificates again.

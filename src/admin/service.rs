@@ -362,9 +362,9 @@ impl Admin for Service {
     ) -> Reply<pb::RemoveSiteReply> {
         let by = caller(&request);
         let pb::RemoveSiteRequest { site } = request.into_inner();
-        self.source.remove(&site, &by).await.map_err(refusal)?;
+        let configured = self.source.remove(&site, &by).await.map_err(refusal)?;
         tracing::warn!(site, by, "site taken out by an operator");
-        Ok(Response::new(pb::RemoveSiteReply { site }))
+        Ok(Response::new(pb::RemoveSiteReply { site, configured }))
     }
 
     async fn reload(&self, request: Request<pb::ReloadRequest>) -> Reply<pb::ReloadReply> {

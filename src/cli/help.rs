@@ -112,9 +112,9 @@ fn join() -> String {
      Its key is made there and stays there. The site that invited keeps the new one in\n\
      STATE/peers.toml. Other sites are told by hand, by a [[peer]] in their configuration that join\n\
      prints, and then the command reload there; until then they and the new one lack each other's changes.\n\n\
-     It starts with an empty tree and a new state folder, and gets everything from the others. That\n\
-     works as long as their journals are whole, up to state.journal_keep, and no site was fenced.\n\
-     Later it is refused (\"not_kept\"), and the way is that of a fenced site.\n\n\
+     It starts with an empty tree and a new state folder, and gets everything from the others: from\n\
+     their journals while these are whole, and else as a snapshot of what one of them knows. That goes\n\
+     on where it was interrupted; nothing shows in the tree before all of it is there.\n\n\
      A certificate is good for a year. The site that holds the key of the authority issues the next\n\
      one, with a new key, which is made there. CLUSTER is site.cluster, TLS the folder of tls.ca_key:\n\n    \
          cfs-repl pki issue --site NAME --cluster CLUSTER --dir TLS\n\n\
@@ -133,24 +133,24 @@ fn join() -> String {
      What a site wrote comes from that site alone: without its journal it would never get back\n\
      what it had written itself, and a journal that was rolled back would write other entries under\n\
      numbers that are taken. If the newest state folder and the tree that belongs to it are still\n\
-     there, put them back. If not, the way is the one below.\n\n\
+     there, put them back: a disk that is not mounted looks the same. If not, say at one other site\n\
+     that the journal of this one ended. NAME is its name:\n\n    \
+         cfs-repl sites remove NAME --confirm NAME\n\n\
+     A site that was invited is invited again. Another one, which stands as a [[peer]] in the\n\
+     configurations, comes back as below.\n\n\
      Fenced, or refused because what it lacks is no longer kept (\"fenced\", \"not_kept\")\n\n\
      The site had been away longer than state.max_absence, or state.journal_budget was not enough\n\
-     for what it lacked. Its journal stays refused for ever. There are no snapshots yet, so the\n\
-     cluster starts anew from one tree:\n\n\
-     1. Choose the site whose tree stays: as a rule one that was not fenced.\n\
-     2. Stop cfs-repl at every site. At the one whose tree stays:\n\n    \
-         mv STATE STATE.before\n    \
-         mv ROOT/.cfs-repl STATE.before/tree.before\n\n    \
-        and at every other one:\n\n    \
-         mv STATE STATE.before\n    \
+     for what it lacked. Its journal stays refused for ever; the site comes back with another one and\n\
+     takes over what the others know. There, with cfs-repl stopped:\n\n    \
+         mv STATE STATE.before && mkdir -m 700 STATE\n    \
+         cp -p STATE.before/peers.toml STATE/ # if there is one\n    \
          mv ROOT ROOT.before && mkdir ROOT\n\n\
-     3. Start cfs-repl everywhere, and wait until `cfs-repl status` says ok.\n\
-     4. At the others, copy back what was written there and never sent:\n\n    \
+     Start it. When `cfs-repl status` says ok, copy back what was written there and never sent; what\n\
+     was removed elsewhere meanwhile is in the old tree, too, so look before:\n\n    \
          cfs-repl compare ROOT.before ROOT\n    \
          rsync -a --ignore-existing --exclude=/.cfs-repl ROOT.before/ ROOT/\n\n\
-     The conflicts on record go with the old state; the bytes of losers are in\n\
-     STATE.before/tree.before/trash and ROOT.before/.cfs-repl/trash.\n"
+     The bytes of losers that were kept there are in ROOT.before/.cfs-repl/trash. When two sites fenced\n\
+     each other, one of them comes back so, and the other one stays as it is.\n"
         .replace("POPULATED", &told)
 }
 

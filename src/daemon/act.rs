@@ -121,25 +121,23 @@ impl Reporter {
         Ok(())
     }
 
-    /// Takes out a site that joined by invitation.
-    pub(super) async fn remove_site(&self, site: &str, by: &str) -> Result<()> {
-        if self.peers.named(site).is_none() {
+    /// Takes a site out for good. True: it stands in the configuration, too.
+    pub(super) async fn remove_site(&self, site: &str, by: &str) -> Result<bool> {
+        let Some((id, _)) = self.peers.named(site) else {
             return Err(self.no_site(site));
-        }
+        };
+        let name = site.to_owned();
+        self.engine.ask(move |e| e.ends(id, &name)).await?;
         let state = self.reloader.current().state.dir;
         let removed = peers::remove(&state, site).map_err(|why| AdminError::NotPossible {
             what: format!("cannot take {site} out: {why}"),
             hint: "look at the disk of the state folder".to_owned(),
         })?;
-        if !removed {
-            return Err(AdminError::NotPossible {
-                what: format!("{site} stands in the configuration"),
-                hint: "take its [[peer]] out there, then: cfs-repl reload".to_owned(),
-            });
+        if removed {
+            self.reloader.reload_config(by).await?;
         }
-        self.reloader.reload_config(by).await?;
         self.record(Level::Warn, "site.removed", site, by, "");
-        Ok(())
+        Ok(!removed)
     }
 
     /// Changes what is logged.

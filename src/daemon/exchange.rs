@@ -69,8 +69,7 @@ pub fn opening(
         remembered: remembered(&standing),
         fenced,
         joined: standing.joined,
-        // Not before its histories come to rest, whatever fails on the way.
-        takes_over: false,
+        takes_over: true,
     })
 }
 
@@ -133,7 +132,7 @@ pub fn reason(fence: &Fence) -> String {
     let at = rfc3339(fence.at_us).unwrap_or_else(|| "an unknown time".to_owned());
     if fence.replaced {
         return format!(
-            "by site {} at {at} because its site began another one",
+            "by site {} at {at}, when its site was taken out or began another one",
             fence.by_site_id
         );
     }

@@ -213,7 +213,7 @@ impl Source for Reporter {
         self.reconnect_site(site, by)
     }
 
-    async fn remove(&self, site: &str, by: &str) -> Result<()> {
+    async fn remove(&self, site: &str, by: &str) -> Result<bool> {
         self.remove_site(site, by).await
     }
 

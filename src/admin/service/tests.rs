@@ -101,8 +101,8 @@ impl Source for Fake {
         }
     }
 
-    async fn remove(&self, site: &str, by: &str) -> AdminResult<()> {
-        self.reconnect(site, by).await
+    async fn remove(&self, site: &str, by: &str) -> AdminResult<bool> {
+        self.reconnect(site, by).await.map(|()| false)
     }
 
     async fn reload(&self, _: &str) -> AdminResult<ReloadedView> {

@@ -31,9 +31,10 @@ pub(super) struct ReconnectArgs {
     reach: Reach,
 }
 
-/// Take out a site that joined by invitation: nothing is kept for it or exchanged with it any more
+/// Take a site out for good: nothing is kept for it or exchanged with it any more
 ///
-/// At this site alone: do the same at all others. A site that stands in the configuration is taken out there.
+/// What it wrote and no other site has is lost to them; what one of them has comes to all. The others hear that it ended,
+/// and go on to name it until it is taken out there, too. When its machine comes back, it joins anew: cfs-repl help join.
 #[derive(Debug, clap::Args)]
 pub(super) struct RemoveArgs {
     /// Name of the site
@@ -77,7 +78,11 @@ pub(super) fn remove(ui: &mut Ui, global: &Global, args: &RemoveArgs) -> CliResu
         return Err(failure.into());
     }
     let ask = |client: Client| async move { client.remove(&args.site).await };
-    reach::ask(global, &args.reach, ask)?;
+    let stands_in_file = reach::ask(global, &args.reach, ask)?;
     ui.say(&printable(&format!("took {} out", args.site)));
+    if stands_in_file {
+        let file = "it stands in the configuration, too: take its [[peer]] out there, then: cfs-repl reload";
+        ui.say(file);
+    }
     Ok(())
 }

@@ -155,6 +155,29 @@ impl Engine {
         })
     }
 
+    /// The site is taken out for good: what its journals wrote so far is all that ever comes of them. Who has less of them
+    /// takes it over from who has more.
+    ///
+    /// # Errors
+    /// As [`Engine::succeeds`].
+    pub fn ends(&mut self, site_id: u64, name: &str) -> Result<()> {
+        self.with(|opened, config| {
+            let out = opened.out()?;
+            let tracked = opened.members.get(&site_id).map_or(0, |t| t.incarnation);
+            let mut of_site: BTreeSet<Actor> = opened.received.keys().copied().collect();
+            of_site.insert(Actor::new(site_id, tracked));
+            of_site.retain(|actor| {
+                actor.site_id == site_id && actor.incarnation != 0 && !out.contains(actor)
+            });
+            for actor in of_site {
+                tracing::warn!(site = name, journal = %actor, "ends: its site is taken out");
+                opened.decide(config, actor, name, MemberState::Removed)?;
+            }
+            opened.marks.retain(|actor, _| actor.site_id != site_id);
+            opened.commit(config)
+        })
+    }
+
     /// Whether `actor`, or this site's own journal, was fenced: then nothing is exchanged with it any more.
     ///
     /// # Errors
