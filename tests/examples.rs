@@ -43,7 +43,9 @@ const NOT_RUN: [(&str, &str); 6] = [
 ];
 
 /// The same for manual pages and help: two machines join in the tour of the README and in tests/invite.rs.
-const NOT_RUN_OF_PAGES: [&str; 7] = [
+const NOT_RUN_OF_PAGES: [&str; 8] = [
+    // It is for good; tests/takeover.rs does it.
+    "cfs-repl sites remove NAME --confirm NAME",
     // It runs until Ctrl-C; tests/inbox.rs starts it and presses that.
     "cfs-repl conflicts watch -o jsonl",
     // It needs a terminal; tests/top.rs gives it one.
