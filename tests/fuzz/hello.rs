@@ -54,7 +54,14 @@ pub(super) fn read(bytes: &[u8]) -> Option<Hello> {
         .message?
     {
         Message::Hello(hello) => Some(*hello),
-        _ => None,
+        Message::Frame(_)
+        | Message::Receipts(_)
+        | Message::Heartbeat(_)
+        | Message::Nak(_)
+        | Message::Hold(_)
+        | Message::Close(_)
+        | Message::SnapshotRequest(_)
+        | Message::SnapshotPage(_) => None,
     }
 }
 

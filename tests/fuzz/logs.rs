@@ -286,10 +286,10 @@ pub(super) fn received(bytes: &[u8]) -> bool {
     });
     let mut expected = log.cursors();
     let was_taken = !expected.is_empty();
-    if let Some(batch) = next_batch(&log) {
-        if log.append(&[batch.clone()]).is_ok() {
-            expected.insert(batch.stream, log.cursor(batch.stream));
-        }
+    if let Some(batch) = next_batch(&log)
+        && log.append(std::slice::from_ref(&batch)).is_ok()
+    {
+        expected.insert(batch.stream, log.cursor(batch.stream));
     }
     let (again, recovery) = open().expect("what was opened opens again");
     assert_eq!(again.cursors(), expected);

@@ -148,7 +148,7 @@ fn changes() -> Vec<Change> {
     vec![
         Change::Create {
             place: place.clone(),
-            attr: attr.clone(),
+            attr,
         },
         Change::Unlink {
             place: place.clone(),
@@ -166,13 +166,13 @@ fn changes() -> Vec<Change> {
             content: content_of(5_000),
             mode: None,
         },
-        Change::SetAttr { attr: attr.clone() },
+        Change::SetAttr { attr },
         Change::Link {
             place: place.clone(),
         },
         Change::Symlink {
             place: place.clone(),
-            attr: attr.clone(),
+            attr,
             target: Bytes::from_static(b"../target"),
         },
         Change::MkDir { place, attr },
