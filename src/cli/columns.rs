@@ -102,7 +102,7 @@ impl Column {
     }
 }
 
-/// What can head a column of a [`View`].
+/// What can head a column of a table.
 pub trait Heading: Copy + 'static {
     /// What is known of the column.
     fn column(self) -> Column;
