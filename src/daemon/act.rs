@@ -7,6 +7,7 @@ use super::status::Reporter;
 use crate::admin::transitions::event;
 use crate::admin::view::{Level, ResumedView};
 use crate::admin::{AdminError, Result};
+use crate::conduit::ConduitState;
 use crate::config::peers;
 use crate::sync::engine::Engine;
 use crate::tree::scan::Disbelief;
@@ -123,9 +124,17 @@ impl Reporter {
 
     /// Takes a site out for good. True: it stands in the configuration, too.
     pub(super) async fn remove_site(&self, site: &str, by: &str) -> Result<bool> {
-        let Some((id, _)) = self.peers.named(site) else {
+        let Some((id, peer)) = self.peers.named(site) else {
             return Err(self.no_site(site));
         };
+        if peer.link.status().state == ConduitState::Connected {
+            return Err(AdminError::NotPossible {
+                what: format!(
+                    "{site} is connected, and what it writes from now on would be lost to all"
+                ),
+                hint: format!("stop cfs-repl at {site}, then again"),
+            });
+        }
         let name = site.to_owned();
         self.engine.ask(move |e| e.ends(id, &name)).await?;
         let state = self.reloader.current().state.dir;

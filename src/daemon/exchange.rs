@@ -215,14 +215,19 @@ pub fn changed(engine: &mut Engine, epoch: u32) -> Result<Option<Close>> {
     Ok(is_other.then(|| Close::new(CloseReason::Shutdown, detail)))
 }
 
-/// Where to go on with what the site of `hello` knows.
+/// Where to go on with what the site of `hello` knows; or why not now.
 ///
 /// # Errors
 /// When the engine fails.
-pub fn takeover_after(engine: &mut Engine, hello: &Hello) -> Result<Bytes> {
+pub fn takeover_after(
+    engine: &mut Engine,
+    hello: &Hello,
+) -> Result<std::result::Result<Bytes, Close>> {
     let tails = hello.streams.iter();
     let tails = tails.map(|state| (state.stream, state.tail)).collect();
-    engine.takeover_after(hello.actor, &tails)
+    let after = engine.takeover_after(hello.actor, &tails)?;
+    let detail = "what another site knows is taken over here; connect again later";
+    Ok(after.ok_or_else(|| Close::new(CloseReason::Shutdown, detail)))
 }
 
 /// The page that is asked for; `is_first` of its connection.

@@ -157,6 +157,8 @@ struct Opened {
     members: BTreeMap<u64, Tracked>,
     /// Who held back the journal at the last look.
     pins: Vec<Pin>,
+    /// When a page of a snapshot came last.
+    paged_at: Option<Duration>,
     upkept_at: Duration,
 }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::port::NodeKind;
 use super::register::Register;
-use crate::journal::dot::{Actor, Dot, LwwKey};
+use crate::journal::dot::{Actor, Dot, LwwKey, Seen};
 use crate::journal::entry::RegisterId;
 use crate::journal::op::{Content, FileTime, Owner, Place};
 
@@ -74,6 +74,13 @@ pub struct Unapplied {
     pub actor: Actor,
     /// Its seq in the inode's stream.
     pub seq: u64,
+}
+
+/// A version without its value.
+struct Bare<'a> {
+    key: LwwKey,
+    hlc_us: u64,
+    seen: &'a Seen,
 }
 
 /// One inode.
@@ -149,6 +156,81 @@ impl Node {
         let dir = self.dir.iter().flat_map(|dir| dir.register.dots());
         let all = plain.chain(self.flags.dots()).chain(xattrs);
         all.chain(links).chain(dir)
+    }
+
+    /// The newest stamp in it, of stamps and of hybrid clocks.
+    #[must_use]
+    pub fn newest_us(&self) -> u64 {
+        let mut newest = self.stamp_max_us.max(self.hlc_max_us);
+        self.each_version(&mut |version| {
+            newest = newest.max(version.hlc_us).max(version.key.timestamp_us);
+        });
+        if let Some(dir) = &self.dir {
+            let keys = dir.live.iter().map(|(key, _)| key);
+            let keys = keys.chain(dir.birth.iter().map(|(key, _)| key));
+            newest = keys
+                .map(|key| key.timestamp_us)
+                .max()
+                .unwrap_or(0)
+                .max(newest);
+        }
+        newest
+    }
+
+    /// The last seq of `actor` that a version is of, or that its author, or that of one before it, claims to have seen.
+    #[must_use]
+    pub fn claimed_of(&self, actor: Actor) -> u64 {
+        let mut last = 0;
+        self.each_version(&mut |version| {
+            last = last.max(version.seen.get(actor));
+            if version.key.dot().actor == actor {
+                last = last.max(version.key.seq);
+            }
+        });
+        last.max(self.gone_of(actor))
+    }
+
+    /// Every version of every register, without its value.
+    fn each_version(&self, visit: &mut dyn FnMut(&Bare<'_>)) {
+        fn each<T>(register: &Register<T>, visit: &mut dyn FnMut(&Bare<'_>)) {
+            for version in register.versions() {
+                visit(&Bare {
+                    key: version.key,
+                    hlc_us: version.hlc_us,
+                    seen: &version.seen,
+                });
+            }
+        }
+        each(&self.content, visit);
+        each(&self.mode, visit);
+        each(&self.owner, visit);
+        each(&self.times, visit);
+        each(&self.flags, visit);
+        for register in self.xattrs.values() {
+            each(register, visit);
+        }
+        for register in self.links.values() {
+            each(register, visit);
+        }
+        if let Some(dir) = &self.dir {
+            each(&dir.register, visit);
+        }
+    }
+
+    /// What versions that are gone had seen of `actor`.
+    fn gone_of(&self, actor: Actor) -> u64 {
+        let plain = [
+            self.content.gone(),
+            self.mode.gone(),
+            self.owner.gone(),
+            self.times.gone(),
+            self.flags.gone(),
+        ];
+        let xattrs = self.xattrs.values().map(Register::gone);
+        let links = self.links.values().map(Register::gone);
+        let dir = self.dir.iter().map(|dir| dir.register.gone());
+        let all = plain.into_iter().chain(xattrs).chain(links).chain(dir);
+        all.map(|gone| gone.get(actor)).max().unwrap_or(0)
     }
 
     /// The versions of one register.

@@ -387,8 +387,10 @@ impl End {
         self.epoch = site.engine(Engine::epoch)?;
         let filling = self.session.filling();
         if filling.ours {
-            let after = site.engine(|e| exchange::takeover_after(e, hello))?;
-            self.session.send_request(SnapshotRequest { after });
+            match site.engine(|e| exchange::takeover_after(e, hello))? {
+                Ok(after) => self.session.send_request(SnapshotRequest { after }),
+                Err(close) => self.session.close(close),
+            }
         }
         if filling.is_any() {
             return Ok(());

@@ -33,7 +33,7 @@ pub(super) struct ReconnectArgs {
 
 /// Take a site out for good: nothing is kept for it or exchanged with it any more
 ///
-/// What it wrote and no other site has is lost to them; what one of them has comes to all. The others hear that it ended,
+/// Not while it is connected. What it wrote and no other site has is lost; what one of them has comes to all. They hear of it,
 /// and go on to name it until it is taken out there, too. How it comes back: cfs-repl help join
 #[derive(Debug, clap::Args)]
 pub(super) struct RemoveArgs {

@@ -18,6 +18,10 @@ impl Receiver {
         let after = engine
             .ask(move |e| exchange::takeover_after(e, &hello))
             .await?;
+        let after = match after {
+            Ok(after) => after,
+            Err(close) => return self.link.close(self.connection, close).await,
+        };
         let site = &self.local.remote.name;
         tracing::info!(site, again = !after.is_empty(), "takes over what it knows");
         let request = SnapshotRequest { after };

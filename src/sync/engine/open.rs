@@ -80,6 +80,7 @@ pub(super) fn open(config: &EngineConfig, wall: Option<WallClock>) -> Result<Ope
         synced: Synced::default(),
         members,
         pins: Vec::new(),
+        paged_at: None,
         upkept_at: config.clock.monotonic(),
     };
     opened.replay_journal(config)?;

@@ -6,18 +6,23 @@
 //! far they reach: a range without entries for each stream. Should the site stop between two of them, the replay of
 //! the logs finds what the pages brought.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::{Engine, EngineConfig, Opened};
 use crate::error::{ReplError, Result};
 use crate::failpoint;
 use crate::journal::EntryBatch;
-use crate::journal::dot::{Actor, STREAM_COUNT};
+use crate::journal::dot::{Actor, STREAM_COUNT, shard_of};
 use crate::journal::retention::Cursors;
 use crate::journal::verdict::{Reached, ReceivedCursor};
 use crate::store::Frozen;
 use crate::sync::level::{Known, Takeover};
 use crate::sync::state::State;
+
+/// A snapshot of which no page came for so long may be given up for that of another site.
+const ANOTHER_AFTER: Duration = Duration::from_secs(30);
 
 /// What a site knows at one moment.
 #[derive(Debug)]
@@ -77,15 +82,23 @@ impl Engine {
     }
 
     /// Where to go on with the snapshot of the journal `source`, which keeps its streams from `tails` on: the key of
-    /// the last item that is taken, empty at the beginning.
+    /// the last item that is taken, empty at the beginning. None: it is not begun, because that of another journal is
+    /// being taken over, and two would begin anew in turns.
     ///
     /// # Errors
     /// As [`Engine::snapshot`].
-    pub fn takeover_after(&mut self, source: Actor, tails: &Cursors) -> Result<Bytes> {
-        self.with(|opened, _| {
+    pub fn takeover_after(&mut self, source: Actor, tails: &Cursors) -> Result<Option<Bytes>> {
+        self.with(|opened, config| {
             let Some(begun) = opened.core.state().takeover()? else {
-                return Ok(Bytes::new());
+                return Ok(Some(Bytes::new()));
             };
+            let paged = opened
+                .paged_at
+                .map(|at| config.clock.monotonic().saturating_sub(at));
+            let is_under_way = !begun.is_taken && paged.is_some_and(|since| since < ANOTHER_AFTER);
+            if begun.source != source && is_under_way {
+                return Ok(None);
+            }
             let is_kept = |begun: &Takeover| {
                 let known = begun.reach.iter().find(|reached| reached.actor == source);
                 let has = |stream: u32| known.map_or(0, |known| known.seq(stream));
@@ -94,7 +107,7 @@ impl Engine {
                 begun.source == source && tails.all(|(stream, tail)| has(*stream) + 1 >= *tail)
             };
             if is_kept(&begun) && !begun.is_taken {
-                return Ok(begun.after);
+                return Ok(Some(begun.after));
             }
             // From the beginning; what came before stays, and nothing is applied until all of this is here.
             let anew = Takeover {
@@ -103,7 +116,7 @@ impl Engine {
                 ..Takeover::default()
             };
             opened.core.state_mut().set_takeover(Some(&anew));
-            Ok(Bytes::new())
+            Ok(Some(Bytes::new()))
         })
     }
 
@@ -198,6 +211,7 @@ impl Opened {
         self.core.clock_mut().observe(page.hlc_us);
         let now_us = config.clock.now_us();
         takeover.items += page.items.len() as u64;
+        self.paged_at = Some(config.clock.monotonic());
         for known in page.items {
             self.core.level(known, now_us)?;
         }
@@ -258,6 +272,13 @@ impl Opened {
         {
             return Some("its clock is more than 5 minutes ahead of ours; check both".to_owned());
         }
+        if let Some(fault) = page
+            .items
+            .iter()
+            .find_map(|known| self.fault_in(known, now_us))
+        {
+            return Some(fault);
+        }
         let own = self.journal.actor();
         let ours = page.reach.iter().find(|reached| reached.actor == own);
         let ahead = ours.and_then(|ours| {
@@ -279,6 +300,32 @@ impl Opened {
             "an earlier journal of this site drew the same numbers for its files; remove this site's state folder and \
              start it again, so that it draws others"
                 .to_owned()
+        })
+    }
+
+    /// Why a thing that another site knows cannot be: what is asked of entries, too.
+    fn fault_in(&self, known: &Known, now_us: u64) -> Option<String> {
+        let newest = match known {
+            Known::Node { node, .. } => node.newest_us(),
+            Known::Move { key, .. } => key.timestamp_us,
+            Known::Member { record, .. } => record.key.timestamp_us,
+            Known::Conflict(_) | Known::Ack { .. } => 0,
+        };
+        if self.core.clock().too_far_ahead(newest, now_us).is_some() {
+            return Some(
+                "stamps in it are more than 5 minutes ahead of our clock; check both".to_owned(),
+            );
+        }
+        let Known::Node { inode, node } = known else {
+            return None;
+        };
+        let stream = shard_of(*inode);
+        let (claimed, head) = (
+            node.claimed_of(self.journal.actor()),
+            self.journal.head(stream).0,
+        );
+        (claimed > head).then(|| {
+            format!("it claims to have seen our own stream {stream} up to {claimed}, and it ends here at {head}")
         })
     }
 

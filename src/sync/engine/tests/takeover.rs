@@ -10,7 +10,7 @@ fn hand_over(from: &mut Site, to: &mut Site, items: usize, pages: usize) -> Take
     let source = from.engine.actor().unwrap();
     let snapshot = from.engine.snapshot().unwrap();
     let tails = BTreeMap::new();
-    let mut after = to.engine.takeover_after(source, &tails).unwrap();
+    let mut after = to.engine.takeover_after(source, &tails).unwrap().unwrap();
     let mut taken = Taken::Next(after.clone());
     for nth in 0..pages {
         let page = snapshot.frozen.page(&after, 1 << 20, items).unwrap();
@@ -101,12 +101,27 @@ fn a_snapshot_that_does_not_meet_what_is_kept_any_more_begins_anew() {
     let (stream, at) = reached.streams.first_key_value().unwrap();
     let after = |b: &mut Site, tail| {
         let tails = BTreeMap::from([(*stream, tail)]);
-        b.engine.takeover_after(actor, &tails).unwrap()
+        b.engine.takeover_after(actor, &tails).unwrap().unwrap()
     };
     assert_eq!(after(&mut b, at.seq + 1), begun.after);
     assert_eq!(after(&mut b, at.seq + 2), bytes::Bytes::new());
     assert_eq!(b.engine.work(10).unwrap(), [], "not whole, as before");
     assert!(matches!(hand_over(&mut a, &mut b, 9, 9), Taken::All(2)));
+}
+
+#[test]
+fn a_second_site_does_not_begin_while_pages_of_a_first_one_come() {
+    let (mut a, _) = with_files(1, &["f", "g"]);
+    let (mut c, _) = with_files(3, &["h"]);
+    let mut b = Site::new(2);
+    assert!(matches!(hand_over(&mut a, &mut b, 1, 1), Taken::Next(_)));
+    let (first, second) = (a.engine.actor().unwrap(), c.engine.actor().unwrap());
+    let after = |b: &mut Site, source| b.engine.takeover_after(source, &BTreeMap::new()).unwrap();
+    assert_eq!(after(&mut b, second), None);
+    assert!(after(&mut b, first).is_some_and(|after| !after.is_empty()));
+    // Nothing comes of it any more.
+    b.clock.advance(Duration::from_secs(31));
+    assert_eq!(after(&mut b, second), Some(bytes::Bytes::new()));
 }
 
 #[test]
@@ -177,6 +192,28 @@ fn a_snapshot_that_cannot_be_is_refused_and_nothing_of_it_is_kept() {
         ..KnownPage::default()
     };
     assert!(refused(&mut b, page).contains("clock"));
+    for (hlc_us, seen, why) in [
+        (b.clock.now_us() + 3_600_000_000, 0, "stamps"),
+        (1, 900, "claims to have seen"),
+    ] {
+        let dot = Dot::new(source, 7, 1);
+        let mut node = crate::sync::node::Node::default();
+        node.mode.merge(crate::sync::register::Version {
+            key: crate::journal::dot::LwwKey::new(1, dot),
+            hlc_us,
+            seen: [(own, seen)].into_iter().collect(),
+            value: 0o644,
+        });
+        let page = KnownPage {
+            reach: reach(source, 1),
+            items: vec![crate::sync::level::Known::Node {
+                inode: 1 << 48 | 77,
+                node: Box::new(node),
+            }],
+            ..KnownPage::default()
+        };
+        assert!(refused(&mut b, page).contains(why), "{why}");
+    }
     assert!(refused(&mut b, KnownPage::default()).contains("first page"));
     assert_eq!(b.engine.takeover().unwrap(), None);
     // Numbers that an earlier journal of this site gave out.
