@@ -7,6 +7,8 @@ use std::time::Duration;
 use crate::lab::{Lab, LabOptions, Site, cfs_repl, comes};
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// What differs is counted at a start, and again half a minute after something arrived.
+const COUNTED: Duration = Duration::from_secs(90);
 
 fn diverged(site: &Site) -> Option<u64> {
     let status = site.try_status()?;
@@ -24,7 +26,7 @@ fn assert_holds(site: &Site, name: &str, bytes: &str) {
 fn assert_restarted_with(site: &mut Site, count: u64) {
     site.kill();
     site.start(&[]);
-    let is_told = comes(PATIENCE, || diverged(site) == Some(count));
+    let is_told = comes(COUNTED, || diverged(site) == Some(count));
     assert!(is_told, "{:?} of {count}", diverged(site));
 }
 

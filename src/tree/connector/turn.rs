@@ -53,6 +53,8 @@ pub(in crate::tree) struct Turns {
     more: bool,
     /// What the last look took.
     look_took: Duration,
+    /// What the last full scan found here that differs, where this site only receives, may have given way since.
+    diverged: bool,
 }
 
 impl Turns {
@@ -88,6 +90,7 @@ impl Connector {
             drained_us: self.clock.now_us(),
             more: false,
             look_took: Duration::ZERO,
+            diverged: false,
         };
         self.see(&mut turns, None, tell);
         self.look_back()?;
@@ -303,6 +306,7 @@ impl Connector {
         turns.look_took = self.clock.monotonic().saturating_sub(began);
         turns.is_incomplete = !report.complete;
         turns.brake = report.brake;
+        turns.diverged = report.diverged > 0;
         let often = turns.blind.is_some() || turns.is_incomplete;
         // Known limits are waited for; events that were lost during the look are caught up with soon.
         let is_lost = turns.blind.is_some() && turns.blind.as_deref() != turns.watch.limit();
@@ -334,6 +338,11 @@ impl Connector {
             any |= more;
             if report.images > 0 {
                 tell(ConnectorEvent::Applied(report));
+            }
+            if more && std::mem::take(&mut turns.diverged) {
+                // Only a look at everything tells how much is left.
+                let pause = (self.options.blind_rescan_every).max(turns.look_took * APPLY_TO_LOOK);
+                turns.full_due = turns.full_due.min(self.clock.monotonic() + pause);
             }
             if !more {
                 break;

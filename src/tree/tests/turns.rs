@@ -431,6 +431,23 @@ fn an_image_that_meets_a_change_for_ever_is_tried_ever_less_often_and_shown() {
 }
 
 #[test]
+fn a_replica_counts_again_what_differs_soon_after_something_arrived() {
+    let mut bench = Bench::new(FAR_US);
+    fs::write(bench.path("f"), b"old").unwrap();
+    bench.connector.scan_once().unwrap();
+    bench.connector.set_receive_only(true);
+    fs::write(bench.path("own"), b"own").unwrap();
+    let mut turns = bench.begin();
+    bench.rest_for(&mut turns, Duration::from_secs(120));
+    assert_eq!(bench.full_scans(), 1, "nothing arrived");
+    bench.engine.touch_all();
+    bench.rest_for(&mut turns, Duration::from_secs(29));
+    assert_eq!(bench.full_scans(), 1);
+    bench.rest_for(&mut turns, Duration::from_secs(91));
+    assert_eq!(bench.full_scans(), 2, "once");
+}
+
+#[test]
 fn an_image_that_was_blocked_is_applied_soon_after_the_way_is_free() {
     let (mut bench, _socket) = blocked();
     let mut turns = bench.begin();
