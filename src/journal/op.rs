@@ -91,6 +91,18 @@ impl OpKind {
             .copied()
     }
 
+    /// True for the kinds whose inode begins with them.
+    #[must_use]
+    pub const fn makes_inode(self) -> bool {
+        matches!(self, Self::Create | Self::MkDir | Self::Symlink)
+    }
+
+    /// True for the kinds that give an inode another name, or take one from it.
+    #[must_use]
+    pub const fn changes_name(self) -> bool {
+        matches!(self, Self::Link | Self::Unlink | Self::Rename)
+    }
+
     /// True for the kinds of the control stream.
     #[must_use]
     pub const fn is_control(self) -> bool {

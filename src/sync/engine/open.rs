@@ -191,21 +191,10 @@ fn open_log(
 
 /// The number that an entry of this site gave out. What it only touched may have been made up by another site.
 fn made_by(entry: &JournalEntry) -> Option<u64> {
-    match entry.op {
-        OpKind::Create | OpKind::MkDir | OpKind::Symlink => Some(entry.inode),
-        OpKind::Link => Some(entry.link),
-        OpKind::Unlink
-        | OpKind::Rename
-        | OpKind::Write
-        | OpKind::Truncate
-        | OpKind::SetAttr
-        | OpKind::SetXattr
-        | OpKind::RemoveXattr
-        | OpKind::Noop
-        | OpKind::ConflictAck
-        | OpKind::Member
-        | OpKind::ResumePoint => None,
+    if entry.op == OpKind::Link {
+        return Some(entry.link);
     }
+    entry.op.makes_inode().then_some(entry.inode)
 }
 
 impl Opened {
