@@ -30,7 +30,7 @@ use view::journal::{EntryView, TailRequest};
 use view::preview::{PreviewPiece, PreviewRequest};
 use view::{
     AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InvitationView, InviteView,
-    InviteWish, Overview, ReloadedView, RestoredView, ResumedView,
+    InviteWish, Overview, ReloadedView, RemovedView, RestoredView, ResumedView,
 };
 
 /// Bytes of a file piece by piece; what ends with an error is not whole.
@@ -113,11 +113,11 @@ pub trait Source: Send + Sync + 'static {
     /// [`AdminError::SiteUnknown`], or [`AdminError::NotPossible`] when it is paused.
     async fn reconnect(&self, site: &str, by: &str) -> Result<()>;
 
-    /// Takes a site out for good, at all sites. True: it stands in the configuration, too, and has to be taken out there.
+    /// Takes a site out for good, at all sites.
     ///
     /// # Errors
     /// [`AdminError::SiteUnknown`], or [`AdminError::NotPossible`] when the disk refuses.
-    async fn remove(&self, site: &str, by: &str) -> Result<bool>;
+    async fn remove(&self, site: &str, by: &str) -> Result<RemovedView>;
 
     /// Reads configuration and certificates again.
     ///

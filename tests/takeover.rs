@@ -27,6 +27,7 @@ fn take_out(at: &Site, name: &str) {
         output.status.success() && said.contains("[[peer]]"),
         "it stands in the configuration: {said}"
     );
+    assert!(said.contains("its journal ended"), "{said}");
 }
 
 fn holds(tree: &Path, name: &str, text: &str) -> bool {

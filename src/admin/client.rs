@@ -15,7 +15,8 @@ use super::view::journal::{EntryView, TailRequest};
 use super::view::preview::{PreviewPiece, PreviewRequest};
 use super::view::{
     AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InvitationView, InviteView,
-    InviteWish, LagView, ReloadedView, RestoredView, ResumedView, RightsView, StatusView,
+    InviteWish, LagView, ReloadedView, RemovedView, RestoredView, ResumedView, RightsView,
+    StatusView,
 };
 use super::wire;
 pub use super::wire::Update;
@@ -307,14 +308,17 @@ impl Client {
         Ok(())
     }
 
-    /// Takes a site out for good. True: it stands in the daemon's configuration, too, and has to be taken out there.
-    pub async fn remove(&self, site: &str) -> Result<bool> {
+    /// Takes a site out for good.
+    pub async fn remove(&self, site: &str) -> Result<RemovedView> {
         let mut inner = self.inner.clone();
         let request = pb::RemoveSiteRequest {
             site: site.to_owned(),
         };
-        let reply = self.wait(inner.remove_site(request)).await?;
-        Ok(reply.into_inner().configured)
+        let reply = self.wait(inner.remove_site(request)).await?.into_inner();
+        Ok(RemovedView {
+            configured: reply.configured,
+            journals: reply.journals,
+        })
     }
 
     /// Reads configuration and certificates again.

@@ -362,9 +362,13 @@ impl Admin for Service {
     ) -> Reply<pb::RemoveSiteReply> {
         let by = caller(&request);
         let pb::RemoveSiteRequest { site } = request.into_inner();
-        let configured = self.source.remove(&site, &by).await.map_err(refusal)?;
+        let removed = self.source.remove(&site, &by).await.map_err(refusal)?;
         tracing::warn!(site, by, "site taken out by an operator");
-        Ok(Response::new(pb::RemoveSiteReply { site, configured }))
+        Ok(Response::new(pb::RemoveSiteReply {
+            site,
+            configured: removed.configured,
+            journals: removed.journals,
+        }))
     }
 
     async fn reload(&self, request: Request<pb::ReloadRequest>) -> Reply<pb::ReloadReply> {

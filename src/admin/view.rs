@@ -706,7 +706,8 @@ mod lag;
 pub mod preview;
 
 pub use act::{
-    InvitationState, InvitationView, InviteView, InviteWish, ReloadedView, RightsView, SavedView,
+    InvitationState, InvitationView, InviteView, InviteWish, ReloadedView, RemovedView, RightsView,
+    SavedView,
 };
 pub use contact::{ContactView, EndpointView, TrafficView};
 pub use detail::{BytesAt, ConflictDetail, ValueView, order_certain, root_text};

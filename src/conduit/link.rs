@@ -57,6 +57,8 @@ pub enum LinkEvent {
         hello: Box<Hello>,
         /// Who takes over what the other one knows; where anyone does, no entries are sent.
         filling: Filling,
+        /// The membership epoch that this site's own hello told.
+        epoch: u32,
     },
     /// Batches and mark; see [`super::session::Event::Frame`].
     Frame {

@@ -679,6 +679,7 @@ impl Peer {
                 connection,
                 hello,
                 filling: live.session.filling(),
+                epoch: live.session.epoch(),
             },
             Event::Frame(frame) => {
                 self.counters.received(&frame);

@@ -400,6 +400,12 @@ impl Session {
         self.filling
     }
 
+    /// The membership epoch that this site's hello told.
+    #[must_use]
+    pub const fn epoch(&self) -> u32 {
+        self.opening.hello.epoch
+    }
+
     /// How far the peer has each of our streams.
     pub fn positions(&self) -> impl Iterator<Item = &Receipt> {
         self.positions.values()

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use super::logging;
 use super::status::Reporter;
 use crate::admin::transitions::event;
-use crate::admin::view::{Level, ResumedView};
+use crate::admin::view::{Level, RemovedView, ResumedView};
 use crate::admin::{AdminError, Result};
 use crate::conduit::ConduitState;
 use crate::config::peers;
@@ -122,8 +122,8 @@ impl Reporter {
         Ok(())
     }
 
-    /// Takes a site out for good. True: it stands in the configuration, too.
-    pub(super) async fn remove_site(&self, site: &str, by: &str) -> Result<bool> {
+    /// Takes a site out for good.
+    pub(super) async fn remove_site(&self, site: &str, by: &str) -> Result<RemovedView> {
         let Some((id, peer)) = self.peers.named(site) else {
             return Err(self.no_site(site));
         };
@@ -136,7 +136,7 @@ impl Reporter {
             });
         }
         let name = site.to_owned();
-        self.engine.ask(move |e| e.ends(id, &name)).await?;
+        let ended = self.engine.ask(move |e| e.ends(id, &name)).await?;
         let state = self.reloader.current().state.dir;
         let removed = peers::remove(&state, site).map_err(|why| AdminError::NotPossible {
             what: format!("cannot take {site} out: {why}"),
@@ -146,7 +146,10 @@ impl Reporter {
             self.reloader.reload_config(by).await?;
         }
         self.record(Level::Warn, "site.removed", site, by, "");
-        Ok(!removed)
+        Ok(RemovedView {
+            configured: !removed,
+            journals: ended as u64,
+        })
     }
 
     /// Changes what is logged.

@@ -27,6 +27,8 @@ use crate::topology::SiteId;
 pub const PAGE_ITEMS: usize = 2_000;
 /// Bytes of items after which a page is full.
 const PAGE_BYTES: usize = 512 * 1024;
+/// Why a connection ends that began under another membership.
+const CHANGED: &str = "the membership changed; connects again";
 
 /// Who this site is, for every hello.
 #[derive(Debug, Clone)]
@@ -211,8 +213,7 @@ pub fn heard(engine: &mut Engine, report: MemberReport) -> Result<Option<Close>>
 /// When the engine fails.
 pub fn changed(engine: &mut Engine, epoch: u32) -> Result<Option<Close>> {
     let is_other = engine.epoch()? != epoch;
-    let detail = "the membership changed; connects again";
-    Ok(is_other.then(|| Close::new(CloseReason::Shutdown, detail)))
+    Ok(is_other.then(|| Close::new(CloseReason::Shutdown, CHANGED)))
 }
 
 /// Where to go on with what the site of `hello` knows; or why not now.
@@ -282,6 +283,8 @@ pub enum Answer {
     Nak(Nak),
     /// Nothing is taken for now.
     Hold(Hold),
+    /// The connection ends.
+    Close(Close),
 }
 
 /// How a refusal is told to the peer that sent the frame.
@@ -299,6 +302,7 @@ pub fn answer(actor: Actor, refusal: Refusal) -> Answer {
     };
     match refusal {
         Refusal::Hold { until_us, detail } => Answer::Hold(Hold { until_us, detail }),
+        Refusal::Out => Answer::Close(Close::new(CloseReason::Shutdown, CHANGED)),
         Refusal::Gap {
             stream,
             batch_seq,

@@ -196,7 +196,7 @@ struct Receiver {
     peer: Option<Actor>,
     connection: ConnectionNo,
     told: Told,
-    /// Membership epoch when the connection began.
+    /// Membership epoch that this site's hello of the connection told.
     epoch: u32,
     /// What the peer is given on this connection.
     snapshot: Option<Arc<Snapshot>>,
@@ -229,7 +229,11 @@ impl Receiver {
                 connection,
                 hello,
                 filling,
-            } => self.connected(connection, hello, filling).await,
+                epoch,
+            } => {
+                self.epoch = epoch;
+                self.connected(connection, hello, filling).await
+            }
             LinkEvent::Frame { connection, frame } => self.frame(connection, frame).await,
             LinkEvent::Receipts(receipts) => self.receipts(receipts).await,
             LinkEvent::Rewind { stream, from } => {
@@ -369,7 +373,6 @@ impl Receiver {
         };
         (self.peer, self.connection) = (Some(hello.actor), connection);
         self.told = Told::default();
-        self.epoch = self.local.engine.ask(Engine::epoch).await?;
         (self.snapshot, self.pages) = (None, 0);
         self.local.causes.clear_refused(&self.local.remote.name);
         let cursors = known
@@ -499,11 +502,12 @@ impl Receiver {
                 tracing::error!(site, stream, detail, "no room for received entries");
                 self.refused(Some(*stream), detail);
             }
-            Refusal::Gap { .. } | Refusal::Role { .. } => {}
+            Refusal::Gap { .. } | Refusal::Role { .. } | Refusal::Out => {}
         }
         match exchange::answer(actor, refusal) {
             Answer::Hold(hold) => self.link.send_hold(connection, hold).await,
             Answer::Nak(nak) => self.link.send_nak(connection, nak).await,
+            Answer::Close(close) => self.link.close(connection, close).await,
         }
     }
 

@@ -21,7 +21,7 @@ use crate::admin::view::journal::TailRequest;
 use crate::admin::view::preview::PreviewRequest;
 use crate::admin::view::{
     AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InvitationView, InviteView,
-    InviteWish, Level, Overview, ReloadedView, RestoredView, ResumedView, path_text,
+    InviteWish, Level, Overview, ReloadedView, RemovedView, RestoredView, ResumedView, path_text,
 };
 use crate::admin::{AdminError, Entries, Pieces, Previews, Result, Source};
 use crate::clock::{Clock, SharedClock, micros};
@@ -213,7 +213,7 @@ impl Source for Reporter {
         self.reconnect_site(site, by)
     }
 
-    async fn remove(&self, site: &str, by: &str) -> Result<bool> {
+    async fn remove(&self, site: &str, by: &str) -> Result<RemovedView> {
         self.remove_site(site, by).await
     }
 

@@ -384,7 +384,7 @@ impl End {
         site.observe(book)?;
         self.peer = Some(hello.actor);
         self.note_member(site)?;
-        self.epoch = site.engine(Engine::epoch)?;
+        self.epoch = self.session.epoch();
         let filling = self.session.filling();
         if filling.ours {
             match site.engine(|e| exchange::takeover_after(e, hello))? {
@@ -473,6 +473,7 @@ impl End {
         match exchange::answer(peer, refusal) {
             Answer::Nak(nak) => self.session.send_nak(nak),
             Answer::Hold(hold) => self.session.send_hold(hold),
+            Answer::Close(close) => self.session.close(close),
         }
         Ok(())
     }

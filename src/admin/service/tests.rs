@@ -18,7 +18,8 @@ use super::super::view::preview::{Outcome, PreviewPiece, PreviewRequest};
 use super::super::view::tests::{conflict, detail, lag, status as status_view};
 use super::super::view::{
     AckView, AckedView, ConflictDetail, ConflictView, EventFilter, EventView, InvitationState,
-    InvitationView, InviteView, InviteWish, Overview, ReloadedView, RestoredView, ResumedView,
+    InvitationView, InviteView, InviteWish, Overview, ReloadedView, RemovedView, RestoredView,
+    ResumedView,
 };
 use super::super::{AdminError, Entries, Pieces, Previews, Result as AdminResult};
 use super::*;
@@ -101,8 +102,9 @@ impl Source for Fake {
         }
     }
 
-    async fn remove(&self, site: &str, by: &str) -> AdminResult<bool> {
-        self.reconnect(site, by).await.map(|()| false)
+    async fn remove(&self, site: &str, by: &str) -> AdminResult<RemovedView> {
+        self.reconnect(site, by).await?;
+        Ok(RemovedView::default())
     }
 
     async fn reload(&self, _: &str) -> AdminResult<ReloadedView> {

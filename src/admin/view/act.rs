@@ -18,6 +18,15 @@ pub struct ReloadedView {
     pub needs_restart: Vec<String>,
 }
 
+/// What taking a site out came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RemovedView {
+    /// It stands in the configuration of the daemon, too, and has to be taken out there.
+    pub configured: bool,
+    /// Journals of it that ended by that, at all sites.
+    pub journals: u64,
+}
+
 /// What a caller may do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RightsView {

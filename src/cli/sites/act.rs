@@ -78,9 +78,14 @@ pub(super) fn remove(ui: &mut Ui, global: &Global, args: &RemoveArgs) -> CliResu
         return Err(failure.into());
     }
     let ask = |client: Client| async move { client.remove(&args.site).await };
-    let stands_in_file = reach::ask(global, &args.reach, ask)?;
-    ui.say(&printable(&format!("took {} out", args.site)));
-    if stands_in_file {
+    let removed = reach::ask(global, &args.reach, ask)?;
+    let journals = match removed.journals {
+        0 => "no journal of it was open here".to_owned(),
+        1 => "its journal ended".to_owned(),
+        more => format!("{more} journals of it ended"),
+    };
+    ui.say(&printable(&format!("took {} out; {journals}", args.site)));
+    if removed.configured {
         let file = "it stands in the configuration, too: take its [[peer]] out there, then: cfs-repl reload";
         ui.say(file);
     }

@@ -135,46 +135,35 @@ impl Engine {
     /// As [`Engine::heard`], or when the journal refuses.
     pub fn succeeds(&mut self, actor: Actor, name: &str) -> Result<()> {
         self.with(|opened, config| {
-            let out = opened.out()?;
-            let is_older = |known: &&Actor| {
-                let is_of_site = known.site_id == actor.site_id && **known != actor;
-                is_of_site && !out.contains(known)
-            };
-            let older: Vec<Actor> = opened.received.keys().filter(is_older).copied().collect();
+            let known = opened.received.keys();
+            let older = known.filter(|known| known.site_id == actor.site_id && **known != actor);
+            let older = older.copied().collect();
             // One of which nothing was received needs no decision; nothing waits for its mark any more.
             let received = &opened.received;
             opened.marks.retain(|known, _| {
                 let is_other = known.site_id == actor.site_id && *known != actor;
                 !is_other || received.contains_key(known)
             });
-            for earlier in older {
-                tracing::warn!(site = name, %earlier, journal = %actor, "begins another journal");
-                opened.decide(config, earlier, name, MemberState::Removed)?;
-            }
+            opened.end_journals(config, older, name)?;
             Ok(())
         })
     }
 
     /// The site is taken out for good: what its journals wrote so far is all that ever comes of them. Who has less of them
-    /// takes it over from who has more.
+    /// takes it over from who has more. Returns how many journals ended.
     ///
     /// # Errors
     /// As [`Engine::succeeds`].
-    pub fn ends(&mut self, site_id: u64, name: &str) -> Result<()> {
+    pub fn ends(&mut self, site_id: u64, name: &str) -> Result<usize> {
         self.with(|opened, config| {
-            let out = opened.out()?;
             let tracked = opened.members.get(&site_id).map_or(0, |t| t.incarnation);
             let mut of_site: BTreeSet<Actor> = opened.received.keys().copied().collect();
             of_site.insert(Actor::new(site_id, tracked));
-            of_site.retain(|actor| {
-                actor.site_id == site_id && actor.incarnation != 0 && !out.contains(actor)
-            });
-            for actor in of_site {
-                tracing::warn!(site = name, journal = %actor, "ends: its site is taken out");
-                opened.decide(config, actor, name, MemberState::Removed)?;
-            }
+            of_site.retain(|actor| actor.site_id == site_id && actor.incarnation != 0);
+            let ended = opened.end_journals(config, of_site, name)?;
             opened.marks.retain(|actor, _| actor.site_id != site_id);
-            opened.commit(config)
+            opened.commit(config)?;
+            Ok(ended)
         })
     }
 
@@ -275,6 +264,22 @@ impl Engine {
 }
 
 impl Opened {
+    /// Journals of those of `journals` that are not out that they ended; returns how many that were.
+    fn end_journals(
+        &mut self,
+        config: &EngineConfig,
+        mut journals: BTreeSet<Actor>,
+        name: &str,
+    ) -> Result<usize> {
+        let out = self.out()?;
+        journals.retain(|actor| !out.contains(actor));
+        for actor in &journals {
+            tracing::warn!(site = name, journal = %actor, "ended: nothing more of it is taken");
+            self.decide(config, *actor, name, MemberState::Removed)?;
+        }
+        Ok(journals.len())
+    }
+
     /// Journals a decision about the journal `actor`.
     pub(super) fn decide(
         &mut self,

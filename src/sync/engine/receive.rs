@@ -5,7 +5,6 @@ use crate::error::Result;
 use crate::failpoint;
 use crate::journal::codec::decode_change;
 use crate::journal::dot::{Actor, Dot, ROOT_INODE, STREAM_COUNT};
-use crate::journal::op::Change;
 use crate::journal::verdict::Verdict;
 use crate::journal::{EntryBatch, JournalEntry};
 use crate::sync::progress::StreamProgress;
@@ -61,6 +60,8 @@ pub enum Refusal {
         /// Number of the batch on its connection.
         batch_seq: u64,
     },
+    /// Their journal was shut out, or ended: nothing more of it is taken.
+    Out,
     /// Their stamps lie too far in the future.
     Hold {
         /// Wall clock at which to try again.
@@ -101,6 +102,11 @@ impl Engine {
                 let detail = "no room in the state folder".to_owned();
                 let refusal = Some(no_space(opened, actor, batches, detail));
                 let progress = Vec::new();
+                return Ok(Arrived { progress, refusal });
+            }
+            // How far each site has such a journal was compared since, so none may get more of it.
+            if opened.out()?.contains(&actor) {
+                let (progress, refusal) = (Vec::new(), Some(Refusal::Out));
                 return Ok(Arrived { progress, refusal });
             }
             let (taken, refusal) = opened.check(config, actor, batches)?;
@@ -257,8 +263,8 @@ impl Opened {
         }
         for entry in &batch.entries {
             let fault = |why: String| format!("entry {}: {why}", entry.seq);
-            let change = decode_change(entry).map_err(|error| fault(error.to_string()))?;
-            check_maker(entry, &change).map_err(fault)?;
+            decode_change(entry).map_err(|error| fault(error.to_string()))?;
+            check_maker(entry).map_err(fault)?;
         }
         Ok(())
     }
@@ -321,20 +327,11 @@ impl Opened {
 
 /// Rules about what an entry may do to its inode. What breaks them cannot be merged, or not everywhere alike, so it must
 /// not get into the log, from which it would be merged again at every start.
-fn check_maker(entry: &JournalEntry, change: &Change) -> std::result::Result<(), String> {
-    let makes = match change {
-        Change::Create { .. } | Change::MkDir { .. } | Change::Symlink { .. } => true,
-        Change::Link { .. } | Change::Unlink { .. } | Change::Rename { .. } => false,
-        Change::Write { .. }
-        | Change::Truncate { .. }
-        | Change::SetAttr { .. }
-        | Change::SetXattr { .. }
-        | Change::RemoveXattr { .. }
-        | Change::Noop
-        | Change::ConflictAck { .. }
-        | Change::Member { .. }
-        | Change::ResumePoint => return Ok(()),
-    };
+fn check_maker(entry: &JournalEntry) -> std::result::Result<(), String> {
+    let makes = entry.op.makes_inode();
+    if !makes && !entry.op.changes_name() {
+        return Ok(());
+    }
     if entry.inode == ROOT_INODE {
         return Err("the root directory is neither made, moved nor removed".to_owned());
     }
