@@ -49,9 +49,14 @@ pub const POINTS: &[&str] = &[
     "recovered",
 ];
 
-/// Points that only a site passes that takes over a snapshot: a page came; all pages are durable, and the logs do not say
-/// so yet.
-pub const SNAPSHOT_POINTS: &[&str] = &["take page", "pages taken"];
+/// Points that only a site passes that takes over a snapshot: a page came; all pages are durable; a piece of them is
+/// merged; all are, and the logs do not say so yet.
+pub const SNAPSHOT_POINTS: &[&str] = &[
+    "take page",
+    "pages taken",
+    "merge snapshot",
+    "snapshot merged",
+];
 
 /// Rules of delivery and durability that a test may break.
 pub const RULES: &[&str] = &[

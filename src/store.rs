@@ -143,10 +143,69 @@ impl Store {
         self.decoded(&key, codec::takeover_from_bytes)
     }
 
-    /// Notes how far that is. None: it is whole.
+    /// Notes how far that is. None: it is merged, or given up.
     pub fn set_takeover(&mut self, takeover: Option<&Takeover>) {
         let key = Key::of(Table::Takeover).done();
         self.kv.put(key, takeover.map(codec::takeover_to_bytes));
+    }
+
+    /// Puts an item of another site's snapshot aside, under `place`.
+    pub fn put_aside(&mut self, place: u64, key: &[u8], value: &[u8]) {
+        let key = Key::of(Table::Aside).u64(place).bytes(key).done();
+        self.kv.put(key, Some(value.to_vec()));
+    }
+
+    /// The first items that were put aside under `place`, by key; at most `max`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn aside(&self, place: u64, max: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let prefix = Key::of(Table::Aside).u64(place).done();
+        let mut items = Vec::new();
+        self.kv.scan(&prefix, None, |key, value| {
+            let key = key.get(prefix.len()..).unwrap_or_default();
+            items.push((key.to_vec(), value.to_vec()));
+            Ok(items.len() < max)
+        })?;
+        Ok(items)
+    }
+
+    /// Whether anything is put aside.
+    #[cfg(test)]
+    pub(crate) fn has_aside(&self) -> Result<bool> {
+        let mut has_any = false;
+        self.kv.scan(&Key::of(Table::Aside).done(), None, |_, _| {
+            has_any = true;
+            Ok(false)
+        })?;
+        Ok(has_any)
+    }
+
+    /// Forgets an item that was put aside.
+    pub fn clear_aside(&mut self, place: u64, key: &[u8]) {
+        let key = Key::of(Table::Aside).u64(place).bytes(key).done();
+        self.kv.put(key, None);
+    }
+
+    /// Forgets what was put aside under places before `place`, at most `max` items. False: that was all.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn clear_before(&mut self, place: u64, max: usize) -> Result<bool> {
+        let mut keys = Vec::new();
+        self.kv
+            .scan(&Key::of(Table::Aside).done(), None, |key, _| {
+                let is_before = key::Parts::behind(key, Table::Aside)?.u64()? < place;
+                if is_before {
+                    keys.push(key.to_vec());
+                }
+                Ok(is_before && keys.len() < max)
+            })?;
+        let is_more = keys.len() == max;
+        for key in keys {
+            self.kv.put(key, None);
+        }
+        Ok(is_more)
     }
 
     /// Nothing waits for [`Store::commit`].

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use claudefs_repl::failpoint;
+
 use crate::lab::{Lab, LabOptions, Site, cfs_repl, comes};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -52,17 +54,9 @@ fn a_site_that_lost_its_disk_gets_back_what_others_have_of_it() {
     fs::create_dir(lab.a.tree.join("of-a")).unwrap();
     fs::write(lab.a.tree.join("of-a/f"), "a").unwrap();
     lab.assert_settles("before");
-    lab.b.kill();
-    fs::remove_dir_all(&lab.b.state).unwrap();
-    fs::remove_dir_all(&lab.b.tree).unwrap();
-    fs::create_dir(&lab.b.tree).unwrap();
-    lab.b.start(&[]);
+    loses_its_disk(&mut lab.b, &[]);
     // Nobody said so yet, and an unmounted disk looks the same.
-    let refused = comes(PATIENCE, || {
-        let told = lab.b.ask(&["status"]).to_string();
-        told.contains("not_kept")
-    });
-    assert!(refused, "{}", lab.b.tail());
+    assert_refused(&lab.b);
     assert!(!lab.b.tree.join("of-a/f").exists());
     lab.a.forget_log();
     lab.b.forget_log();
@@ -75,6 +69,51 @@ fn a_site_that_lost_its_disk_gets_back_what_others_have_of_it() {
     lab.b.kill();
     lab.b.start(&[]);
     lab.assert_settles("started again");
+}
+
+fn loses_its_disk(site: &mut Site, env: &[(&str, &str)]) {
+    site.kill();
+    fs::remove_dir_all(&site.state).unwrap();
+    fs::remove_dir_all(&site.tree).unwrap();
+    fs::create_dir(&site.tree).unwrap();
+    site.start(env);
+}
+
+fn assert_refused(site: &Site) {
+    let refused = comes(PATIENCE, || {
+        let told = site.ask(&["status"]).to_string();
+        told.contains("not_kept")
+    });
+    assert!(refused, "{}", site.tail());
+}
+
+/// Of several pages: what was put aside before a crash counts after it, and half of a merge is finished.
+#[test]
+fn a_site_that_is_killed_while_it_takes_over_goes_on_with_that() {
+    const FILES: usize = 4_500;
+    let mut lab = Lab::started(&LabOptions::default());
+    fs::create_dir(lab.a.tree.join("many")).unwrap();
+    for nth in 0..FILES {
+        fs::write(lab.a.tree.join(format!("many/{nth}")), format!("{nth}")).unwrap();
+    }
+    fs::write(lab.b.tree.join("of-b"), "b").unwrap();
+    lab.assert_settles("before");
+    let points = failpoint::SNAPSHOT_POINTS.iter();
+    for (point, nth) in points.zip([3, 1, 2, 1]) {
+        let armed = format!("{point}:{nth}");
+        loses_its_disk(&mut lab.b, &[(failpoint::VARIABLE, &armed)]);
+        assert_refused(&lab.b);
+        take_out(&lab.a, "site-b");
+        assert!(lab.b.aborts(PATIENCE), "{armed}: {}", lab.b.tail());
+        assert!(!lab.b.tree.join("of-b").exists(), "{armed}");
+        lab.a.forget_log();
+        lab.b.forget_log();
+        lab.b.start(&[]);
+        assert_arrives(&mut lab, 1, "of-b", "b");
+        lab.assert_settles(&armed);
+        let there = fs::read_dir(lab.b.tree.join("many")).unwrap().count();
+        assert_eq!(there, FILES, "{armed}");
+    }
 }
 
 /// Of what a site wrote before it was gone for good, one survivor has more than the other one: both have it in the end.

@@ -99,10 +99,10 @@ pub fn check(opening: &Opening, theirs: &Hello) -> Result<Agreed, Close> {
         ours: lacks(ours, theirs),
         theirs: lacks(theirs, ours),
     };
-    // Half of a snapshot is no state that another site could go on from.
-    if filling.ours && theirs.wants_snapshot || filling.theirs && ours.wants_snapshot {
-        let detail = "one of us lacks what is not sent any more, and the other one is taking over a snapshot itself; \
-                      connect again later";
+    // Half of a snapshot is no state that another site could go on from, and where one is merged no other one is taken.
+    if filling.is_any() && (ours.merging || theirs.merging) {
+        let detail = "one of us lacks what is not sent any more, and one is merging what a third site knows; connect \
+                      again later";
         return Err(Close::new(CloseReason::Shutdown, detail));
     }
     Ok(Agreed { version, filling })
@@ -365,7 +365,7 @@ fn lacks(receiver: &Hello, sender: &Hello) -> bool {
         }
     });
     let is_new = receiver.newcomer && sender.fills_newcomers;
-    is_trimmed || is_behind || is_new || receiver.wants_snapshot
+    is_trimmed || is_behind || is_new
 }
 
 /// Without what one lacks and the other no longer keeps, nothing that follows can be sent.

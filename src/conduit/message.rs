@@ -82,8 +82,8 @@ pub struct Hello {
     pub newcomer: bool,
     /// There are entries that nobody sends any more: a newcomer takes over a snapshot of the sender first.
     pub fills_newcomers: bool,
-    /// The sender began to take over a snapshot and did not come to its end.
-    pub wants_snapshot: bool,
+    /// The sender is merging a snapshot: it gives none, and takes no other one.
+    pub merging: bool,
     /// Journals from which nothing comes any more, and how far the sender has each.
     pub silent: Vec<Reached>,
 }
@@ -91,6 +91,8 @@ pub struct Hello {
 /// Asks for a page of what the other side knows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SnapshotRequest {
+    /// The snapshot that `after` belongs to.
+    pub snapshot: u64,
     /// The key of the last item that is taken. Empty: from the beginning.
     pub after: Bytes,
 }
@@ -98,9 +100,11 @@ pub struct SnapshotRequest {
 /// A page of what a site knows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SnapshotPage {
-    /// As in the request.
+    /// The number of the snapshot among those of its journal.
+    pub snapshot: u64,
+    /// As in the request. Empty: the first page of a snapshot, even if another one was asked for.
     pub after: Bytes,
-    /// How far the sender had merged each journal when the snapshot was taken; in the first page of a connection only.
+    /// How far the sender had merged each journal when the snapshot was taken; in the first page only.
     pub reach: Vec<Reached>,
     /// Its hybrid clock then.
     pub hlc_us: u64,

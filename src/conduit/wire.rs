@@ -155,6 +155,7 @@ pub fn encode(message: &Message) -> v1::ReplicateMessage {
         }),
         Message::SnapshotRequest(request) => Body::SnapshotRequest(v1::SnapshotRequest {
             after: request.after.clone(),
+            snapshot: request.snapshot,
         }),
         Message::SnapshotPage(page) => Body::SnapshotPage(page_to_proto(page)),
     };
@@ -204,6 +205,7 @@ pub fn decode(message: v1::ReplicateMessage) -> Result<Incoming> {
         })),
         Some(Body::SnapshotRequest(request)) => Some(Message::SnapshotRequest(SnapshotRequest {
             after: request.after,
+            snapshot: request.snapshot,
         })),
         Some(Body::SnapshotPage(page)) => {
             Some(Message::SnapshotPage(Box::new(page_from_proto(page)?)))
@@ -220,6 +222,7 @@ fn page_to_proto(page: &SnapshotPage) -> v1::SnapshotPage {
     let reach = |reached: &Reached| reached_to_proto(reached).encode_to_vec().into();
     v1::SnapshotPage {
         after: page.after.clone(),
+        snapshot: page.snapshot,
         reach: page.reach.iter().map(reach).collect(),
         hlc_us: page.hlc_us,
         items: page.items.iter().map(item).collect(),
@@ -236,6 +239,7 @@ fn page_from_proto(page: v1::SnapshotPage) -> Result<SnapshotPage> {
     let items = page.items.into_iter().map(|item| (item.key, item.value));
     Ok(SnapshotPage {
         after: page.after,
+        snapshot: page.snapshot,
         reach: reach.collect::<Result<_>>()?,
         hlc_us: page.hlc_us,
         items: items.collect(),
@@ -317,7 +321,7 @@ fn hello_to_proto(hello: &Hello) -> v1::Hello {
         founder: hello.founder.map(actor_to_proto),
         newcomer: hello.newcomer,
         fills_newcomers: hello.fills_newcomers,
-        wants_snapshot: hello.wants_snapshot,
+        merging: hello.merging,
         silent: hello.silent.iter().map(silent_to_proto).collect(),
     }
 }
@@ -389,7 +393,7 @@ fn hello_from_proto(hello: v1::Hello) -> Result<Hello> {
             .transpose()?,
         newcomer: hello.newcomer,
         fills_newcomers: hello.fills_newcomers,
-        wants_snapshot: hello.wants_snapshot,
+        merging: hello.merging,
         silent: (hello.silent.into_iter().map(silent_from_proto)).collect::<Result<_>>()?,
         site_name: cut(hello.site_name),
         cluster: cut(hello.cluster),

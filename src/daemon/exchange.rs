@@ -3,6 +3,7 @@
 //! Every function is one visit to the engine: what was decided in it was decided at one moment.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -15,10 +16,9 @@ use crate::conduit::message::{
 use crate::error::Result;
 use crate::journal::EntryBatch;
 use crate::journal::dot::Actor;
-use crate::store::known;
 use crate::sync::compactor::BatchCompactor;
 use crate::sync::engine::{
-    Engine, Fence, FenceCause, KnownPage, MemberReport, Refusal, Snapshot, Standing,
+    Engine, Fence, FenceCause, KnownPage, MemberReport, Refusal, Snapshot, SnapshotPoint, Standing,
 };
 use crate::sync::progress::StreamProgress;
 use crate::topology::SiteId;
@@ -111,7 +111,7 @@ fn hello(standing: &Standing, identity: &Identity, clock: &dyn Clock) -> Hello {
         founder: standing.founder,
         newcomer: standing.newcomer,
         fills_newcomers: standing.fills_newcomers,
-        wants_snapshot: standing.wants_snapshot,
+        merging: standing.merging,
         silent: standing.silent.clone(),
         peer_incarnation: standing.peer.map_or(0, |peer| peer.incarnation),
         ..Hello::default()
@@ -216,64 +216,93 @@ pub fn changed(engine: &mut Engine, epoch: u32) -> Result<Option<Close>> {
     Ok(is_other.then(|| Close::new(CloseReason::Shutdown, CHANGED)))
 }
 
-/// Where to go on with what the site of `hello` knows; or why not now.
+/// What to ask of the journal `source` first, to take over what its site knows; or why not now.
 ///
 /// # Errors
 /// When the engine fails.
-pub fn takeover_after(
+pub fn first_request(
     engine: &mut Engine,
-    hello: &Hello,
-) -> Result<std::result::Result<Bytes, Close>> {
-    let tails = hello.streams.iter();
-    let tails = tails.map(|state| (state.stream, state.tail)).collect();
-    let after = engine.takeover_after(hello.actor, &tails)?;
+    source: Actor,
+) -> Result<std::result::Result<SnapshotRequest, Close>> {
+    let from = engine.takeover_from(source)?;
     let detail = "what another site knows is taken over here; connect again later";
-    Ok(after.ok_or_else(|| Close::new(CloseReason::Shutdown, detail)))
+    Ok(from
+        .map(request)
+        .ok_or_else(|| Close::new(CloseReason::Shutdown, detail)))
 }
 
-/// The page that is asked for; `is_first` of its connection.
+/// Asks for what comes behind `from`.
+#[must_use]
+pub fn request(from: SnapshotPoint) -> SnapshotRequest {
+    SnapshotRequest {
+        snapshot: from.no,
+        after: from.after,
+    }
+}
+
+/// The snapshot that is asked for, if it is the one that is held; otherwise a new one. None: not now, for this reason.
+///
+/// # Errors
+/// When the engine fails.
+pub fn snapshot(
+    engine: &mut Engine,
+    held: Option<Arc<Snapshot>>,
+    request: &SnapshotRequest,
+) -> Result<std::result::Result<Arc<Snapshot>, Close>> {
+    if let Some(held) = held.filter(|held| held.no == request.snapshot)
+        && engine.holds(&held)?
+    {
+        return Ok(Ok(held));
+    }
+    let detail = "what a third site knows is merged here; connect again later";
+    Ok(engine
+        .snapshot()?
+        .map(Arc::new)
+        .ok_or_else(|| Close::new(CloseReason::Shutdown, detail)))
+}
+
+/// The page that is asked for, of at most `items_max` items.
 ///
 /// # Errors
 /// When the store cannot be read.
 pub fn page(
     snapshot: &Snapshot,
     request: &SnapshotRequest,
-    is_first: bool,
+    items_max: usize,
 ) -> Result<SnapshotPage> {
-    let page = snapshot
-        .frozen
-        .page(&request.after, PAGE_BYTES, PAGE_ITEMS)?;
+    // What came of another one is no beginning of this one.
+    let after = match &request.after {
+        after if request.snapshot == snapshot.no => after.clone(),
+        _ => Bytes::new(),
+    };
+    let page = snapshot.frozen.page(&after, PAGE_BYTES, items_max)?;
     Ok(SnapshotPage {
-        after: request.after.clone(),
-        reach: if is_first {
+        snapshot: snapshot.no,
+        reach: if after.is_empty() {
             snapshot.reach.clone()
         } else {
             Vec::new()
         },
+        after,
         hlc_us: snapshot.hlc_us,
         items: page.items,
         is_last: page.is_last,
     })
 }
 
-/// What a page says.
-///
-/// # Errors
-/// [`crate::error::ReplError::Serialization`] when an item says nothing, or what cannot be.
-pub fn known_page(page: SnapshotPage) -> Result<KnownPage> {
-    let items = page.items.iter().map(|(key, value)| known(key, value));
-    Ok(KnownPage {
-        after: page.after,
-        items: items.collect::<Result<_>>()?,
-        last: page
-            .items
-            .last()
-            .map(|(key, _)| key.clone())
-            .unwrap_or_default(),
+/// A page for the engine.
+#[must_use]
+pub fn known_page(page: SnapshotPage) -> KnownPage {
+    KnownPage {
+        from: SnapshotPoint {
+            no: page.snapshot,
+            after: page.after,
+        },
         reach: page.reach,
         hlc_us: page.hlc_us,
+        items: page.items,
         is_last: page.is_last,
-    })
+    }
 }
 
 /// What the peer is told when not all of a frame was taken.

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::backlog::{Backlog, backlog};
 use super::causes::{Causes, Topic};
@@ -35,6 +36,8 @@ use send::{Order, Sender};
 
 /// How long after a refusal for room or rule the stream is tried again.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
+/// For how long a snapshot is held for a peer whose connection was lost.
+const GIVEN_FOR: Duration = Duration::from_secs(60);
 /// Orders that wait for the sender.
 const ORDERS_MAX: usize = 16;
 
@@ -156,6 +159,14 @@ impl Local for LocalSite {
     }
 }
 
+/// Waits for a moment, if there is one.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Starts the two tasks of a peer.
 pub(super) fn spawn(tasks: &Tasks, link: Link, local: &Arc<LocalSite>) {
     let (orders, ordered) = mpsc::channel(ORDERS_MAX);
@@ -168,7 +179,8 @@ pub(super) fn spawn(tasks: &Tasks, link: Link, local: &Arc<LocalSite>) {
         connection: 0,
         told: Told::default(),
         epoch: 0,
-        snapshot: None,
+        given: None,
+        given_until: None,
         pages: 0,
     };
     tasks.spawn(format!("receive from {site}"), receiver.run(tasks.clone()));
@@ -198,8 +210,10 @@ struct Receiver {
     told: Told,
     /// Membership epoch that this site's hello of the connection told.
     epoch: u32,
-    /// What the peer is given on this connection.
-    snapshot: Option<Arc<Snapshot>>,
+    /// What the peer is given, on this connection and the next one.
+    given: Option<Arc<Snapshot>>,
+    /// When that is given up.
+    given_until: Option<Instant>,
     /// Pages that were taken on this connection.
     pages: u64,
 }
@@ -216,6 +230,10 @@ impl Receiver {
                     None => break,
                 },
                 Ok(()) = changes.changed() => self.tell_progress().await,
+                () = at(self.given_until) => {
+                    (self.given, self.given_until) = (None, None);
+                    Ok(())
+                }
             };
             if let Err(error) = result {
                 tracing::warn!(site = self.local.remote.name, %error, "peer is tried again");
@@ -278,7 +296,8 @@ impl Receiver {
             } => {
                 tracing::info!(site = self.local.remote.name, %reason, "disconnected");
                 self.told_unrelated(&reason).await?;
-                (self.peer, self.snapshot) = (None, None);
+                self.peer = None;
+                self.given_until = self.given.as_ref().map(|_| Instant::now() + GIVEN_FOR);
                 self.order(Order::Stop(in_flight as u64)).await;
                 Ok(())
             }
@@ -373,7 +392,7 @@ impl Receiver {
         };
         (self.peer, self.connection) = (Some(hello.actor), connection);
         self.told = Told::default();
-        (self.snapshot, self.pages) = (None, 0);
+        (self.given_until, self.pages) = (None, 0);
         self.local.causes.clear_refused(&self.local.remote.name);
         let cursors = known
             .iter()
@@ -391,7 +410,7 @@ impl Receiver {
             return Ok(());
         }
         if filling.ours {
-            return self.ask_page(*theirs).await;
+            return self.ask_page(theirs.actor).await;
         }
         if filling.theirs {
             return Ok(());

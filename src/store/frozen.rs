@@ -137,7 +137,8 @@ pub fn known(key: &[u8], value: &[u8]) -> Result<Known> {
             | Table::Meta
             | Table::Suspect
             | Table::SuspectOrder
-            | Table::Takeover,
+            | Table::Takeover
+            | Table::Aside,
         )
         | None => Err(bad("an item of a snapshot that is not known here")),
     }

@@ -49,6 +49,8 @@ pub(super) enum Table {
     SuspectOrder = 19,
     /// nothing → the snapshot that is being taken over.
     Takeover = 20,
+    /// place, key of another site's store → its value: a snapshot that is not merged yet.
+    Aside = 21,
 }
 
 /// A key in the making.

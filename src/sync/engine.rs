@@ -53,7 +53,7 @@ pub use inbox::Listed;
 pub use members::{Fence, FenceCause, MemberReport, MemberStatus, Retention, remembered};
 pub use receive::{Arrived, Refusal};
 pub use standing::{Standing, StreamHead};
-pub use takeover::{KnownPage, Snapshot, Taken};
+pub use takeover::{KnownPage, Merging, Snapshot, SnapshotPoint, Taken};
 
 /// Payload bytes, and transactions, that are journaled with one sync at most.
 const SUBMIT_BYTES: usize = 8 << 20;
@@ -157,8 +157,14 @@ struct Opened {
     members: BTreeMap<u64, Tracked>,
     /// Who held back the journal at the last look.
     pins: Vec<Pin>,
-    /// When a page of a snapshot came last.
+    /// When a page of a snapshot came last. None: none is taken over.
     paged_at: Option<Duration>,
+    /// A snapshot is whole and is being merged.
+    merging: bool,
+    /// Number of the last snapshot that was given out before this was opened.
+    given_before: u64,
+    /// There may be pages of snapshots that were given up.
+    clears: bool,
     upkept_at: Duration,
 }
 

@@ -65,17 +65,20 @@ pub enum Known {
 pub struct Takeover {
     /// The journal of that site.
     pub source: Actor,
-    /// How far it had merged each journal when the first page was made. Empty: it is to begin.
+    /// Its number there.
+    pub no: u64,
+    /// How far that site had merged each journal.
     pub reach: Vec<Reached>,
     /// Key of the last item that is taken.
     pub after: Bytes,
     /// How many are taken.
     pub items: u64,
-    /// How far that site had merged each journal when the last connection's first page was made: what was taken since is
-    /// of that moment, so that nothing is whole before everything up to there is here.
-    pub until: Vec<Reached>,
-    /// All pages are taken.
-    pub is_taken: bool,
+    /// Where they are put aside.
+    pub place: u64,
+    /// All are taken; those that are left there are to be merged.
+    pub is_whole: bool,
+    /// Nothing had been received of any site when it was begun: nothing is shown before it is merged.
+    pub is_base: bool,
 }
 
 impl<S: State> Core<S> {

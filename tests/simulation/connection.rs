@@ -5,12 +5,13 @@
 //! machines, for TLS would not let them pass.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use claudefs_repl::clock::Clock as _;
 use claudefs_repl::conduit::message::{
     Beat, ClockPair, Close, CloseReason, Frame, Hello, Message, PROTOCOL_MAX, PROTOCOL_MIN,
-    Receipt, Role, SnapshotPage, SnapshotRequest,
+    Receipt, Role, SnapshotPage,
 };
 use claudefs_repl::conduit::session::{Ended, Event, Session, SessionLimits};
 use claudefs_repl::conduit::{codec, wire};
@@ -19,7 +20,7 @@ use claudefs_repl::error::Result;
 use claudefs_repl::journal::dot::Actor;
 use claudefs_repl::journal::{BatchReader, Durable};
 use claudefs_repl::proto::v1::ReplicateMessage;
-use claudefs_repl::sync::engine::{Engine, MemberReport, Snapshot, Taken};
+use claudefs_repl::sync::engine::{Engine, MemberReport, Merging, Snapshot, Taken};
 use tokio::sync::watch;
 
 use super::book::Book;
@@ -28,6 +29,8 @@ use crate::rng::Rng;
 
 /// How long after a refusal a stream is tried again, as the daemon has it.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
+/// Items of a page of a snapshot: few, so that most have several.
+const PAGE_ITEMS: usize = 5;
 /// Bytes of entries in a frame.
 const FRAME_BYTES: usize = 64 << 10;
 
@@ -41,8 +44,8 @@ struct End {
     sending: Option<Sending>,
     /// Membership epoch when the connection began.
     epoch: u32,
-    /// What the peer is given on this connection.
-    snapshot: Option<Snapshot>,
+    /// What the peer is given.
+    given: Option<Arc<Snapshot>>,
     /// Snapshots that were taken over, since the connection asked.
     snapshots: u64,
     /// Entries that others stood for, since the connection asked.
@@ -68,6 +71,8 @@ pub(super) struct Connection {
     under_way: [VecDeque<Message>; 2],
     /// What is sent here gets nowhere, and nobody hears of it.
     lost: [bool; 2],
+    /// What each site holds for the other one while they are not connected.
+    given: [Option<Arc<Snapshot>>; 2],
     /// Batches are compacted before they are sent.
     compacts: bool,
     /// Whoever lacks what is not sent any more takes over what the other site knows.
@@ -147,7 +152,7 @@ impl Connection {
                 known: BTreeMap::new(),
                 sending: None,
                 epoch: 0,
-                snapshot: None,
+                given: self.given[side].take(),
                 snapshots: 0,
                 swallowed: 0,
             });
@@ -157,7 +162,12 @@ impl Connection {
 
     /// Both ends are gone at once, with all that was under way.
     pub(super) fn sever(&mut self) {
-        self.ends = Default::default();
+        for (end, held) in self.ends.iter_mut().zip(&mut self.given) {
+            // Who gave something holds it for the next connection.
+            if let Some(end) = end.take() {
+                *held = end.given;
+            }
+        }
         self.under_way = Default::default();
         self.lost = [false; 2];
         self.is_poisoned = false;
@@ -169,6 +179,7 @@ impl Connection {
             return;
         };
         self.ends[side] = None;
+        self.given[side] = None;
         self.under_way[1 - side].clear();
         self.lost[1 - side] = true;
         if !is_heard {
@@ -263,6 +274,7 @@ impl Connection {
                     self.under_way[side].push_back(message);
                 }
                 self.snapshots += std::mem::take(&mut end.snapshots);
+                self.given[side] = end.given.take();
                 self.ends[side] = None;
                 let told = format!("site {}: {ended}", self.sites[side]);
                 return if expected { Ok(()) } else { Err(told.into()) };
@@ -361,13 +373,15 @@ impl End {
                 }
             }
             Event::SnapshotRequest(request) => {
-                let is_first = self.snapshot.is_none();
-                if is_first {
-                    self.snapshot = Some(site.engine(Engine::snapshot)?);
+                let held = self.given.take();
+                match site.engine(|e| exchange::snapshot(e, held, &request))? {
+                    Ok(snapshot) => {
+                        let page = exchange::page(&snapshot, &request, PAGE_ITEMS)?;
+                        self.given = Some(snapshot);
+                        self.session.send_page(page);
+                    }
+                    Err(close) => self.session.close(close),
                 }
-                let snapshot = self.snapshot.as_ref().expect("it is there");
-                let page = exchange::page(snapshot, &request, is_first)?;
-                self.session.send_page(page);
             }
             Event::SnapshotPage(page) => return self.take_page(*page, site, book),
             Event::Closed(_) => {}
@@ -387,8 +401,8 @@ impl End {
         self.epoch = self.session.epoch();
         let filling = self.session.filling();
         if filling.ours {
-            match site.engine(|e| exchange::takeover_after(e, hello))? {
-                Ok(after) => self.session.send_request(SnapshotRequest { after }),
+            match site.engine(|e| exchange::first_request(e, hello.actor))? {
+                Ok(request) => self.session.send_request(request),
                 Err(close) => self.session.close(close),
             }
         }
@@ -404,17 +418,18 @@ impl End {
             return Ok(());
         };
         let hlc_us = page.hlc_us;
-        let page = exchange::known_page(page)?;
+        let page = exchange::known_page(page);
         let taken = site.engine(|e| e.take_page(source, page))?;
         match taken {
-            Taken::Next(after) => self.session.send_request(SnapshotRequest { after }),
-            Taken::All(_) => {
+            Taken::Next(from) => self.session.send_request(exchange::request(from)),
+            Taken::Whole => {
+                while site.engine(Engine::merge_snapshot)? == Merging::More {}
                 self.snapshots += 1;
                 let close = Close::new(CloseReason::Shutdown, "took over all");
                 self.session.close(close);
             }
             Taken::Outdated => {
-                let close = Close::new(CloseReason::Shutdown, "it came another way");
+                let close = Close::new(CloseReason::Shutdown, "taken over anew");
                 self.session.close(close);
             }
             Taken::Refused(detail) => return Err(format!("a page is refused: {detail}").into()),

@@ -270,7 +270,7 @@ fn who_has_less_of_a_journal_that_ended_takes_over_what_the_other_one_knows() {
 }
 
 #[test]
-fn a_newcomer_takes_over_what_nobody_sends_any_more_and_who_was_interrupted_goes_on() {
+fn a_newcomer_takes_over_what_nobody_sends_any_more_but_not_while_a_snapshot_is_merged() {
     let mut opening = taking_over(1, 2);
     let newcomer = Hello {
         newcomer: true,
@@ -280,18 +280,17 @@ fn a_newcomer_takes_over_what_nobody_sends_any_more_and_who_was_interrupted_goes
     opening.hello.fills_newcomers = true;
     assert_eq!(filling(&opening, &newcomer), (false, true));
     assert_eq!(filling(&opening, &hello(2)), (false, false));
-    let interrupted = Hello {
-        wants_snapshot: true,
-        ..hello(2)
+    // Half of a state is neither given nor the place for another one; entries are.
+    opening.hello.merging = true;
+    assert_eq!(filling(&opening, &hello(2)), (false, false));
+    let close = check(&opening, &newcomer).unwrap_err();
+    assert_eq!(close.reason, CloseReason::Shutdown, "{close}");
+    opening.hello.merging = false;
+    let merging = Hello {
+        merging: true,
+        ..newcomer
     };
-    assert_eq!(filling(&opening, &interrupted), (false, true));
-    // It has only half of what it would give.
-    opening.hello.newcomer = true;
-    let giving = Hello {
-        fills_newcomers: true,
-        ..interrupted
-    };
-    let close = check(&opening, &giving).unwrap_err();
+    let close = check(&opening, &merging).unwrap_err();
     assert_eq!(close.reason, CloseReason::Shutdown, "{close}");
 }
 

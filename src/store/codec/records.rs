@@ -167,11 +167,13 @@ pub(in crate::store) fn member_from_bytes(bytes: &[u8]) -> Result<MemberRecord> 
 pub(in crate::store) fn takeover_to_bytes(takeover: &Takeover) -> Vec<u8> {
     seal(&pb::Takeover {
         source: Some(actor_to_proto(takeover.source)),
+        no: takeover.no,
         reach: takeover.reach.iter().map(reached_to_proto).collect(),
         after: takeover.after.clone(),
         items: takeover.items,
-        until: takeover.until.iter().map(reached_to_proto).collect(),
-        is_taken: takeover.is_taken,
+        place: takeover.place,
+        is_whole: takeover.is_whole,
+        is_base: takeover.is_base,
     })
 }
 
@@ -186,14 +188,12 @@ pub(in crate::store) fn takeover_from_bytes(bytes: &[u8]) -> Result<Takeover> {
             .into_iter()
             .map(reach)
             .collect::<Result<_>>()?,
+        no: message.no,
         after: message.after,
         items: message.items,
-        is_taken: message.is_taken,
-        until: message
-            .until
-            .into_iter()
-            .map(reach)
-            .collect::<Result<_>>()?,
+        place: message.place,
+        is_whole: message.is_whole,
+        is_base: message.is_base,
     })
 }
 

@@ -81,6 +81,9 @@ pub(super) fn open(config: &EngineConfig, wall: Option<WallClock>) -> Result<Ope
         members,
         pins: Vec::new(),
         paged_at: None,
+        merging: false,
+        given_before: 0,
+        clears: true,
         upkept_at: config.clock.monotonic(),
     };
     opened.replay_journal(config)?;
@@ -89,6 +92,7 @@ pub(super) fn open(config: &EngineConfig, wall: Option<WallClock>) -> Result<Ope
     }
     opened.rebuild_waiting()?;
     opened.commit(config)?;
+    opened.reopen_takeover(config)?;
     Ok(opened)
 }
 

@@ -310,6 +310,10 @@ impl Opened {
 
     /// Records conflicts that follow from the state, as far as everybody's marks have passed.
     pub(super) fn settle(&mut self, config: &EngineConfig) -> Result<()> {
+        // What follows from half of a snapshot may not follow from all of it.
+        if self.merging {
+            return Ok(());
+        }
         let out = self.out()?;
         // Nothing comes any more of journals that are out. Those that others wrote, and of which nothing came yet, may be
         // silent for good.

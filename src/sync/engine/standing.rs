@@ -46,12 +46,12 @@ pub struct Standing {
     pub fences: Vec<Fence>,
     /// Entries were exchanged with some site.
     pub joined: bool,
-    /// Nothing was received of any site, or the snapshot that was to bring it is not whole.
+    /// Nothing was received of any site, or the snapshot that was to bring it is not merged.
     pub newcomer: bool,
     /// There are entries that nobody sends to a newcomer any more.
     pub fills_newcomers: bool,
-    /// A snapshot is being taken over.
-    pub wants_snapshot: bool,
+    /// A snapshot is being merged.
+    pub merging: bool,
     /// Journals from which nothing comes any more, and how far they were received.
     pub silent: Vec<Reached>,
 }
@@ -95,8 +95,8 @@ impl Opened {
             chain: point.chain,
         });
         let out = self.out()?;
-        let takeover = self.owed_takeover()?;
-        let wants_snapshot = takeover.is_some_and(|takeover| !takeover.is_taken);
+        let takeover = self.core.state().takeover()?;
+        let lacks_base = takeover.is_some_and(|takeover| takeover.is_base);
         let knows_peer = self
             .received
             .keys()
@@ -134,10 +134,10 @@ impl Opened {
             founder: self.founder()?,
             fences: self.fences()?,
             joined: self.joined(),
-            newcomer: self.received.is_empty() || wants_snapshot,
+            newcomer: self.received.is_empty() || lacks_base,
             // What its own earlier journal brought is sent by nobody either.
             fills_newcomers: knows_peer || !out.is_empty(),
-            wants_snapshot,
+            merging: self.merging,
             silent: silent.collect(),
         })
     }

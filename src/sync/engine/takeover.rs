@@ -1,10 +1,12 @@
 //! Gives out what this site knows as a whole, and takes over what another one knows: how a site comes to entries that
 //! nobody sends any more.
 //!
-//! Pages become durable as they come, with the key of the last item, so that a stop in between costs a page. Until the
-//! last one nothing is given to the connector, because half of a tree is none. Only then the received logs are told how
-//! far they reach: a range without entries for each stream. Should the site stop between two of them, the replay of
-//! the logs finds what the pages brought.
+//! Pages of a snapshot are put aside as they come, durable with the key of the last item, so that a stop in between costs
+//! a page; as long as one is missing they change nothing, and can be given up for those of another site. When the last
+//! one is here they are merged piece by piece, each piece leaving what was put aside in the same commit, and nothing is
+//! given to the connector or to other sites meanwhile, because half of a state is none. Only then the received logs are
+//! told how far they reach: a range without entries for each stream. Should the site stop between two of them, the
+//! replay of the logs finds what the pages brought.
 
 use std::time::Duration;
 
@@ -15,18 +17,29 @@ use crate::error::{ReplError, Result};
 use crate::failpoint;
 use crate::journal::EntryBatch;
 use crate::journal::dot::{Actor, STREAM_COUNT, shard_of};
-use crate::journal::retention::Cursors;
 use crate::journal::verdict::{Reached, ReceivedCursor};
-use crate::store::Frozen;
+use crate::store::{Frozen, known};
 use crate::sync::level::{Known, Takeover};
 use crate::sync::state::State;
 
 /// A snapshot of which no page came for so long may be given up for that of another site.
 const ANOTHER_AFTER: Duration = Duration::from_secs(30);
+/// A snapshot of which no page came for so long is given up, where this site had a state before.
+const STALE_AFTER: Duration = Duration::from_secs(3_600);
+/// Items that are merged, or cleared away, at one go.
+const PIECE: usize = 2_000;
+/// Most journals that a snapshot may name: each makes a log.
+const JOURNALS_MAX: usize = 4_096;
+/// Number of the last snapshot that was given out.
+const GIVEN: &str = "snapshots/given";
+/// Number under which pages were put aside last.
+const STAGED: &str = "snapshots/staged";
 
 /// What a site knows at one moment.
 #[derive(Debug)]
 pub struct Snapshot {
+    /// Its number among those of this journal, from 1.
+    pub no: u64,
     /// Its state.
     pub frozen: Frozen,
     /// How far it has merged each journal, its own one included.
@@ -35,19 +48,26 @@ pub struct Snapshot {
     pub hlc_us: u64,
 }
 
+/// How far a snapshot is taken.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SnapshotPoint {
+    /// Its number at its site. Zero: any, from the beginning.
+    pub no: u64,
+    /// Key of the last item that is taken. Empty: none is.
+    pub after: Bytes,
+}
+
 /// A page of what another site knows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KnownPage {
-    /// Key of the last item that was taken when it was asked for. Empty: it is the first page.
-    pub after: Bytes,
-    /// How far that site had merged each journal. Empty, but for the first page of a connection.
+    /// Behind what it stands.
+    pub from: SnapshotPoint,
+    /// How far that site had merged each journal. Empty, but for the first page.
     pub reach: Vec<Reached>,
     /// Its hybrid clock.
     pub hlc_us: u64,
-    /// What it knows.
-    pub items: Vec<Known>,
-    /// Key of the last of them.
-    pub last: Bytes,
+    /// What it knows: keys and values of its store, by key.
+    pub items: Vec<(Bytes, Bytes)>,
     /// Nothing comes behind it.
     pub is_last: bool,
 }
@@ -55,79 +75,99 @@ pub struct KnownPage {
 /// What became of a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
-    /// The next one is wanted, behind this key.
-    Next(Bytes),
-    /// It was the last one: so many items came.
-    All(u64),
-    /// It goes on with a snapshot that is not taken over any more, because all of it came another way meanwhile.
+    /// The next one is wanted, from here on.
+    Next(SnapshotPoint),
+    /// It was the last one: [`Engine::merge_snapshot`] is to be called until all is merged.
+    Whole,
+    /// It goes on with a snapshot that is not taken over any more.
     Outdated,
     /// It was not taken, for this reason.
     Refused(String),
 }
 
+/// What became of a snapshot of which every page is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Merging {
+    /// A piece of it was merged.
+    More,
+    /// All of it is: so many items came.
+    All(u64),
+}
+
 impl Engine {
-    /// What this site knows now.
+    /// What this site knows now. None: it is merging what another one knew.
     ///
     /// # Errors
     /// When the engine failed before and cannot be opened again, or the disk refuses.
-    pub fn snapshot(&mut self) -> Result<Snapshot> {
+    pub fn snapshot(&mut self) -> Result<Option<Snapshot>> {
         self.with(|opened, config| {
+            if opened.merging {
+                return Ok(None);
+            }
+            let no = opened.next_number(GIVEN)?;
             opened.commit(config)?;
-            Ok(Snapshot {
+            Ok(Some(Snapshot {
+                no,
                 frozen: opened.core.state().freeze()?,
                 reach: opened.reach()?,
                 hlc_us: opened.core.clock().last_us(),
-            })
+            }))
         })
     }
 
-    /// Where to go on with the snapshot of the journal `source`, which keeps its streams from `tails` on: the key of
-    /// the last item that is taken, empty at the beginning. None: it is not begun, because that of another journal is
-    /// being taken over, and two would begin anew in turns.
+    /// Whether the file of the state is still open that `snapshot` reads.
     ///
     /// # Errors
     /// As [`Engine::snapshot`].
-    pub fn takeover_after(&mut self, source: Actor, tails: &Cursors) -> Result<Option<Bytes>> {
+    pub fn holds(&mut self, snapshot: &Snapshot) -> Result<bool> {
+        self.with(|opened, _| Ok(snapshot.no > opened.given_before))
+    }
+
+    /// Where to go on with the snapshot of the journal `source`. None: it is not begun, because that of another journal is
+    /// being taken, and two would begin anew in turns, or because one is being merged.
+    ///
+    /// # Errors
+    /// As [`Engine::snapshot`].
+    pub fn takeover_from(&mut self, source: Actor) -> Result<Option<SnapshotPoint>> {
         self.with(|opened, config| {
             let Some(begun) = opened.core.state().takeover()? else {
-                return Ok(Some(Bytes::new()));
+                return Ok(Some(SnapshotPoint::default()));
             };
-            let paged = opened
-                .paged_at
-                .map(|at| config.clock.monotonic().saturating_sub(at));
-            let is_under_way = !begun.is_taken && paged.is_some_and(|since| since < ANOTHER_AFTER);
-            if begun.source != source && is_under_way {
+            if begun.is_whole {
                 return Ok(None);
             }
-            let is_kept = |begun: &Takeover| {
-                let known = begun.reach.iter().find(|reached| reached.actor == source);
-                let has = |stream: u32| known.map_or(0, |known| known.seq(stream));
-                let mut tails = tails.iter();
-                // What came then, and what is sent from here on, have to meet.
-                begun.source == source && tails.all(|(stream, tail)| has(*stream) + 1 >= *tail)
-            };
-            if is_kept(&begun) && !begun.is_taken {
-                return Ok(Some(begun.after));
+            if begun.source == source {
+                return Ok(Some(SnapshotPoint {
+                    no: begun.no,
+                    after: begun.after,
+                }));
             }
-            // From the beginning; what came before stays, and nothing is applied until all of this is here.
-            let anew = Takeover {
-                source,
-                until: begun.until,
-                ..Takeover::default()
-            };
-            opened.core.state_mut().set_takeover(Some(&anew));
-            Ok(Some(Bytes::new()))
+            let is_under_way = opened.unpaged(config) < ANOTHER_AFTER;
+            Ok((!is_under_way).then(SnapshotPoint::default))
         })
     }
 
     /// Takes a page of what the journal `source` knows.
     ///
     /// # Errors
-    /// When a log or the store fails; the page will come again.
+    /// When the store fails; the page will come again.
     pub fn take_page(&mut self, source: Actor, page: KnownPage) -> Result<Taken> {
-        let taken = self.write(|opened, config| opened.take_page(config, source, page))?;
+        self.write(|opened, config| opened.take_page(config, source, page))
+    }
+
+    /// Merges a piece of the snapshot of which every page is here.
+    ///
+    /// # Errors
+    /// When a log or the store fails; it goes on at the next call, or when the engine is opened again.
+    pub fn merge_snapshot(&mut self) -> Result<Merging> {
+        let merging = self.write(Opened::merge_snapshot)?;
         self.wake();
-        Ok(taken)
+        Ok(merging)
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_pages_aside(&mut self) -> Result<bool> {
+        self.with(|opened, _| opened.core.state().has_aside())
     }
 
     /// The snapshot that is being taken over.
@@ -140,6 +180,30 @@ impl Engine {
 }
 
 impl Opened {
+    /// Goes on where the last stop was.
+    pub(super) fn reopen_takeover(&mut self, config: &EngineConfig) -> Result<()> {
+        self.given_before = self.core.state().number(GIVEN)?;
+        self.paged_at = Some(config.clock.monotonic());
+        self.merging = (self.core.state().takeover()?).is_some_and(|begun| begun.is_whole);
+        while self.merging {
+            self.merge_snapshot(config)?;
+        }
+        Ok(())
+    }
+
+    fn next_number(&mut self, name: &str) -> Result<u64> {
+        let number = self.core.state().number(name)? + 1;
+        self.core.state_mut().set_number(name, number);
+        Ok(number)
+    }
+
+    /// For how long no page came.
+    fn unpaged(&self, config: &EngineConfig) -> Duration {
+        let now = config.clock.monotonic();
+        self.paged_at
+            .map_or(Duration::MAX, |at| now.saturating_sub(at))
+    }
+
     /// How far each journal is merged here.
     fn reach(&self) -> Result<Vec<Reached>> {
         let own = self.journal.points().iter();
@@ -178,85 +242,109 @@ impl Opened {
         if let Some(fault) = self.fault_of(config, &page) {
             return Ok(Taken::Refused(fault));
         }
-        let before = self.core.state().takeover()?;
-        // What came of an earlier one stays, so all of that has to be here in the end, too.
-        let until = before
-            .as_ref()
-            .map_or_else(Vec::new, |before| before.until.clone());
-        let begun = before.filter(|begun| {
-            begun.source == source && !begun.reach.is_empty() && begun.after == page.after
+        let begun = self.core.state().takeover()?;
+        let goes_on = begun.as_ref().is_some_and(|begun| {
+            let is_same = begun.source == source && begun.no == page.from.no;
+            is_same && begun.after == page.from.after && !begun.after.is_empty()
         });
         let mut takeover = match begun {
-            Some(begun) => begun,
+            Some(begun) if begun.is_whole => return Ok(Taken::Outdated),
+            Some(begun) if goes_on => begun,
             // What stands in front of it would never come.
-            None if !page.after.is_empty() => return Ok(Taken::Outdated),
-            None if page.reach.is_empty() => {
+            Some(_) | None if !page.from.after.is_empty() => return Ok(Taken::Outdated),
+            Some(_) | None if page.reach.is_empty() => {
                 return Ok(Taken::Refused("it is not the first page".to_owned()));
             }
-            None => Takeover {
-                source,
-                reach: page.reach.clone(),
-                until,
-                ..Takeover::default()
-            },
-        };
-        for reached in page.reach {
-            let known = takeover.until.iter_mut();
-            match known.into_iter().find(|known| known.actor == reached.actor) {
-                Some(known) => known.join(&reached),
-                None => takeover.until.push(reached),
+            begun @ (Some(_) | None) => {
+                self.clears = true;
+                Takeover {
+                    source,
+                    no: page.from.no,
+                    reach: page.reach,
+                    place: self.next_number(STAGED)?,
+                    is_base: begun.is_some_and(|begun| begun.is_base) || self.received.is_empty(),
+                    ..Takeover::default()
+                }
             }
-        }
+        };
         failpoint::pass("take page");
         self.core.clock_mut().observe(page.hlc_us);
-        let now_us = config.clock.now_us();
-        takeover.items += page.items.len() as u64;
         self.paged_at = Some(config.clock.monotonic());
-        for known in page.items {
-            self.core.level(known, now_us)?;
+        takeover.items += page.items.len() as u64;
+        if let Some((last, _)) = page.items.last() {
+            takeover.after = last.clone();
         }
-        takeover.after = page.last;
-        // What was taken over is no news.
-        drop(self.core.state_mut().take_fresh());
-        self.core.state_mut().set_takeover(Some(&takeover));
+        let store = self.core.state_mut();
+        for (key, value) in &page.items {
+            store.put_aside(takeover.place, key, value);
+        }
+        takeover.is_whole = page.is_last;
+        store.set_takeover(Some(&takeover));
         if !page.is_last {
             self.commit_if_large()?;
-            return Ok(Taken::Next(takeover.after));
+            return Ok(Taken::Next(SnapshotPoint {
+                no: takeover.no,
+                after: takeover.after,
+            }));
         }
         self.commit(config)?;
         failpoint::pass("pages taken");
-        self.take_reach(config, &takeover.reach)?;
-        takeover.is_taken = true;
-        self.core.state_mut().set_takeover(Some(&takeover));
-        self.end_takeover()?;
-        self.rebuild_waiting()?;
-        self.commit(config)?;
-        Ok(Taken::All(takeover.items))
+        self.merging = true;
+        Ok(Taken::Whole)
     }
 
-    /// The snapshot that was begun and is not whole. It is when everything is here that was in its pages, in whatever way
-    /// it came: where it was interrupted, the later pages know more than the first ones, and the entries between come by
-    /// themselves.
-    pub(super) fn owed_takeover(&self) -> Result<Option<Takeover>> {
-        let Some(takeover) = self.core.state().takeover()? else {
-            return Ok(None);
+    fn merge_snapshot(&mut self, config: &EngineConfig) -> Result<Merging> {
+        let whole = self.core.state().takeover()?;
+        let Some(takeover) = whole.filter(|takeover| takeover.is_whole) else {
+            self.merging = false;
+            return Ok(Merging::All(0));
         };
-        let own = self.journal.actor();
-        for reached in takeover.until.iter().filter(|reached| reached.actor != own) {
-            for (stream, until) in &reached.streams {
-                if self.core.state().cursor(reached.actor, *stream)? < until.seq {
-                    return Ok(Some(takeover));
-                }
-            }
+        let aside = self.core.state().aside(takeover.place, PIECE)?;
+        if aside.is_empty() {
+            self.commit(config)?;
+            failpoint::pass("snapshot merged");
+            self.take_reach(config, &takeover.reach)?;
+            self.core.state_mut().set_takeover(None);
+            self.merging = false;
+            self.rebuild_waiting()?;
+            self.commit(config)?;
+            return Ok(Merging::All(takeover.items));
         }
-        Ok(None)
+        let now_us = config.clock.now_us();
+        for (key, value) in aside {
+            self.core.level(known(&key, &value)?, now_us)?;
+            self.core.state_mut().clear_aside(takeover.place, &key);
+        }
+        // What was taken over is no news.
+        drop(self.core.state_mut().take_fresh());
+        failpoint::pass("merge snapshot");
+        self.commit_if_large()?;
+        Ok(Merging::More)
     }
 
-    /// Forgets a snapshot that is whole.
-    pub(super) fn end_takeover(&mut self) -> Result<()> {
-        let is_begun = self.core.state().takeover()?.is_some();
-        if is_begun && self.owed_takeover()?.is_none() {
+    /// Clears away what was put aside of snapshots that were given up, and gives up one of which nothing comes.
+    pub(super) fn tend_takeover(&mut self, config: &EngineConfig) -> Result<()> {
+        if !self.clears && self.paged_at.is_none() {
+            return Ok(());
+        }
+        let begun = self.core.state().takeover()?;
+        if begun.is_none() {
+            self.paged_at = None;
+        }
+        let is_stale = |begun: &Takeover| {
+            !begun.is_base && !begun.is_whole && self.unpaged(config) > STALE_AFTER
+        };
+        let begun = if begun.as_ref().is_some_and(is_stale) {
+            tracing::warn!("gives up the snapshot of another site: no page of it came for an hour");
             self.core.state_mut().set_takeover(None);
+            self.clears = true;
+            None
+        } else {
+            begun
+        };
+        if self.clears {
+            let place = begun.map_or(u64::MAX, |begun| begun.place);
+            self.clears = self.core.state_mut().clear_before(place, PIECE)?;
         }
         Ok(())
     }
@@ -264,43 +352,46 @@ impl Opened {
     /// Why a page must not be taken.
     fn fault_of(&self, config: &EngineConfig, page: &KnownPage) -> Option<String> {
         let now_us = config.clock.now_us();
-        if self
-            .core
-            .clock()
-            .too_far_ahead(page.hlc_us, now_us)
-            .is_some()
-        {
+        let clock = self.core.clock();
+        if clock.too_far_ahead(page.hlc_us, now_us).is_some() {
             return Some("its clock is more than 5 minutes ahead of ours; check both".to_owned());
         }
-        if let Some(fault) = page
-            .items
-            .iter()
-            .find_map(|known| self.fault_in(known, now_us))
-        {
-            return Some(fault);
+        let keys = std::iter::once(&page.from.after).chain(page.items.iter().map(|(key, _)| key));
+        if !keys.is_sorted_by(|one, next| one < next) || page.items.is_empty() && !page.is_last {
+            return Some("its items are not in the order of their keys".to_owned());
         }
-        let own = self.journal.actor();
-        let ours = page.reach.iter().find(|reached| reached.actor == own);
-        let ahead = ours.and_then(|ours| {
-            let mut streams = ours.streams.iter();
-            streams.find(|(stream, cursor)| cursor.seq > self.journal.head(**stream).0)
-        });
-        if let Some((stream, cursor)) = ahead {
-            let head = self.journal.head(*stream).0;
+        if page.reach.len() > JOURNALS_MAX {
+            let count = page.reach.len();
             return Some(format!(
-                "it has our own stream {stream} up to {}, and it ends here at {head}: our journal was rolled back",
-                cursor.seq
+                "it names {count} journals, more than {JOURNALS_MAX}"
             ));
         }
+        let own = self.journal.actor();
         let tag = (own.site_id << 16) | u64::from(self.minter.tag());
-        let is_ours =
-            |known: &Known| matches!(known, Known::Node { inode, .. } if *inode >> 32 == tag);
         let is_new = self.journal.points().is_empty();
-        (is_new && page.items.iter().any(is_ours)).then(|| {
-            "an earlier journal of this site drew the same numbers for its files; remove this site's state folder and \
-             start it again, so that it draws others"
-                .to_owned()
-        })
+        for (key, value) in &page.items {
+            let item = match known(key, value) {
+                Ok(item) => item,
+                Err(error) => return Some(error.to_string()),
+            };
+            if let Some(fault) = self.fault_in(&item, now_us) {
+                return Some(fault);
+            }
+            if is_new && matches!(item, Known::Node { inode, .. } if inode >> 32 == tag) {
+                let fault = "an earlier journal of this site drew the same numbers for its files; remove this site's \
+                             state folder and start it again, so that it draws others";
+                return Some(fault.to_owned());
+            }
+        }
+        let ours = page.reach.iter().find(|reached| reached.actor == own)?;
+        let mut streams = ours.streams.iter();
+        let (stream, cursor) =
+            streams.find(|(stream, cursor)| cursor.seq > self.journal.head(**stream).0)?;
+        let head = self.journal.head(*stream).0;
+        Some(format!(
+            "it has our own stream {stream} up to {}, and it ends here at {head}: our journal was rolled back",
+            cursor.seq
+        ))
     }
 
     /// Why a thing that another site knows cannot be: what is asked of entries, too.
@@ -351,10 +442,11 @@ impl Opened {
         Ok(())
     }
 
-    /// Nothing is given to the connector before a snapshot that was begun is whole.
-    pub(super) fn is_taking_over(&mut self) -> Result<bool> {
-        self.end_takeover()?;
-        Ok(self.core.state().takeover()?.is_some())
+    /// Nothing is given to the connector while a snapshot is merged, and before that where there was no state to begin
+    /// with.
+    pub(super) fn is_taking_over(&self) -> Result<bool> {
+        let begun = self.core.state().takeover()?;
+        Ok(self.merging || begun.is_some_and(|begun| begun.is_base))
     }
 }
 

@@ -35,6 +35,7 @@ impl Opened {
         self.upkept_at = now;
         self.age_members(config, passed.min(ABSENCE_STEP_MAX));
         self.fence_overdue(config)?;
+        self.tend_takeover(config)?;
         self.trim_journal(config)?;
         self.trim_received()
     }

@@ -3,41 +3,68 @@
 use super::*;
 use crate::clock::Clock as _;
 use crate::journal::verdict::{Reached, ReceivedCursor};
-use crate::store::known;
 
-/// Hands `to` the snapshot of `from`, `items` at a time, until `pages` were taken or it is whole. What became of the last.
-fn hand_over(from: &mut Site, to: &mut Site, items: usize, pages: usize) -> Taken {
+/// The page of `snapshot` behind `from`, of at most `items`.
+fn page(snapshot: &Snapshot, from: &SnapshotPoint, items: usize) -> KnownPage {
+    let page = snapshot.frozen.page(&from.after, 1 << 20, items).unwrap();
+    KnownPage {
+        from: SnapshotPoint {
+            no: snapshot.no,
+            after: from.after.clone(),
+        },
+        reach: if from.after.is_empty() {
+            snapshot.reach.clone()
+        } else {
+            Vec::new()
+        },
+        hlc_us: snapshot.hlc_us,
+        items: page.items,
+        is_last: page.is_last,
+    }
+}
+
+fn snapshot(from: &mut Site) -> Snapshot {
+    from.engine.snapshot().unwrap().unwrap()
+}
+
+/// Hands `to` a snapshot of `from`, `items` at a time, until `pages` were taken or it is whole. What became of the last.
+fn hand_over(
+    from: &mut Site,
+    snapshot: &Snapshot,
+    to: &mut Site,
+    items: usize,
+    pages: usize,
+) -> Taken {
     let source = from.engine.actor().unwrap();
-    let snapshot = from.engine.snapshot().unwrap();
-    let tails = BTreeMap::new();
-    let mut after = to.engine.takeover_after(source, &tails).unwrap().unwrap();
-    let mut taken = Taken::Next(after.clone());
-    for nth in 0..pages {
-        let page = snapshot.frozen.page(&after, 1 << 20, items).unwrap();
-        let known = page.items.iter().map(|(key, value)| known(key, value));
-        let page = KnownPage {
-            after: after.clone(),
-            reach: if nth == 0 {
-                snapshot.reach.clone()
-            } else {
-                Vec::new()
-            },
-            hlc_us: snapshot.hlc_us,
-            items: known.collect::<Result<_>>().unwrap(),
-            last: page
-                .items
-                .last()
-                .map(|(key, _)| key.clone())
-                .unwrap_or_default(),
-            is_last: page.is_last,
-        };
+    let mut at = to.engine.takeover_from(source).unwrap().unwrap();
+    let mut taken = Taken::Next(at.clone());
+    for _ in 0..pages {
+        let page = page(snapshot, &at, items);
         taken = to.engine.take_page(source, page).unwrap();
         match &taken {
-            Taken::Next(next) => after.clone_from(next),
-            Taken::All(_) | Taken::Outdated | Taken::Refused(_) => break,
+            Taken::Next(next) => at.clone_from(next),
+            Taken::Whole | Taken::Outdated | Taken::Refused(_) => break,
         }
     }
     taken
+}
+
+/// Merges what came; returns how many items that were.
+fn merge(site: &mut Site) -> u64 {
+    loop {
+        match site.engine.merge_snapshot().unwrap() {
+            Merging::More => {}
+            Merging::All(items) => return items,
+        }
+    }
+}
+
+/// Hands all of it over.
+fn fill(from: &mut Site, to: &mut Site, items: usize) -> u64 {
+    let given = snapshot(from);
+    let taken = hand_over(from, &given, to, items, usize::MAX);
+    assert_eq!(taken, Taken::Whole);
+    merge(to)
 }
 
 fn with_files(site_id: u64, names: &[&str]) -> (Site, Vec<u64>) {
@@ -51,7 +78,7 @@ fn with_files(site_id: u64, names: &[&str]) -> (Site, Vec<u64>) {
 fn a_site_that_took_over_what_another_one_knows_shows_it_and_goes_on_with_its_entries() {
     let (mut a, inodes) = with_files(1, &["f", "g", "h"]);
     let mut b = Site::new(2);
-    assert!(matches!(hand_over(&mut a, &mut b, 2, 99), Taken::All(3)));
+    assert_eq!(fill(&mut a, &mut b, 2), 3);
     b.apply_all();
     let roots: Vec<_> = inodes.iter().map(|inode| b.root_of(*inode)).collect();
     assert_eq!(roots, [Some(1), Some(2), Some(3)]);
@@ -72,10 +99,12 @@ fn a_site_that_took_over_what_another_one_knows_shows_it_and_goes_on_with_its_en
 }
 
 #[test]
-fn nothing_is_applied_before_a_snapshot_is_whole_and_a_stop_costs_no_page() {
+fn nothing_changes_before_a_snapshot_is_whole_and_a_stop_costs_no_page() {
     let (mut a, _) = with_files(1, &["f", "g", "h"]);
     let mut b = Site::new(2);
-    assert!(matches!(hand_over(&mut a, &mut b, 1, 2), Taken::Next(_)));
+    let given = snapshot(&mut a);
+    let taken = hand_over(&mut a, &given, &mut b, 1, 2);
+    assert!(matches!(taken, Taken::Next(_)));
     assert_eq!(b.engine.work(10).unwrap(), []);
     b.engine.tick().unwrap();
     b.clock.advance(Duration::from_secs(2));
@@ -83,30 +112,57 @@ fn nothing_is_applied_before_a_snapshot_is_whole_and_a_stop_costs_no_page() {
     b.crash();
     assert_eq!(b.engine.work(10).unwrap(), []);
     assert_eq!(b.engine.takeover().unwrap().unwrap().items, 2);
-    assert!(b.engine.standing(1).unwrap().wants_snapshot);
+    assert!(b.engine.standing(1).unwrap().newcomer);
     // The one page that is left, and nothing more.
-    assert!(matches!(hand_over(&mut a, &mut b, 1, 2), Taken::All(3)));
+    let taken = hand_over(&mut a, &given, &mut b, 1, 1);
+    assert_eq!(taken, Taken::Whole);
+    assert!(b.engine.standing(1).unwrap().merging);
+    assert!(b.engine.snapshot().unwrap().is_none(), "half of a state");
+    assert_eq!(merge(&mut b), 3);
     assert_eq!(b.apply_all().len(), 3);
-    assert!(!b.engine.standing(1).unwrap().wants_snapshot);
+    let standing = b.engine.standing(1).unwrap();
+    assert!(!standing.newcomer && !standing.merging);
 }
 
 #[test]
-fn a_snapshot_that_does_not_meet_what_is_kept_any_more_begins_anew() {
-    let (mut a, _) = with_files(1, &["f", "g"]);
+fn a_snapshot_that_came_whole_is_merged_at_the_next_start() {
+    let (mut a, inodes) = with_files(1, &["f", "g"]);
     let mut b = Site::new(2);
-    assert!(matches!(hand_over(&mut a, &mut b, 1, 1), Taken::Next(_)));
-    let actor = a.engine.actor().unwrap();
-    let begun = b.engine.takeover().unwrap().unwrap();
-    let reached = begun.reach.iter().find(|one| one.actor == actor).unwrap();
-    let (stream, at) = reached.streams.first_key_value().unwrap();
-    let after = |b: &mut Site, tail| {
-        let tails = BTreeMap::from([(*stream, tail)]);
-        b.engine.takeover_after(actor, &tails).unwrap().unwrap()
-    };
-    assert_eq!(after(&mut b, at.seq + 1), begun.after);
-    assert_eq!(after(&mut b, at.seq + 2), bytes::Bytes::new());
-    assert_eq!(b.engine.work(10).unwrap(), [], "not whole, as before");
-    assert!(matches!(hand_over(&mut a, &mut b, 9, 9), Taken::All(2)));
+    let given = snapshot(&mut a);
+    assert_eq!(hand_over(&mut a, &given, &mut b, 9, 9), Taken::Whole);
+    b.crash();
+    assert_eq!(b.engine.takeover().unwrap(), None);
+    b.apply_all();
+    assert_eq!(b.root_of(inodes[1]), Some(2));
+}
+
+#[test]
+fn a_snapshot_of_a_later_moment_begins_anew_and_nothing_of_the_earlier_one_stays() {
+    let (mut a, inodes) = with_files(1, &["f", "g", "h"]);
+    let mut b = Site::new(2);
+    let early = snapshot(&mut a);
+    let taken = hand_over(&mut a, &early, &mut b, 1, 2);
+    assert!(matches!(taken, Taken::Next(_)));
+    a.write(inodes[0], 9);
+    let late = snapshot(&mut a);
+    assert!(late.no > early.no);
+    let source = a.engine.actor().unwrap();
+    // The next page of the later one is not what comes behind those of the earlier one.
+    let at = b.engine.takeover_from(source).unwrap().unwrap();
+    let wrong = page(&late, &at, 1);
+    assert_eq!(b.engine.take_page(source, wrong).unwrap(), Taken::Outdated);
+    let first = page(&late, &SnapshotPoint::default(), 1);
+    let taken = b.engine.take_page(source, first).unwrap();
+    assert!(matches!(taken, Taken::Next(_)));
+    assert_eq!(b.engine.takeover().unwrap().unwrap().items, 1);
+    assert_eq!(hand_over(&mut a, &late, &mut b, 9, 9), Taken::Whole);
+    assert_eq!(merge(&mut b), 3);
+    b.apply_all();
+    assert_eq!(b.root_of(inodes[0]), Some(9));
+    // What was put aside of the earlier one is cleared away.
+    b.clock.advance(Duration::from_secs(60));
+    b.engine.tick().unwrap();
+    assert!(!b.engine.has_pages_aside().unwrap());
 }
 
 #[test]
@@ -114,39 +170,42 @@ fn a_second_site_does_not_begin_while_pages_of_a_first_one_come() {
     let (mut a, _) = with_files(1, &["f", "g"]);
     let (mut c, _) = with_files(3, &["h"]);
     let mut b = Site::new(2);
-    assert!(matches!(hand_over(&mut a, &mut b, 1, 1), Taken::Next(_)));
+    let given = snapshot(&mut a);
+    let taken = hand_over(&mut a, &given, &mut b, 1, 1);
+    assert!(matches!(taken, Taken::Next(_)));
     let (first, second) = (a.engine.actor().unwrap(), c.engine.actor().unwrap());
-    let after = |b: &mut Site, source| b.engine.takeover_after(source, &BTreeMap::new()).unwrap();
-    assert_eq!(after(&mut b, second), None);
-    assert!(after(&mut b, first).is_some_and(|after| !after.is_empty()));
+    assert_eq!(b.engine.takeover_from(second).unwrap(), None);
+    let again = b.engine.takeover_from(first).unwrap().unwrap();
+    assert_eq!(again.no, given.no);
     // Nothing comes of it any more.
     b.clock.advance(Duration::from_secs(31));
-    assert_eq!(after(&mut b, second), Some(bytes::Bytes::new()));
+    let anew = b.engine.takeover_from(second).unwrap();
+    assert_eq!(anew, Some(SnapshotPoint::default()));
+    assert_eq!(fill(&mut c, &mut b, 9), 1);
 }
 
 #[test]
-fn a_page_that_goes_on_with_a_snapshot_that_ended_begins_no_other_one() {
-    let (mut a, inodes) = with_files(1, &["f", "g"]);
+fn a_site_with_a_state_goes_on_while_pages_come_and_gives_them_up_when_none_comes_for_an_hour() {
+    let (mut a, _) = with_files(1, &["f", "g"]);
+    let (mut c, inodes) = with_files(3, &["h"]);
     let mut b = Site::new(2);
-    let source = a.engine.actor().unwrap();
-    assert!(matches!(hand_over(&mut a, &mut b, 1, 1), Taken::Next(_)));
-    let begun = b.engine.takeover().unwrap().unwrap();
-    // All of it comes by itself, while the next page is under way.
-    a.send_to(&mut b);
+    c.send_to(&mut b);
+    let given = snapshot(&mut a);
+    let taken = hand_over(&mut a, &given, &mut b, 1, 1);
+    assert!(matches!(taken, Taken::Next(_)));
     b.apply_all();
+    assert_eq!(b.root_of(inodes[0]), Some(1));
+    assert!(
+        b.engine.snapshot().unwrap().is_some(),
+        "it is a whole state"
+    );
+    b.clock.advance(Duration::from_secs(3_500));
+    b.engine.tick().unwrap();
+    assert!(b.engine.takeover().unwrap().is_some());
+    b.clock.advance(Duration::from_secs(200));
+    b.engine.tick().unwrap();
     assert_eq!(b.engine.takeover().unwrap(), None);
-    a.write(inodes[0], 9);
-    let snapshot = a.engine.snapshot().unwrap();
-    let late = KnownPage {
-        after: begun.after,
-        reach: snapshot.reach,
-        is_last: true,
-        ..KnownPage::default()
-    };
-    assert_eq!(b.engine.take_page(source, late).unwrap(), Taken::Outdated);
-    a.send_to(&mut b);
-    b.apply_all();
-    assert_eq!(b.root_of(inodes[0]), Some(9));
+    assert!(!b.engine.has_pages_aside().unwrap());
 }
 
 #[test]
@@ -157,8 +216,26 @@ fn what_was_changed_here_meanwhile_is_a_conflict_like_any_other() {
     b.apply_all();
     a.write(inodes[0], 7);
     b.write(inodes[0], 8);
-    assert!(matches!(hand_over(&mut a, &mut b, 9, 9), Taken::All(1)));
+    assert_eq!(fill(&mut a, &mut b, 9), 1);
     assert_eq!(b.engine.status().unwrap().open_conflicts, 1);
+}
+
+fn refused(site: &mut Site, source: Actor, page: KnownPage) -> String {
+    match site.engine.take_page(source, page).unwrap() {
+        Taken::Refused(why) => why,
+        taken @ (Taken::Next(_) | Taken::Whole | Taken::Outdated) => panic!("{taken:?}"),
+    }
+}
+
+fn reach(actor: Actor, seq: u64) -> Vec<Reached> {
+    let cursor = ReceivedCursor {
+        seq,
+        ..ReceivedCursor::default()
+    };
+    vec![Reached {
+        actor,
+        streams: [(3, cursor)].into_iter().collect(),
+    }]
 }
 
 #[test]
@@ -166,64 +243,67 @@ fn a_snapshot_that_cannot_be_is_refused_and_nothing_of_it_is_kept() {
     let (mut a, _) = with_files(1, &["f"]);
     let (mut b, _) = with_files(2, &["g"]);
     let (source, own) = (a.engine.actor().unwrap(), b.engine.actor().unwrap());
-    let refused = |b: &mut Site, page: KnownPage| match b.engine.take_page(source, page).unwrap() {
-        Taken::Refused(why) => why,
-        taken @ (Taken::Next(_) | Taken::All(_) | Taken::Outdated) => panic!("{taken:?}"),
-    };
-    let reach = |actor, seq| {
-        let cursor = ReceivedCursor {
-            seq,
-            ..ReceivedCursor::default()
-        };
-        vec![Reached {
-            actor,
-            streams: [(3, cursor)].into_iter().collect(),
-        }]
-    };
-    let page = KnownPage {
-        reach: reach(own, 900),
+    let late_us = b.clock.now_us() + 3_600_000_000;
+    let last = |reach, hlc_us| KnownPage {
+        reach,
+        hlc_us,
         is_last: true,
         ..KnownPage::default()
     };
-    assert!(refused(&mut b, page).contains("rolled back"));
-    let page = KnownPage {
+    let of = |items| KnownPage {
         reach: reach(source, 1),
-        hlc_us: b.clock.now_us() + 3_600_000_000,
+        items,
         ..KnownPage::default()
     };
-    assert!(refused(&mut b, page).contains("clock"));
-    for (hlc_us, seen, why) in [
-        (b.clock.now_us() + 3_600_000_000, 0, "stamps"),
-        (1, 900, "claims to have seen"),
+    let item = |key: &'static [u8]| (bytes::Bytes::from_static(key), bytes::Bytes::new());
+    for (page, why) in [
+        (last(reach(own, 900), 0), "rolled back"),
+        (last(reach(source, 1), late_us), "clock"),
+        (last(Vec::new(), 0), "first page"),
+        (of(a_mode(source, own, late_us, 0)), "stamps"),
+        (of(a_mode(source, own, 1, 900)), "claims to have seen"),
+        (of(vec![]), "order of their keys"),
+        (of(vec![item(b"b"), item(b"a")]), "order of their keys"),
+        (of(vec![item(b"\xff")]), "not known here"),
     ] {
-        let dot = Dot::new(source, 7, 1);
-        let mut node = crate::sync::node::Node::default();
-        node.mode.merge(crate::sync::register::Version {
-            key: crate::journal::dot::LwwKey::new(1, dot),
-            hlc_us,
-            seen: [(own, seen)].into_iter().collect(),
-            value: 0o644,
-        });
-        let page = KnownPage {
-            reach: reach(source, 1),
-            items: vec![crate::sync::level::Known::Node {
-                inode: 1 << 48 | 77,
-                node: Box::new(node),
-            }],
-            ..KnownPage::default()
-        };
-        assert!(refused(&mut b, page).contains(why), "{why}");
+        let told = refused(&mut b, source, page);
+        assert!(told.contains(why), "{why}: {told}");
     }
-    assert!(refused(&mut b, KnownPage::default()).contains("first page"));
     assert_eq!(b.engine.takeover().unwrap(), None);
-    // Numbers that an earlier journal of this site gave out.
+}
+
+/// An inode of `source` whose mode was set at `hlc_us`, by somebody who had seen so much of `own`.
+fn a_mode(source: Actor, own: Actor, hlc_us: u64, seen: u64) -> Vec<(bytes::Bytes, bytes::Bytes)> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.redb");
+    let mut store = Store::open(&RealDisk::shared(), &file).unwrap();
+    let inode = 1 << 48 | 77;
+    let dot = Dot::new(source, crate::journal::dot::shard_of(inode), 1);
+    let mut node = crate::sync::node::Node::default();
+    node.mode.merge(crate::sync::register::Version {
+        key: crate::journal::dot::LwwKey::new(1, dot),
+        hlc_us,
+        seen: [(own, seen)].into_iter().collect(),
+        value: 0o644,
+    });
+    store.set_node(inode, node).unwrap();
+    store.commit().unwrap();
+    store.freeze().unwrap().page(&[], 1 << 20, 9).unwrap().items
+}
+
+#[test]
+fn numbers_that_an_earlier_journal_of_the_site_gave_out_are_refused() {
+    let (mut a, _) = with_files(1, &["f"]);
+    let (mut b, _) = with_files(2, &["g"]);
+    let source = a.engine.actor().unwrap();
     a.send_to(&mut b);
     let mut c = Site::new(1);
     let mut config = config(c.folder.path(), &c.clock, 1);
     let another = tempfile::tempdir().unwrap();
     (config.dir, config.incarnation) = (another.path().to_owned(), source.incarnation + 1);
     c.engine = Engine::open(config).unwrap();
-    let taken = hand_over(&mut b, &mut c, 9, 9);
+    let given = snapshot(&mut b);
+    let taken = hand_over(&mut b, &given, &mut c, 9, 9);
     assert!(
         matches!(&taken, Taken::Refused(why) if why.contains("drew the same numbers")),
         "{taken:?}"
