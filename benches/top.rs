@@ -1,15 +1,20 @@
 //! What the dashboard costs: processor time and memory of the real program in a terminal of its own, and the time from
-//! a key to its picture, with 16 sites, 256 shards each and 10 000 conflicts; and how long it takes to open a long
-//! record, to play it to its end, and to go a step back.
+//! a key to its picture, with 16 sites, 256 shards each and 10 000 conflicts; what each viewer costs whoever it asks; and
+//! how long it takes to open a long record, to play it to its end, and to go a step back.
 //!
-//! It plays records, so that no daemon takes a part of the time: `cargo bench --bench top`.
+//! What it asks is the real admin service over a site that is played, in a process of its own: `cargo bench --bench top`.
 
 #![allow(clippy::print_stdout, reason = "it prints what it measures")]
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot be made ends")]
 
+#[path = "top/stage.rs"]
+mod stage;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -29,6 +34,10 @@ const SITES: u64 = 16;
 const SHARDS: u32 = 256;
 const CONFLICTS: u64 = 10_000;
 const EVENTS_PER_S: u64 = 1_000;
+/// How long each is measured.
+const SPAN: Duration = Duration::from_secs(20);
+/// Says that this process is the site that is played, and how busy that is.
+const STAGE: &str = "CFS_BENCH_STAGE";
 /// A record begins at this time.
 const BEGIN_US: u64 = 1_795_370_223_000_000;
 
@@ -69,8 +78,8 @@ fn look() -> Overview {
     }
 }
 
-fn conflicts() -> Told {
-    let conflict = |nth: u64| ConflictView {
+fn conflict(nth: u64) -> ConflictView {
+    ConflictView {
         id: format!("c-{nth:010}"),
         kind: "register".to_owned(),
         path: Some(format!("projects/p{}/render-{nth:05}.exr", nth % 23).into_bytes()),
@@ -78,7 +87,10 @@ fn conflicts() -> Told {
         detected_us: BEGIN_US - nth * S,
         lost_bytes: Some(nth),
         ..ConflictView::default()
-    };
+    }
+}
+
+fn conflicts() -> Told {
     Told::Conflicts {
         list: (0..CONFLICTS).rev().map(conflict).collect(),
         found: CONFLICTS,
@@ -98,18 +110,6 @@ fn record(seconds: u64, each: impl Fn(u64, &Overview) -> Vec<(u64, Told)>) -> St
         }
     }
     text
-}
-
-/// One heartbeat a second.
-fn calm(half: u64, _: &Overview) -> Vec<(u64, Told)> {
-    if half % 2 == 1 {
-        return Vec::new();
-    }
-    let beat = Update::Heartbeat {
-        uptime_us: half * S / 2,
-        engine_age_us: 1_000,
-    };
-    vec![(half * S / 2, Told::Update(BEGIN_US, beat))]
 }
 
 /// Every shard of every site moves twice a second, and events come all the time.
@@ -166,6 +166,10 @@ struct Term {
 
 impl Term {
     fn play(file: &str) -> Self {
+        Self::run(&["top", "--replay", file])
+    }
+
+    fn run(words: &[&str]) -> Self {
         let size = PtySize {
             rows: 36,
             cols: 120,
@@ -174,7 +178,7 @@ impl Term {
         };
         let pair = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_cfs-repl"));
-        command.args(["top", "--replay", file]);
+        command.args(words);
         command.env("TERM", "xterm-256color");
         let child = pair.slave.spawn_command(command).unwrap();
         let mut reader = pair.master.try_clone_reader().unwrap();
@@ -211,17 +215,14 @@ impl Term {
         }
     }
 
-    /// Seconds of processor time since the start.
-    fn cpu_s(&self) -> f64 {
-        let id = self.child.process_id().unwrap();
-        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
-        let (_, rest) = stat.rsplit_once(')').unwrap();
-        let fields: Vec<&str> = rest.split_whitespace().collect();
-        let ticks: f64 = [11, 12]
-            .iter()
-            .map(|at| fields[*at].parse::<f64>().unwrap())
-            .sum();
-        ticks / 100.0
+    /// Takes what is drawn for a while.
+    fn watch(&mut self, span: Duration) {
+        let until = SystemClock.monotonic() + span;
+        while let Some(left) = until.checked_sub(SystemClock.monotonic()) {
+            if let Ok(bytes) = self.output.recv_timeout(left) {
+                self.parser.process(&bytes);
+            }
+        }
     }
 
     /// Resident memory in MiB.
@@ -245,6 +246,76 @@ impl Drop for Term {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+}
+
+/// Seconds of processor time of a process since its start.
+fn cpu_s(process: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let (_, rest) = stat.rsplit_once(')').unwrap();
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    let ticks: f64 = [11, 12]
+        .iter()
+        .map(|at| fields[*at].parse::<f64>().unwrap())
+        .sum();
+    ticks / 100.0
+}
+
+/// The site that is played, in a process of its own.
+struct Played {
+    child: std::process::Child,
+    socket: PathBuf,
+}
+
+impl Played {
+    fn start(folder: &Path, name: &str) -> Self {
+        let socket = folder.join(name);
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.env(STAGE, name).arg(&socket);
+        let child = command.spawn().unwrap();
+        while !socket.exists() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Self { child, socket }
+    }
+
+    fn view(&self) -> Term {
+        let server = format!("unix:{}", self.socket.display());
+        let mut term = Term::run(&["top", "--server", &server]);
+        term.shows("site-17");
+        term
+    }
+}
+
+impl Drop for Played {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+        drop(fs::remove_file(&self.socket));
+    }
+}
+
+/// What a dashboard and the site that it asks use, on a screen; and the site when nobody looks.
+fn live(folder: &Path, name: &str, screens: &[&str]) {
+    let played = Played::start(folder, name);
+    let site = played.child.id();
+    let share = |used: f64| used * 100.0 / SPAN.as_secs_f64();
+    let before = cpu_s(site);
+    std::thread::sleep(SPAN);
+    let alone = share(cpu_s(site) - before);
+    for screen in screens {
+        let mut term = played.view();
+        term.keys.write_all(screen.as_bytes()).unwrap();
+        term.watch(Duration::from_secs(2));
+        let viewer = term.child.process_id().unwrap();
+        let before = (cpu_s(viewer), cpu_s(site));
+        term.watch(SPAN);
+        let used = share(cpu_s(viewer) - before.0);
+        let each = share(cpu_s(site) - before.1) - alone;
+        let memory = term.memory();
+        println!(
+            "{name}, screen {screen}: {used:.2} % of a core, {memory} MiB; the site pays {each:.2} %"
+        );
     }
 }
 
@@ -277,28 +348,17 @@ fn long(file: &str) {
 }
 
 fn main() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name).display().to_string();
-    println!("{SITES} sites with {SHARDS} shards, {CONFLICTS} conflicts, 120x36");
-    for (name, seconds, text) in [
-        ("calm", 20, record(60, calm)),
-        ("busy", 15, record(20, busy)),
-    ] {
-        let file = path(name);
-        fs::write(&file, &text).unwrap();
-        let mut term = Term::play(&file);
-        term.shows("REPLAY");
-        let before = term.cpu_s();
-        std::thread::sleep(Duration::from_secs(seconds));
-        let cpu = (term.cpu_s() - before) * 100.0 / seconds as f64;
-        let (memory, size) = (term.memory(), text.len() / (1 << 20));
-        println!(
-            "{name}: {cpu:.1} % of a core, {memory} MiB; the record has {size} MiB in its file"
-        );
+    if let Ok(name) = std::env::var(STAGE) {
+        let socket = std::env::args_os().nth(1).unwrap();
+        return stage::play(socket.into(), name == "busy");
     }
-    long(&path("long"));
-    let mut term = Term::play(&path("busy"));
-    term.shows("REPLAY");
+    let folder = tempfile::tempdir().unwrap();
+    println!("{SITES} sites with {SHARDS} shards, {CONFLICTS} conflicts, 120x36");
+    live(folder.path(), "calm", &["1", "3", "4"]);
+    live(folder.path(), "busy", &["1", "3", "4", "5"]);
+    long(&folder.path().join("long").display().to_string());
+    let played = Played::start(folder.path(), "busy");
+    let mut term = played.view();
     let mut times: Vec<Duration> = (0..60)
         .map(|nth| {
             let (key, shows) = if nth % 2 == 0 {
