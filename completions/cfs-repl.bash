@@ -1307,7 +1307,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__join)
-            opts="-s -o -q -v -h --root --name --state --listen --endpoint --tls --config --dry-run --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --root --name --state --listen --endpoint --tls --config --match --dry-run --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

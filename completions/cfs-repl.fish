@@ -1061,6 +1061,7 @@ complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l color -d 'Whe
 always\t''
 never\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l timeout -d 'How long to wait for an answer of the daemon' -r
+complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l match -d 'Compare the files that are there with the cluster\'s tree instead of refusing them (tree.existing)'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l dry-run -d 'Ask whether it would be taken in, and write nothing'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l json -d 'The same as --output json'
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand join" -l utc -d 'Show people times in UTC, and never as ages'

@@ -116,11 +116,38 @@ impl Role {
     }
 }
 
+/// What becomes of files that are there before a site has met any other one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Existing {
+    /// They are the tree of a new cluster. A cluster that has a tree refuses the site.
+    #[default]
+    Bring,
+    /// They are compared with the cluster's tree: equal ones are taken for its own, others give way and are kept as
+    /// losers, and what only this site has is added.
+    Match,
+}
+
+impl Existing {
+    /// Every value.
+    pub const ALL: [Self; 2] = [Self::Bring, Self::Match];
+
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bring => "bring",
+            Self::Match => "match",
+        }
+    }
+}
+
 /// `[tree]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeConfig {
     /// Top of the tree: an existing directory.
     pub root: PathBuf,
+    /// What becomes of files that are there before this site has met any other one.
+    pub existing: Existing,
     /// Patterns in gitignore grammar: such names are neither sent, nor applied, nor removed.
     pub exclude: Vec<String>,
     /// How often the whole tree is read again in the background, should a notice have been missed.

@@ -22,6 +22,7 @@ mod listen;
 pub mod lock;
 pub mod logging;
 pub mod logs;
+mod matching;
 mod notify;
 mod overview;
 mod peer;

@@ -18,6 +18,7 @@ pub mod hold;
 pub mod intent;
 pub mod job;
 pub mod look;
+pub mod matching;
 pub mod observe;
 pub mod order;
 pub mod pin;

@@ -55,6 +55,9 @@ mod manners;
 mod many;
 #[cfg(test)]
 #[cfg(feature = "cli")]
+mod matching;
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod output;
 #[cfg(test)]
 #[cfg(feature = "cli")]

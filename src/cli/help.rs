@@ -122,7 +122,14 @@ fn join() -> String {
      the site name them, remove both in TLS, and at the site:\n\n    \
          cfs-repl reload\n\n\
      Refused because both trees had files POPULATED\n\n\
-     At the site that is to take the other's tree, with cfs-repl stopped:\n\n    \
+     They can be compared: join with the flag --match, or, at a site that is configured already, with\n\
+     existing = \"match\" in [tree] and a new state folder (below: mv STATE STATE.before). Until\n\
+     everything of the others is there, the site only receives. Files of the same path and bytes are\n\
+     taken for the cluster's and are not sent; with other bytes they give way, are on record as\n\
+     conflicts, and `cfs-repl conflicts restore` brings them back; what is no file and no directory of\n\
+     the same name is renamed beside it. Modes, owners and times become those of the cluster. What only\n\
+     this site has is then added for all, also what was removed elsewhere in the past.\n\n\
+     Or the site takes the other's tree. With cfs-repl stopped:\n\n    \
          mv ROOT ROOT.before && mkdir ROOT\n    \
          mv STATE STATE.before\n\n\
      Start it. When `cfs-repl status` says ok, see what the trees differ in, and copy back what only\n\
@@ -145,8 +152,9 @@ fn join() -> String {
          mv STATE STATE.before && mkdir -m 700 STATE\n    \
          cp -p STATE.before/peers.toml STATE/ # if there is one\n    \
          mv ROOT ROOT.before && mkdir ROOT\n\n\
-     Start it. When `cfs-repl status` says ok, copy back what was written there and never sent; what\n\
-     was removed elsewhere meanwhile is in the old tree, too, so look before:\n\n    \
+     (With the tree in its place, and only ROOT/.cfs-repl moved away, existing = \"match\" in [tree]\n\
+     compares it, as above.) Start it. When `cfs-repl status` says ok, copy back what was written there\n\
+     and never sent; what was removed elsewhere meanwhile is in the old tree, too, so look before:\n\n    \
          cfs-repl compare ROOT.before ROOT\n    \
          rsync -a --ignore-existing --exclude=/.cfs-repl ROOT.before/ ROOT/\n\n\
      The bytes of losers that were kept there are in ROOT.before/.cfs-repl/trash. When two sites fenced\n\
@@ -171,6 +179,7 @@ fn config() -> String {
         cluster: "prod",
         role: Role::default(),
         primary_site_id: None,
+        existing: crate::config::Existing::Bring,
         root: Path::new("/srv/media"),
         state: Path::new("/var/lib/cfs-repl"),
         listen: None,

@@ -80,6 +80,7 @@ pub(super) fn run(ui: &mut Ui, args: InitArgs) -> CliResult {
         cluster: &args.cluster,
         role: args.role,
         primary_site_id: args.primary_site_id,
+        existing: crate::config::Existing::Bring,
         root: &absolute(&args.root)?,
         state: &state,
         listen: args.listen,

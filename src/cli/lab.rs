@@ -166,6 +166,7 @@ impl Lab {
             cluster: CLUSTER,
             role: Role::Bidirectional,
             primary_site_id: None,
+            existing: crate::config::Existing::Bring,
             root: &site.tree,
             state: &site.state,
             listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),

@@ -19,7 +19,7 @@ use crate::clock::{Clock as _, SystemClock, micros, rfc3339};
 use crate::conduit::join::{self, Admitted, Invitation, Wish};
 use crate::conduit::pki;
 use crate::config::units::{Endpoint, parse_listen};
-use crate::config::{DEFAULT_FILE, Example, ExamplePeer, Role};
+use crate::config::{DEFAULT_FILE, Example, ExamplePeer, Existing, Role};
 use crate::error::ReplError;
 use crate::text::printable;
 use crate::tree::policy::Policy;
@@ -149,7 +149,9 @@ fn invitation_view(site: String, made: &InviteView) -> Result<View, CliError> {
 ///
 /// Makes a key, which stays here, gets a certificate for it over a connection that is pinned to the authority of the
 /// token, and writes the configuration. Nothing that exists is overwritten. The tree should be empty: it is filled
-/// from the others; two trees that both hold files are refused.
+/// from the others. Two trees that both hold files are refused, unless --match is given: equal files are then taken for
+/// those of the cluster and are not sent again, others give way to the cluster's and stay as losers of conflicts
+/// (cfs-repl conflicts restore), and what only this site has is added for all.
 #[derive(Debug, clap::Args)]
 pub(super) struct JoinArgs {
     /// What cfs-repl peer invite printed
@@ -175,6 +177,9 @@ pub(super) struct JoinArgs {
     /// File to write
     #[arg(long, value_name = "FILE", env = "CFS_REPL_CONFIG", default_value = DEFAULT_FILE)]
     config: PathBuf,
+    /// Compare the files that are there with the cluster's tree instead of refusing them (tree.existing)
+    #[arg(long = "match")]
+    matches: bool,
     /// Ask whether it would be taken in, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -216,7 +221,8 @@ pub(super) fn join(ui: &mut Ui, args: &JoinArgs) -> CliResult {
         &places.file,
     )?;
     before::check(&places)?;
-    let has_files = first_file(root, &Policy::excluding::<&str>(&[])?)?.is_some();
+    // What is compared with the cluster's tree is none that this site brings.
+    let has_files = !args.matches && first_file(root, &Policy::excluding::<&str>(&[])?)?.is_some();
     let own = own_key(&places, &invitation, args.dry_run)?;
     let wish = Wish {
         name: name.clone(),
@@ -250,6 +256,8 @@ pub(super) fn join(ui: &mut Ui, args: &JoinArgs) -> CliResult {
     others::tell(ui, args, &places, &admitted);
     if has_files {
         ui.say("note: this tree holds files, and so it becomes the tree of the cluster");
+    } else if args.matches {
+        ui.say("note: the files that are there are compared with the cluster's at the first start");
     }
     Ok(())
 }
@@ -332,6 +340,11 @@ fn example<'a>(
         cluster: &invitation.cluster,
         role: Role::Bidirectional,
         primary_site_id: None,
+        existing: if args.matches {
+            Existing::Match
+        } else {
+            Existing::Bring
+        },
         root: &places.root,
         state: &places.state,
         listen: args.listen,

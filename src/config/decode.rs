@@ -74,6 +74,7 @@ pub(super) fn decode(settings: &Settings) -> Config {
 fn tree(settings: &Settings) -> TreeConfig {
     TreeConfig {
         root: settings.get("tree.root"),
+        existing: settings.get("tree.existing"),
         exclude: settings.get("tree.exclude"),
         scan_interval: settings.get("tree.scan_interval"),
         settle: settings.get("tree.settle"),

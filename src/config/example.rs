@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::Role;
 use super::keys::{Form, Key, SECTIONS, Section, Unset};
 use super::peers;
 use super::units::Endpoint;
+use super::{Existing, Role};
 
 /// Width of a comment in columns, as of the code.
 const WIDTH: usize = 118;
@@ -27,6 +27,8 @@ pub struct Example<'a> {
     pub role: Role,
     /// With [`Role::Replica`]: the site that it follows.
     pub primary_site_id: Option<u64>,
+    /// What becomes of files that are there.
+    pub existing: Existing,
     /// Top of the tree.
     pub root: &'a Path,
     /// State folder.
@@ -95,6 +97,9 @@ fn set(values: &Example<'_>) -> Values {
         set.insert(("site", "primary_site_id"), id.to_string());
     }
     set.insert(("tree", "root"), quoted_path(values.root));
+    if values.existing != Existing::default() {
+        set.insert(("tree", "existing"), quoted(values.existing.as_str()));
+    }
     set.insert(("state", "dir"), quoted_path(values.state));
     if let Some(address) = values.listen {
         set.insert(("conduit", "listen"), quoted(&address.to_string()));

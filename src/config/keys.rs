@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::value::Kind;
-use super::{LogFormat, Role, SITE_ID_MAX};
+use super::{Existing, LogFormat, Role, SITE_ID_MAX};
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -104,6 +104,7 @@ const ROLES: [&str; 3] = [
     Role::Primary.as_str(),
     Role::Replica.as_str(),
 ];
+const EXISTING: [&str; 2] = [Existing::Bring.as_str(), Existing::Match.as_str()];
 const FORMATS: [&str; 2] = [LogFormat::Pretty.as_str(), LogFormat::Json.as_str()];
 
 const fn at_least_ms(ms: u64) -> Kind {
@@ -184,6 +185,12 @@ const TREE: Section = Section {
             kind: Kind::Path,
             unset: required("\"/srv/media\"", ", the tree to replicate"),
             doc: "Top of the directory tree that is kept in step. It must exist.",
+        },
+        Key {
+            name: "existing",
+            kind: Kind::Word(&EXISTING),
+            unset: Unset::Value("\"bring\""),
+            doc: "Files here before this site met others. bring: they begin a cluster. match: they join its tree.",
         },
         Key {
             name: "exclude",

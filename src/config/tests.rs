@@ -48,6 +48,7 @@ fn example(peers: &[ExamplePeer]) -> String {
         cluster: "prod",
         role: Role::Bidirectional,
         primary_site_id: None,
+        existing: Existing::Bring,
         root: Path::new("/srv/a \"b\"\\c"),
         state: Path::new("/var/lib/cfs-repl"),
         listen: "0.0.0.0:7443".parse().ok(),
@@ -194,6 +195,7 @@ fn another(kind: Kind) -> &'static str {
         Kind::Percent => "\"77%\"",
         Kind::Word(words) => match words {
             ["bidirectional", ..] => "\"primary\"",
+            ["bring", ..] => "\"match\"",
             _ => "\"json\"",
         },
         Kind::Words(_) => "[\"site.down\"]",

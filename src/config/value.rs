@@ -15,7 +15,7 @@ use super::units::{
     Endpoint, format_duration, format_size, is_host_name, parse_duration, parse_listen,
     parse_percent, parse_size,
 };
-use super::{LogFormat, Role};
+use super::{Existing, LogFormat, Role};
 
 /// Longest name of a group in bytes; what useradd(8) accepts.
 const GROUP_BYTES_MAX: usize = 32;
@@ -285,6 +285,7 @@ typed! {
     Vec<Endpoint>: Value::Endpoints(endpoints) => Some(endpoints.clone());
     SocketAddr: Value::Address(address) => Some(*address);
     Role: Value::Text(word) => Self::ALL.into_iter().find(|role| role.as_str() == word);
+    Existing: Value::Text(word) => Self::ALL.into_iter().find(|existing| existing.as_str() == word);
     LogFormat: Value::Text(word) => Self::ALL.into_iter().find(|format| format.as_str() == word);
 }
 

@@ -26,6 +26,7 @@ use super::invite::Inviter;
 use super::keeper::{KeepSettings, Keeper};
 use super::lock::StateLock;
 use super::logs::Logs;
+use super::matching::Matcher;
 use super::peers::Peers;
 use super::reload::Reloader;
 use super::restore::Restorer;
@@ -40,7 +41,7 @@ use crate::admin::view::Level;
 use crate::clock::{SharedClock, SystemClock};
 use crate::conduit::server::{Admissions, serve};
 use crate::conduit::tls::Tls;
-use crate::config::{Config, Role};
+use crate::config::{Config, Existing, Role};
 use crate::disk::RealDisk;
 use crate::error::{ReplError, Result};
 use crate::journal::LogOptions;
@@ -49,6 +50,7 @@ use crate::sync::brake::BrakeRules;
 use crate::sync::engine::{Engine, EngineConfig, Handle, Retention, start};
 use crate::tree::agenda::Pace;
 use crate::tree::look::{Looker, Looks, looks};
+use crate::tree::matching::Filled;
 use crate::tree::policy::Policy;
 use crate::tree::populated::first_file;
 use crate::tree::root::Root;
@@ -117,6 +119,8 @@ struct Inlets {
     looks: Looks,
     waker: Waker,
     asked: StartOptions,
+    /// Set as long as the tree is compared with that of the cluster.
+    matches: Option<Filled>,
 }
 
 impl Daemon {
@@ -262,6 +266,7 @@ impl Base<'_> {
             metrics,
         } = listeners;
         let (actor, paused) = (engine.actor()?, engine.paused()?);
+        let matches = engine.is_matching()?.then(Filled::default);
         let (engine, engine_thread) = start(engine)?;
         let waker = Waker::new()?;
         let content = config.state.dir.join("content");
@@ -274,6 +279,7 @@ impl Base<'_> {
             looks,
             waker: waker.clone(),
             asked: self.asked.clone(),
+            matches: matches.clone(),
         };
         let shown = (&facts, &self.causes);
         let tree = start_tree(config, &tree_state, &engine, inlets, clock, shown)?;
@@ -301,6 +307,9 @@ impl Base<'_> {
             reloader: reloader.clone(),
             inviter,
         };
+        if let Some(filled) = matches {
+            self.spawn_matcher(&roster, filled, waker.clone());
+        }
         self.spawn_keepers(&answering, &roster, waker);
         self.answer_operators(answering, &roster, (admin, metrics))?;
         let fetching = fetcher.run(tasks.clone(), engine.clone(), roster.links, queue);
@@ -319,6 +328,19 @@ impl Base<'_> {
             events: self.events,
             lock,
         })
+    }
+
+    /// Tells the tree when this site has what the others have.
+    fn spawn_matcher(&self, roster: &Roster, filled: Filled, waker: Waker) {
+        let matcher = Matcher {
+            engine: roster.engine.clone(),
+            peers: roster.peers.clone(),
+            causes: self.causes.clone(),
+            filled,
+            waker,
+        };
+        self.tasks
+            .spawn("matching", matcher.run(self.tasks.clone()));
     }
 
     /// What keeps the state in order and the tree awake.
@@ -448,11 +470,16 @@ fn gid(key: &str, name: Option<&str>) -> Result<Option<u32>> {
 /// A site that has files before anything is journaled brings the tree of its cluster, and says so in its journal.
 fn found(config: &Config, mut engine: Engine) -> Result<Engine> {
     let is_new = engine.heads()?.is_empty() && !engine.joined()? && !engine.has_met_empty()?;
-    if is_new && config.site.role != Role::Replica {
-        let policy = Policy::excluding(&config.tree.exclude)?;
-        if first_file(&config.tree.root, &policy)?.is_some() {
+    let policy = Policy::excluding(&config.tree.exclude)?;
+    if !is_new || first_file(&config.tree.root, &policy)?.is_none() {
+        return Ok(engine);
+    }
+    match (config.tree.existing, config.site.role) {
+        (Existing::Match, _) => engine.set_matching(true)?,
+        (Existing::Bring, Role::Bidirectional | Role::Primary) => {
             engine.found(&config.site.name)?;
         }
+        (Existing::Bring, Role::Replica) => {}
     }
     Ok(engine)
 }
@@ -530,6 +557,7 @@ fn start_tree(
     let mut options = ConnectorOptions::new(&config.tree.root, state);
     options.policy = Policy::excluding(&config.tree.exclude)?;
     options.receive_only = config.site.role == Role::Replica;
+    options.matches = inlets.matches;
     options.adopt_copy = inlets.asked.adopt_copy;
     options.rescan_every = config.tree.scan_interval;
     options.blind_rescan_every = options.blind_rescan_every.min(config.tree.scan_interval);
@@ -538,10 +566,10 @@ fn start_tree(
         settle: config.tree.settle,
         settle_max: config.tree.settle_max,
     };
-    let (engine, time) = (engine.clone(), Arc::clone(clock));
+    let (opening, time) = (engine.clone(), Arc::clone(clock));
     let (fetcher, looks, waker) = (inlets.fetcher, inlets.looks, inlets.waker.clone());
     let open = move || {
-        let (engine, source) = (Box::new(engine.clone()), Box::new(fetcher.clone()));
+        let (engine, source) = (Box::new(opening.clone()), Box::new(fetcher.clone()));
         let mut connector = Connector::new(options.clone(), engine, source, Arc::clone(&time))?;
         connector.take_looks(looks.clone());
         connector.set_waker(waker.clone());
@@ -557,6 +585,7 @@ fn start_tree(
         facts: Arc::clone(facts),
         causes: causes.clone(),
         site: config.site.name.clone(),
+        engine: engine.clone(),
     };
     let run = move || {
         if let Err(error) = worker.run(connector, &open) {

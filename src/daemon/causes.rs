@@ -35,12 +35,14 @@ pub(super) enum Topic {
     Refused(String, Option<u32>),
     /// What this site knows is being taken over here: until that is done, nothing is applied.
     Snapshot(String),
+    /// The tree was there before, and is compared with that of the cluster.
+    Matching,
 }
 
 impl Topic {
     const fn severity(&self) -> Severity {
         match self {
-            Self::Expiry | Self::Snapshot(_) => Severity::Warning,
+            Self::Expiry | Self::Snapshot(_) | Self::Matching => Severity::Warning,
             Self::Certificates
             | Self::StateRoom
             | Self::TreeRoom
@@ -73,6 +75,7 @@ impl Topic {
             Self::Expiry => ("certificate.expiring", "certificate.replaced"),
             Self::Refused(..) => ("entries.refused", "entries.taken"),
             Self::Snapshot(_) => ("snapshot.begun", "snapshot.taken"),
+            Self::Matching => ("tree.matching", "tree.matched"),
         }
     }
 }
@@ -105,6 +108,7 @@ impl Causes {
             | Topic::Unreadable
             | Topic::Disbelief
             | Topic::Config
+            | Topic::Matching
             | Topic::Expiry => None,
             Topic::Refused(site, _) | Topic::Snapshot(site) => Some(site.clone()),
         };

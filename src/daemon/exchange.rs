@@ -175,7 +175,8 @@ pub fn connected(
     }
     engine.succeeds(hello.actor, &hello.site_name)?;
     let has_nothing = hello.streams.iter().all(|state| state.head == 0);
-    if has_nothing && engine.heads()?.is_empty() {
+    // A site that compares its tree has one, and waits for that of the cluster.
+    if has_nothing && engine.heads()?.is_empty() && !engine.is_matching()? {
         engine.meet_empty()?;
     }
     let known = |cursor: &StreamCursor| Receipt {

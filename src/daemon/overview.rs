@@ -124,7 +124,7 @@ impl Reporter {
             diverged: facts.diverged,
             left_alone: facts.left_alone,
             left_alone_first: facts.left_alone_first,
-            unnoticed_us: Some(self.unnoticed_us(told.mark_us)),
+            unnoticed_us: self.unnoticed_us(told.mark_us),
             looking_us: Some(looking_us).filter(|us| *us > 0),
         }
     }
@@ -134,9 +134,9 @@ impl Reporter {
         facts.looking_since.is_some()
     }
 
-    /// Age of `mark`, up to which all changes of this site's tree are in its journal.
-    fn unnoticed_us(&self, mark: u64) -> u64 {
-        self.clock.now_us().saturating_sub(mark)
+    /// Age of `mark`, up to which all changes of this site's tree are in its journal. None: nothing of it is.
+    fn unnoticed_us(&self, mark: u64) -> Option<u64> {
+        (mark > 0).then(|| self.clock.now_us().saturating_sub(mark))
     }
 
     /// What would be lost if this site were gone: what no other site has applied, and what nobody noticed yet.
@@ -144,8 +144,9 @@ impl Reporter {
         let timeline = told.timeline.lock().unwrap_or_else(PoisonError::into_inner);
         let heads = &told.status.heads;
         let age = timeline.age(heads, &told.applied_anywhere, self.clock.now_us());
+        let unnoticed = self.unnoticed_us(told.mark_us);
         AtRisk {
-            lag: older(age, Lag::Known(self.unnoticed_us(told.mark_us))),
+            lag: older(age, unnoticed.map_or(Lag::Unknown, Lag::Known)),
             entries: told.at_risk.entries,
             journal_bytes: told.at_risk.bytes,
         }
@@ -239,7 +240,7 @@ impl Reporter {
             behind_bytes: site.behind_bytes,
             oldest_unacked_us: Some(view.applied_mark_us).filter(|at| is_behind && *at > 0),
             clock_skew_us: site.clock_skew_us,
-            unnoticed_us: Some(self.unnoticed_us(told.mark_us)),
+            unnoticed_us: self.unnoticed_us(told.mark_us),
             inbound: InboundLag {
                 unnoticed_us: site.unnoticed_us,
                 ..inbound(view, told, site.site_id, connected)

@@ -75,7 +75,10 @@ pub(super) fn note(facts: &Mutex<TreeFacts>, event: &ConnectorEvent, clock: &dyn
                     u64::from(facts.left_alone_first.is_some()) + left.count() as u64;
             }
         }
-        ConnectorEvent::Blind(_) | ConnectorEvent::Sighted | ConnectorEvent::Applied(_) => {}
+        ConnectorEvent::Blind(_)
+        | ConnectorEvent::Sighted
+        | ConnectorEvent::Applied(_)
+        | ConnectorEvent::Matched(_) => {}
     }
 }
 

@@ -11,6 +11,7 @@ use super::status::{TreeFacts, note};
 use crate::admin::view::plural;
 use crate::clock::SharedClock;
 use crate::error::{ReplError, Result};
+use crate::sync::engine::Handle;
 use crate::tree::scan::{Disbelief, ScanReport};
 use crate::tree::walk::{Note, NoteKind};
 use crate::tree::{Connector, ConnectorEvent};
@@ -53,6 +54,7 @@ pub(super) struct TreeWorker {
     pub(super) causes: Causes,
     /// Name of this site.
     pub(super) site: String,
+    pub(super) engine: Handle,
 }
 
 impl TreeWorker {
@@ -195,6 +197,14 @@ impl TreeWorker {
         self.causes.set(Topic::Disbelief, text, next);
     }
 
+    /// The tree is part of the cluster's. Should that not be noted, the next start finds nothing left to compare.
+    fn matched(&self) {
+        if let Err(error) = self.engine.call(|e| e.set_matching(false)) {
+            tracing::warn!(%error, "cannot note that the tree was compared");
+        }
+        self.causes.clear(Topic::Matching);
+    }
+
     fn note(&self, event: &ConnectorEvent) {
         note(&self.facts, event, &*self.clock);
         match event {
@@ -216,6 +226,7 @@ impl TreeWorker {
                 self.unreadable(scanned);
             }
             ConnectorEvent::Standing(standing) => self.disbelieve(standing.brake),
+            ConnectorEvent::Matched(_) => self.matched(),
             ConnectorEvent::Applied(_)
             | ConnectorEvent::Looking
             | ConnectorEvent::Blind(_)
@@ -236,6 +247,12 @@ fn report(event: &ConnectorEvent) {
         ConnectorEvent::Looking => tracing::debug!("looking at the whole tree"),
         ConnectorEvent::Sighted => tracing::info!("the whole tree is watched again"),
         ConnectorEvent::Standing(standing) => tracing::debug!(?standing, "tree"),
+        ConnectorEvent::Matched(matched) => tracing::info!(
+            taken = matched.taken,
+            differed = matched.differed,
+            renamed = matched.renamed,
+            "the tree is part of the cluster's; what only this site has is sent from here on"
+        ),
         ConnectorEvent::Scanned(report) => tracing::debug!(?report, "scanned"),
         ConnectorEvent::Applied(report) => tracing::debug!(?report, "applied"),
     }

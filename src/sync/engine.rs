@@ -473,13 +473,12 @@ impl Engine {
         before: Option<ManifestRoot>,
     ) -> Result<()> {
         let what = "a file was written to after it was replaced; its bytes are kept as a conflict";
-        self.record_own(inode, content, before, what)
+        self.record_own(inode, content, before, what).map(drop)
     }
 
     /// See [`super::port::Engine::give_way`].
-    pub fn give_way(&mut self, inode: u64, content: Content) -> Result<()> {
-        let what = "a file was changed at a site that only receives, and a version arrived for it; \
-                    what was here is kept as a conflict";
+    pub fn give_way(&mut self, inode: u64, content: Content) -> Result<bool> {
+        let what = "a file had other bytes here than the version that arrived for it; they are kept as a conflict";
         self.record_own(inode, content, None, what)
     }
 
@@ -489,15 +488,16 @@ impl Engine {
         content: Content,
         before: Option<ManifestRoot>,
         what: &'static str,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         self.write(|opened, config| {
             let now_us = config.clock.now_us();
-            if opened.core.late_write(inode, content, before, now_us)? {
+            let is_news = opened.core.late_write(inode, content, before, now_us)?;
+            if is_news {
                 tracing::warn!(inode, "{what}");
                 // Nothing in the logs tells it.
                 opened.commit(config)?;
             }
-            Ok(())
+            Ok(is_news)
         })
     }
 

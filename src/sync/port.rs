@@ -273,11 +273,12 @@ pub trait Engine: Send {
     fn correct(&mut self, inode: u64, shown: Option<Image>) -> Result<()>;
 
     /// Records that other bytes of `inode` than any site journaled are on this site's filesystem and give way to what
-    /// is merged: they are the loser of a conflict, known to this site alone. Durable when it returns.
+    /// is merged: they are the loser of a conflict, known to this site alone. Durable when it returns. False: they are
+    /// the same bytes, or are on record.
     ///
     /// # Errors
     /// When the state store fails.
-    fn give_way(&mut self, inode: u64, content: Content) -> Result<()>;
+    fn give_way(&mut self, inode: u64, content: Content) -> Result<bool>;
 
     /// When the run before this one ended, in the hybrid clock, as far as that is on record.
     ///

@@ -6,6 +6,8 @@
 //! file, is renamed beside it. A directory that is removed elsewhere and holds names of this site alone stays with them
 //! and is this site's own from then on. What was removed here is made again.
 //!
+//! The same for a tree that was there before its site met the cluster ([`super::matching`]).
+//!
 //! All that is done is to correct the applied view to what is on the disk: images then find what they expect, and a
 //! stop at any point leaves work to do again.
 
@@ -16,6 +18,8 @@ use rustix::fs::RenameFlags;
 use rustix::io::Errno;
 
 use super::apply::path_of;
+use super::job::links;
+use super::matching::Matched;
 use super::observe::{Observed, observe};
 use super::rollback::with_values;
 use super::root::{ROOT_INODE, Root};
@@ -37,12 +41,7 @@ const ATTEMPTS: u32 = 100;
 /// # Errors
 /// When the engine or the disk fails; it can be done again.
 pub fn concede(engine: &mut dyn Engine, root: &Root, now_us: u64, met: &[Met]) -> Result<()> {
-    let mut pass = Pass {
-        engine,
-        root,
-        now_us,
-        judged: BTreeSet::new(),
-    };
+    let mut pass = Pass::new(engine, root, now_us);
     for one in met {
         pass.object(one.inode)?;
         for goal in &one.goal {
@@ -55,12 +54,45 @@ pub fn concede(engine: &mut dyn Engine, root: &Root, now_us: u64, met: &[Met]) -
     Ok(())
 }
 
+/// Takes what stands where `images` are to come, which are shown nowhere yet, for them, or lets it give way.
+///
+/// # Errors
+/// As [`concede`].
+pub fn meet(
+    engine: &mut dyn Engine,
+    root: &Root,
+    now_us: u64,
+    images: &[Image],
+) -> Result<Matched> {
+    let inodes = images.iter().map(|image| image.inode).collect();
+    let shown = engine.applied_of(inodes)?;
+    let mut pass = Pass::new(engine, root, now_us);
+    for (image, shown) in images.iter().zip(shown) {
+        if shown.is_some_and(|shown| !shown.links.is_empty()) {
+            continue;
+        }
+        let met = Met {
+            inode: image.inode,
+            order_us: image.order_us,
+            dirs: BTreeSet::new(),
+            kind: image.kind,
+            goal: links(image),
+            target: image.target.clone(),
+        };
+        for goal in &met.goal {
+            pass.place(&met, goal.link, &goal.place)?;
+        }
+    }
+    Ok(pass.matched)
+}
+
 struct Pass<'a> {
     engine: &'a mut dyn Engine,
     root: &'a Root,
     now_us: u64,
     /// Inodes whose applied view is as the disk is.
     judged: BTreeSet<u64>,
+    matched: Matched,
 }
 
 /// A directory that is where it is shown.
@@ -69,7 +101,17 @@ struct Dir {
     fd: OwnedFd,
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
+    fn new(engine: &'a mut dyn Engine, root: &'a Root, now_us: u64) -> Self {
+        Self {
+            engine,
+            root,
+            now_us,
+            judged: BTreeSet::new(),
+            matched: Matched::default(),
+        }
+    }
+
     /// Corrects the applied view of `inode`.
     fn object(&mut self, inode: u64) -> Result<()> {
         if inode == ROOT_INODE || !self.judged.insert(inode) {
@@ -125,8 +167,9 @@ impl Pass<'_> {
         }
         let image = self.engine.applied(met.inode)?;
         let is_new = image.is_none_or(|image| image.links.is_empty());
-        if is_new && met.kind == NodeKind::File && self.is_own_file(&stat)? {
+        if is_new && self.is_alike(met, &dir, &place.name, &stat)? {
             let mut image = Image::absent(met.inode, met.kind);
+            image.target.clone_from(&met.target);
             image.links.push(ShownLink {
                 link,
                 parent: place.parent,
@@ -134,9 +177,28 @@ impl Pass<'_> {
                 dot: Dot::default(),
                 explicit: true,
             });
+            self.matched.taken += 1;
             return self.shown(image, &dir.path, &place.name, &stat);
         }
         self.aside(&dir, &place.name)
+    }
+
+    /// Whether what stands at a place, and is of this site alone, can be taken for what is to come there: a directory, a
+    /// link with the same text, or a file, whatever its bytes are.
+    fn is_alike(&mut self, met: &Met, dir: &Dir, name: &Name, stat: &Stat) -> Result<bool> {
+        if stat.kind != Some(met.kind)
+            || self.engine.inode_of(stat.id.ino, stat.id.btime)?.is_some()
+        {
+            return Ok(false);
+        }
+        Ok(match met.kind {
+            NodeKind::Dir => true,
+            NodeKind::File => stat.nlink == 1,
+            NodeKind::Symlink => {
+                let text = rustix::fs::readlinkat(&dir.fd, name.as_bytes(), Vec::new());
+                text.is_ok_and(|text| met.target.as_deref() == Some(text.to_bytes()))
+            }
+        })
     }
 
     /// A directory that is to go and holds nothing that is replicated any more stays for what is in it.
@@ -195,8 +257,9 @@ impl Pass<'_> {
         if let Some(content) = &details.content
             && content.size > 0
             && known != Some(content.manifest_root)
+            && self.engine.give_way(image.inode, content.clone())?
         {
-            self.engine.give_way(image.inode, content.clone())?;
+            self.matched.differed += 1;
         }
         let shown = with_values(&image, &details);
         self.engine.correct(image.inode, Some(shown))?;
@@ -264,6 +327,7 @@ impl Pass<'_> {
                 rustix::fs::renameat_with(&dir.fd, name.as_bytes(), &dir.fd, to.as_bytes(), flags);
             match moved {
                 Ok(()) => {
+                    self.matched.renamed += 1;
                     let to = self.root.shown(&dir.path, Some(&to));
                     tracing::warn!(
                         ?from,

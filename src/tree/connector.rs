@@ -18,6 +18,7 @@ use super::concede::concede;
 use super::diff::{RACY_US, micros};
 use super::intent::IntentLog;
 use super::look::{Asked, Looks};
+use super::matching::{Filled, Matched};
 use super::pin;
 use super::policy::Policy;
 use super::recover::{Recovery, recover};
@@ -52,6 +53,9 @@ pub struct ConnectorOptions {
     pub policy: Policy,
     /// This site only receives: local changes are counted as diverged.
     pub receive_only: bool,
+    /// The tree was there before its site met the cluster: nothing is journaled until this is set and everything is
+    /// applied. Default: none.
+    pub matches: Option<Filled>,
     /// Whether inotify is used; without it the tree is scanned, as when the watch is blind. Default: true.
     pub watches: bool,
     /// Time between full scans when the watch sees everything. Default: 1 hour.
@@ -80,6 +84,7 @@ impl ConnectorOptions {
             state: state.into(),
             policy: Policy::default(),
             receive_only: false,
+            matches: None,
             watches: true,
             rescan_every: Duration::from_secs(3_600),
             blind_rescan_every: Duration::from_secs(30),
@@ -107,6 +112,8 @@ pub enum ConnectorEvent {
     Sighted,
     /// How the tree stands changed.
     Standing(Standing),
+    /// The tree, which was there before, is part of the cluster's: what only this site has is journaled from here on.
+    Matched(Matched),
 }
 
 /// What an operator should know of a tree beside what was applied.
@@ -126,15 +133,16 @@ pub struct Standing {
 
 /// One tree under replication.
 pub struct Connector {
-    options: ConnectorOptions,
-    root: Root,
-    engine: Box<dyn Engine>,
+    pub(super) options: ConnectorOptions,
+    pub(super) root: Root,
+    pub(super) engine: Box<dyn Engine>,
     source: Box<dyn ContentSource>,
-    clock: SharedClock,
+    pub(super) clock: SharedClock,
     log: IntentLog,
     pub(super) memory: Memory,
     agenda: Agenda,
-    stuck: Stuck,
+    pub(super) stuck: Stuck,
+    pub(super) matched: Matched,
     waker: Waker,
     boot: Boot,
     /// The last moment before this start that is on record.
@@ -182,6 +190,7 @@ impl Connector {
         Ok(Self {
             agenda: Agenda::new(options.pace),
             stuck: Stuck::default(),
+            matched: Matched::default(),
             waker: Waker::new()?,
             boot,
             ended_us,
@@ -292,7 +301,7 @@ impl Connector {
             policy: &self.options.policy,
             now_us,
             back_date: !self.started,
-            receive_only: self.options.receive_only,
+            receive_only: self.only_receives(),
         };
         let doubted = self.memory.doubts;
         let report = scan(
@@ -349,7 +358,7 @@ impl Connector {
         &mut self,
         stop: &mut dyn FnMut(&'static str) -> Result<()>,
     ) -> Result<ApplyReport> {
-        let mut images = self.engine.work(BATCH_IMAGES + self.stuck.len())?;
+        let mut images = self.matched_work(BATCH_IMAGES + self.stuck.len())?;
         self.stuck.only(&images);
         self.stuck.hold_back(&mut images, self.clock.monotonic());
         images.truncate(BATCH_IMAGES);
@@ -384,7 +393,7 @@ impl Connector {
         } else {
             stuck::LOCAL_CHANGE
         };
-        if self.options.receive_only && !report.no_space && !report.met.is_empty() {
+        if self.only_receives() && !report.no_space && !report.met.is_empty() {
             let now_us = self.clock.now_us();
             concede(&mut *self.engine, &self.root, now_us, &report.met)?;
         }

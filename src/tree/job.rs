@@ -161,6 +161,7 @@ impl Job {
             dirs: links.map(|link| link.place.parent).chain(own).collect(),
             kind: self.image.kind,
             goal: self.goal.clone(),
+            target: self.image.target.clone(),
         }
     }
 
@@ -171,7 +172,7 @@ impl Job {
 }
 
 /// Where an image stands itself.
-fn links(image: &Image) -> Vec<LinkAt> {
+pub(super) fn links(image: &Image) -> Vec<LinkAt> {
     if image.merged_into.is_some() {
         return Vec::new();
     }

@@ -10,6 +10,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::plan::LinkAt;
 use crate::journal::op::Name;
 use crate::sync::port::{Image, NodeKind};
@@ -40,6 +42,8 @@ pub struct Met {
     pub kind: NodeKind,
     /// Where it is to be.
     pub goal: Vec<LinkAt>,
+    /// Text of a symbolic link.
+    pub target: Option<Bytes>,
 }
 
 #[derive(Debug, Clone)]
@@ -201,6 +205,7 @@ mod tests {
             dirs,
             kind: NodeKind::Dir,
             goal: Vec::new(),
+            target: None,
         }
     }
 

@@ -6,6 +6,7 @@ mod concede;
 mod connector;
 mod fake;
 mod kinds;
+mod matching;
 mod pieces;
 mod recovery;
 mod restored;

@@ -502,6 +502,7 @@ fn configs() -> Vec<Vec<u8>> {
         cluster: "lab",
         role: Role::Bidirectional,
         primary_site_id: None,
+        existing: claudefs_repl::config::Existing::Bring,
         root: Path::new("/srv/tree"),
         state: Path::new("/var/lib/cfs-repl"),
         listen: None,

@@ -30,9 +30,14 @@ pub const EVENT_NAMES: &[(&str, &str)] = &[
     ),
     (
         "snapshot.begun",
-        "what another site knows is being taken over, and nothing is applied until that is done",
+        "what another site knows is being taken over",
     ),
     ("snapshot.taken", "what another site knows was taken over"),
+    (
+        "tree.matching",
+        "the tree had files before, and is compared with that of the cluster",
+    ),
+    ("tree.matched", "the tree is part of the cluster's"),
     ("site.added", "a site joined"),
     ("site.removed", "a site was removed"),
     (

@@ -71,8 +71,8 @@ fn hint(code: Code, why: &str, invitation: &Invitation, wish: &Wish, places: &Pl
         }
         (Code::FailedPrecondition, _) if wish.has_files && why.contains("both hold files") => {
             format!(
-                "empty {root}, or name an empty folder with --root, and join again; what to do with the files: \
-                 cfs-repl help join"
+                "to keep what is in {root} and compare it with the cluster's, join again with --match; else empty it, or \
+                 name an empty folder with --root; what becomes of the files: cfs-repl help join"
             )
         }
         (Code::AlreadyExists, _) if invitation.name.is_none() => {
@@ -165,7 +165,7 @@ mod tests {
             both,
             None,
             8,
-            "empty /srv/media, or name an empty folder with --root",
+            "to keep what is in /srv/media and compare it",
         );
         check(lost, "all numbers are taken", None, 8, "mend at fra-1");
         check(taken, "taken", None, 8, "choose another name with --name");

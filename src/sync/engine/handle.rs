@@ -153,7 +153,7 @@ impl port::Engine for Handle {
         self.call(move |engine| engine.correct(inode, shown.as_ref()))
     }
 
-    fn give_way(&mut self, inode: u64, content: Content) -> Result<()> {
+    fn give_way(&mut self, inode: u64, content: Content) -> Result<bool> {
         self.call(move |engine| engine.give_way(inode, content))
     }
 

@@ -20,6 +20,8 @@ use crate::sync::state::State;
 
 /// Set once another site was met when both had nothing.
 const MET_EMPTY: &str = "met_empty";
+/// Set as long as the tree, which was there before, is compared with that of the cluster.
+const MATCHING: &str = "tree/matching";
 /// Numbers about a member: `member/SITE/incarnation`, `…/takes_nothing`, `…/unheard_us`, `…/received/STREAM`.
 const MEMBER_KEYS: &str = "member/";
 /// The tree's founder: `founder/site` and `founder/incarnation`.
@@ -252,6 +254,34 @@ impl Engine {
     /// As [`Engine::heard`].
     pub fn has_met_empty(&mut self) -> Result<bool> {
         self.with(|opened, _| Ok(opened.core.state().number(MET_EMPTY)? != 0))
+    }
+
+    /// Notes whether the tree, which was there before, is compared with that of the cluster.
+    ///
+    /// # Errors
+    /// As [`Engine::heard`].
+    pub fn set_matching(&mut self, is_matching: bool) -> Result<()> {
+        self.with(|opened, config| {
+            let store = opened.core.state_mut();
+            store.set_number(MATCHING, u64::from(is_matching));
+            opened.commit(config)
+        })
+    }
+
+    /// Whether it is.
+    ///
+    /// # Errors
+    /// As [`Engine::heard`].
+    pub fn is_matching(&mut self) -> Result<bool> {
+        self.with(|opened, _| Ok(opened.core.state().number(MATCHING)? != 0))
+    }
+
+    /// Whether the cluster has a tree: a site brought one, or something was written.
+    ///
+    /// # Errors
+    /// As [`Engine::heard`].
+    pub fn knows_a_tree(&mut self) -> Result<bool> {
+        self.with(|opened, _| Ok(opened.joined() || opened.founder()?.is_some()))
     }
 
     /// Whether entries were ever exchanged with another site.

@@ -58,6 +58,11 @@ pub(in crate::tree) struct Turns {
 }
 
 impl Turns {
+    /// The next turn looks at everything.
+    pub(in crate::tree) const fn look_at_all(&mut self, now: Duration) {
+        self.full_due = now;
+    }
+
     pub(super) fn events(&self) -> Option<BorrowedFd<'_>> {
         self.watch.events()
     }
@@ -97,7 +102,9 @@ impl Connector {
         // What was fetched before the last end is gone, and whatever stood in the way may be.
         self.engine.retry_parked()?;
         self.apply_all(&mut turns, stop, tell)?;
-        self.full(&mut turns, stop, tell)?;
+        if self.options.matches.is_none() {
+            self.full(&mut turns, stop, tell)?;
+        }
         self.tell_standing(&mut turns, tell);
         Ok(turns)
     }
@@ -121,7 +128,11 @@ impl Connector {
             self.memory.empty_is_meant = true;
             turns.full_due = now;
         }
-        if now >= turns.full_due {
+        if self.options.matches.is_some() {
+            // All of it is looked at in the end.
+            dirs.clear();
+            turns.full_due = now + REST_MAX;
+        } else if now >= turns.full_due {
             self.full(turns, stop, tell)?;
         } else {
             dirs.append(&mut self.agenda.due(now));
@@ -150,7 +161,7 @@ impl Connector {
         if !news.is_empty() {
             self.engine.retry(news.into_iter().collect())?;
         }
-        let any = self.apply_all(turns, stop, tell)?;
+        let any = self.apply_all(turns, stop, tell)? || self.ends_matching(turns, tell)?;
         self.tell_standing(turns, tell);
         if any || more {
             return Ok(Duration::ZERO);

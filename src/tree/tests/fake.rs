@@ -242,9 +242,18 @@ impl Engine for FakeEngine {
         Ok(work)
     }
 
-    fn give_way(&mut self, inode: u64, content: Content) -> Result<()> {
-        self.0.lock().unwrap().gave_way.push((inode, content));
-        Ok(())
+    fn give_way(&mut self, inode: u64, content: Content) -> Result<bool> {
+        let mut state = self.0.lock().unwrap();
+        let merged = state
+            .merged
+            .get(&inode)
+            .and_then(|image| image.content.as_ref());
+        let is_other =
+            merged.is_none_or(|known| known.value.manifest_root != content.manifest_root);
+        if is_other {
+            state.gave_way.push((inode, content));
+        }
+        Ok(is_other)
     }
 
     fn done(&mut self, round: Round) -> Result<()> {

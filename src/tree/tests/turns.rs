@@ -124,7 +124,8 @@ impl Bench {
             | ConnectorEvent::Sighted
             | ConnectorEvent::Looking
             | ConnectorEvent::Scanned(_)
-            | ConnectorEvent::Applied(_) => None,
+            | ConnectorEvent::Applied(_)
+            | ConnectorEvent::Matched(_) => None,
         });
         told.unwrap_or_default()
     }
