@@ -126,6 +126,8 @@ pub struct Engine {
     open: Option<Opened>,
     /// The wall clock of what is not open after a failure.
     wall: Option<WallClock>,
+    /// The counter of the next number after it: the connector has numbers that are in no journal yet.
+    minted: u64,
     /// Moves whenever there may be work for the connector, or progress to tell.
     changed: watch::Sender<u64>,
     last_failure: Option<String>,
@@ -181,6 +183,7 @@ impl Engine {
             config,
             open: Some(opened),
             wall: None,
+            minted: 0,
             changed,
             last_failure: None,
             failed_at: None,
@@ -377,6 +380,27 @@ impl Engine {
         self.with(|opened, _| opened.core.correct(inode, shown))?;
         self.wake();
         Ok(())
+    }
+
+    /// See [`super::port::Engine::is_level`].
+    pub fn is_level(&mut self) -> Result<bool> {
+        if !self.held()?.is_empty() {
+            return Ok(false);
+        }
+        self.with(|opened, _| {
+            let state = opened.core.state();
+            if state.takeover()?.is_some() {
+                return Ok(false);
+            }
+            for (inode, reason) in state.all_parked()? {
+                let shown = state.applied(inode)?;
+                let is_shown = shown.is_some_and(|image| !image.links.is_empty());
+                if reason == WAITS_FOR_CONTENT && !is_shown {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        })
     }
 
     /// See [`super::port::Engine::ended_us`].
@@ -586,7 +610,8 @@ impl Engine {
             Some(opened) => opened,
             None => {
                 let began = clock.monotonic();
-                let opened = open::open(&self.config, self.wall.clone())?;
+                let mut opened = open::open(&self.config, self.wall.clone())?;
+                opened.minter.go_on_from(self.minted);
                 self.full.opened(began, clock.monotonic());
                 self.open.insert(opened)
             }
@@ -599,7 +624,10 @@ impl Engine {
             if error.is_disk_full() {
                 self.full.failed(clock.monotonic());
             }
-            self.wall = self.open.take().map(|opened| opened.wall);
+            if let Some(opened) = self.open.take() {
+                self.minted = opened.minter.next();
+                self.wall = Some(opened.wall);
+            }
         }
         result
     }

@@ -45,6 +45,11 @@ impl Minter {
         }
     }
 
+    /// Takes note of numbers that were given out and may be in nobody's journal yet: those before `next`.
+    pub fn go_on_from(&mut self, next: u64) {
+        self.next = self.next.max(next);
+    }
+
     /// The tag.
     #[must_use]
     pub const fn tag(&self) -> u16 {
@@ -80,6 +85,9 @@ mod tests {
         minter.observe(3 << 48 | 8 << 32 | 99);
         minter.observe(4 << 48 | 9 << 32 | 99);
         assert_eq!(minter.mint().unwrap() & 0xFFFF_FFFF, 42);
+        minter.go_on_from(50);
+        minter.go_on_from(45);
+        assert_eq!(minter.mint().unwrap() & 0xFFFF_FFFF, 50);
     }
 
     #[test]

@@ -178,6 +178,16 @@ fn config(dir: &std::path::Path, clock: &Arc<ManualClock>, site_id: u64) -> Engi
 }
 
 #[test]
+fn numbers_that_were_given_out_are_not_given_out_again_when_the_engine_is_opened_anew() {
+    let mut site = Site::new(1);
+    let first = site.engine.mint().unwrap();
+    let failed = site.engine.with(|_, _| Err::<(), _>(ReplError::Shutdown));
+    assert!(failed.is_err());
+    assert!(site.engine.open.is_none());
+    assert_ne!(site.engine.mint().unwrap(), first);
+}
+
+#[test]
 fn what_one_site_journals_the_other_shows_and_receipts() {
     let (mut a, mut b) = (Site::new(1), Site::new(2));
     let inode = a.create("f", 7);
