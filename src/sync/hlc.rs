@@ -15,6 +15,9 @@ pub const MAX_AHEAD: Duration = Duration::from_secs(5 * 60);
 #[derive(Debug, Clone)]
 pub struct Hlc {
     last_us: TimestampUs,
+    /// The latest that this site's own wall clock showed, or where it began: stamps of others do not move it, so that
+    /// nobody can lead this clock into the future step by step.
+    wall_us: TimestampUs,
     max_ahead_us: u64,
 }
 
@@ -25,6 +28,7 @@ impl Hlc {
         let max_ahead_us = u64::try_from(max_ahead.as_micros()).unwrap_or(u64::MAX);
         Self {
             last_us,
+            wall_us: last_us,
             max_ahead_us,
         }
     }
@@ -38,6 +42,7 @@ impl Hlc {
     /// The next stamp of this site, greater than all before it, and not before `now_us`: the wall clock as far as it is
     /// believed ([`super::wall`]).
     pub fn tick(&mut self, now_us: TimestampUs) -> TimestampUs {
+        self.wall_us = self.wall_us.max(now_us);
         self.last_us = now_us.max(self.last_us.saturating_add(1));
         self.last_us
     }
@@ -52,7 +57,7 @@ impl Hlc {
     #[must_use]
     pub fn too_far_ahead(&self, stamp_us: TimestampUs, now_us: TimestampUs) -> Option<TimestampUs> {
         let due = stamp_us.saturating_sub(self.max_ahead_us);
-        (due > now_us.max(self.last_us)).then_some(due)
+        (due > now_us.max(self.wall_us)).then_some(due)
     }
 }
 
@@ -76,6 +81,25 @@ mod tests {
         let mut clock = clock(10);
         clock.observe(1_000);
         assert!(clock.tick(50) > 1_000);
+    }
+
+    #[test]
+    fn a_peer_cannot_lead_the_clock_into_the_future_step_by_step() {
+        let mut clock = clock(1_000_000_000);
+        let now_us = 1_000_000_000;
+        let ahead = now_us + 299_000_000;
+        assert_eq!(clock.too_far_ahead(ahead, now_us), None);
+        clock.observe(ahead);
+        assert!(clock.too_far_ahead(ahead + 299_000_000, now_us).is_some());
+        clock.tick(now_us);
+        assert!(clock.too_far_ahead(ahead + 299_000_000, now_us).is_some());
+    }
+
+    #[test]
+    fn stamps_made_before_the_wall_clock_stepped_back_are_not_held() {
+        let mut clock = clock(0);
+        clock.tick(10_000_000_000);
+        assert_eq!(clock.too_far_ahead(10_000_000_001, 1_000_000), None);
     }
 
     #[test]
