@@ -30,6 +30,8 @@ use crate::text::{count, duration, printable};
 /// Smallest terminal that is drawn on.
 const COLUMNS_MIN: u16 = 60;
 const ROWS_MIN: u16 = 15;
+/// Columns that what is wrong gets at least.
+const WHAT_MIN: u16 = 20;
 /// Columns of the words in front of cause and next step.
 const HEAD: u16 = 7;
 /// Rows below the tabs from which on long causes take two lines.
@@ -390,7 +392,16 @@ impl Pen<'_> {
         let used = self.put(x, y, width, &head, strong);
         let room = width.saturating_sub(used + 3);
         let plain = self.style(Tone::Plain);
-        let taken = self.put(x + used + 3, y, room, &told.what, plain);
+        // Whether data is at risk, and since when, is told before all of what is wrong.
+        let least = told.least.width() + if told.least.is_empty() { 0 } else { 3 };
+        let [full, short] = &told.since;
+        let fits = told.what.width() + full.width() + least <= usize::from(room);
+        let since = if fits { full } else { short };
+        let kept = u16::try_from(since.width() + least).unwrap_or(u16::MAX);
+        let most = room.saturating_sub(kept).max(WHAT_MIN.min(room));
+        let at = x + used + 3;
+        let what = self.put(at, y, most, &told.what, plain);
+        let taken = what + self.put(at + what, y, room - what, since, plain);
         let rest = usize::from(room.saturating_sub(taken + 3));
         let right = [&told.right, &told.short, &told.least]
             .into_iter()

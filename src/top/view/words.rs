@@ -20,6 +20,8 @@ pub(super) struct Told {
     pub(super) word: String,
     /// The whole in one line.
     pub(super) what: String,
+    /// Since when, behind it, in full and in short: what is told is cut before that is.
+    pub(super) since: [String; 2],
     /// What stands at the right, where there is room.
     pub(super) right: String,
     /// The same in short.
@@ -38,6 +40,7 @@ impl Default for Told {
             tone: Tone::Dim,
             word: String::new(),
             what: String::new(),
+            since: <[String; 2]>::default(),
             right: String::new(),
             short: String::new(),
             least: String::new(),
@@ -302,9 +305,10 @@ fn whole(data: &Data, status: &StatusView) -> Told {
     let since = cause
         .and_then(|cause| cause.site.as_deref())
         .and_then(|site| down_since(data, site));
-    let since = since.map_or_else(String::new, |us| {
+    let since = since.map_or_else(<[String; 2]>::default, |us| {
         let age = duration(data.now.wall_us.saturating_sub(us));
-        format!("   since {} ({age})", time_of_day(us, None))
+        let full = format!("   since {} ({age})", time_of_day(us, None));
+        [full, format!("   for {age}")]
     });
     let mut tone = of_verdict(status.verdict);
     if let Some(cause) = cause
@@ -338,7 +342,8 @@ fn whole(data: &Data, status: &StatusView) -> Told {
     Told {
         tone,
         word: status.verdict.word().replace('_', " ").to_uppercase(),
-        what: format!("{}{since}", status.summary),
+        what: status.summary.clone(),
+        since,
         right,
         short,
         least,
