@@ -122,13 +122,14 @@ fn join() -> String {
      the site name them, remove both in TLS, and at the site:\n\n    \
          cfs-repl reload\n\n\
      Refused because both trees had files POPULATED\n\n\
-     They can be compared: join with the flag --match, or, at a site that is configured already, with\n\
-     existing = \"match\" in [tree] and a new state folder (below: mv STATE STATE.before). Until\n\
+     They can be compared: join with the flag --match, or, at a site that was started already, with\n\
+     existing = \"match\" in [tree], STATE moved away as below, and ROOT/.cfs-repl moved away, too. Until\n\
      everything of the others is there, the site only receives. Files of the same path and bytes are\n\
      taken for the cluster's and are not sent; with other bytes they give way, are on record as\n\
-     conflicts, and `cfs-repl conflicts restore` brings them back; what is no file and no directory of\n\
-     the same name is renamed beside it. Modes, owners and times become those of the cluster. What only\n\
-     this site has is then added for all, also what was removed elsewhere in the past.\n\n\
+     conflicts, and `cfs-repl conflicts restore` brings them back. Files with several names, and what is\n\
+     of another kind, are renamed beside what arrives. Modes, owners, times and attributes become those\n\
+     of the cluster. What only this site has is then added for all, also what was removed elsewhere in\n\
+     the past. Sites with such trees join one after the other.\n\n\
      Or the site takes the other's tree. With cfs-repl stopped:\n\n    \
          mv ROOT ROOT.before && mkdir ROOT\n    \
          mv STATE STATE.before\n\n\

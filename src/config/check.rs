@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use super::problem::Spot;
 use super::problem::{Findings, Refusal};
 use super::units::format_duration;
-use super::{Config, NAME_BYTES_MAX, Role, SOCKET_BYTES_MAX};
+use super::{Config, Existing, NAME_BYTES_MAX, Role, SOCKET_BYTES_MAX};
 
 /// What [`Findings::unreadable`] is told when peers may be missing.
 pub(super) const PEERS_KEY: &str = "peer";
@@ -49,6 +49,14 @@ pub(super) fn relations(config: &Config, findings: &mut Findings) {
 
 fn roles(config: &Config, findings: &mut Findings) {
     let site = &config.site;
+    if site.role == Role::Primary && config.tree.existing == Existing::Match {
+        let place = findings.place("tree.existing");
+        findings.add(
+            place,
+            "a primary takes nothing of others, so it has nothing to compare its tree with",
+            "remove it, or set role = \"bidirectional\"",
+        );
+    }
     let role_place = findings.place("site.role");
     let primary_place = findings.place("site.primary_site_id");
     match (site.role, site.primary_site_id) {

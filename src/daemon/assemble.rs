@@ -469,6 +469,9 @@ fn gid(key: &str, name: Option<&str>) -> Result<Option<u32>> {
 
 /// A site that has files before anything is journaled brings the tree of its cluster, and says so in its journal.
 fn found(config: &Config, mut engine: Engine) -> Result<Engine> {
+    if config.tree.existing == Existing::Bring && !engine.joined()? {
+        engine.set_matching(false)?;
+    }
     let is_new = engine.heads()?.is_empty() && !engine.joined()? && !engine.has_met_empty()?;
     let policy = Policy::excluding(&config.tree.exclude)?;
     if !is_new || first_file(&config.tree.root, &policy)?.is_none() {
@@ -660,9 +663,13 @@ async fn tick(tasks: Tasks, engine: Handle, causes: Causes) {
         }
         let ticked = engine.ask(|engine| {
             engine.tick()?;
-            engine.clock_ahead()
+            Ok((engine.clock_ahead()?, engine.takeover()?.is_some()))
         });
-        match ticked.await {
+        let ticked = ticked.await;
+        if matches!(ticked, Ok((_, false))) {
+            causes.clear_snapshots();
+        }
+        match ticked.map(|(ahead, _)| ahead) {
             Ok(Some(ahead)) => causes.set(
                 Topic::Clock,
                 format!(

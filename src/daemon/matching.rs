@@ -34,12 +34,15 @@ impl Matcher {
                 _ = ticks.tick() => {}
             }
             let how_far = match self.lacks().await {
-                Ok(Some(lacks)) => lacks,
+                Ok(Some(lacks)) => {
+                    self.filled.set(false);
+                    lacks
+                }
+                Ok(None) if self.filled.is_over() => return,
                 Ok(None) => {
-                    self.show("it is compared");
-                    self.filled.set();
+                    self.filled.set(true);
                     self.waker.wake();
-                    return;
+                    "it is compared".to_owned()
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the engine does not answer");
@@ -54,7 +57,8 @@ impl Matcher {
         let told = format!(
             "the tree had files before, and what only this site has is not journaled yet: {how_far}"
         );
-        let next = "nothing is to be done once all sites are connected; one that is gone for good: sites remove";
+        let next = "nothing is to be done once all sites are connected; one that is gone for good is first removed at a \
+                    site that has what it wrote (cfs-repl sites remove), and then here";
         self.causes.set(Topic::Matching, told, next);
     }
 

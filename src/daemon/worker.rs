@@ -251,7 +251,7 @@ fn report(event: &ConnectorEvent) {
             taken = matched.taken,
             differed = matched.differed,
             renamed = matched.renamed,
-            "the tree is part of the cluster's; what only this site has is sent from here on"
+            "the tree is part of the cluster's"
         ),
         ConnectorEvent::Scanned(report) => tracing::debug!(?report, "scanned"),
         ConnectorEvent::Applied(report) => tracing::debug!(?report, "applied"),

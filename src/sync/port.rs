@@ -280,6 +280,15 @@ pub trait Engine: Send {
     /// When the state store fails.
     fn give_way(&mut self, inode: u64, content: Content) -> Result<bool>;
 
+    /// Whether [`Engine::work`] gives, one after the other, everything that is merged and not shown: nothing is held for an
+    /// operator, no snapshot of another site is on its way, nothing that is shown nowhere waits for its content.
+    ///
+    /// # Errors
+    /// When the state store fails.
+    fn is_level(&mut self) -> Result<bool> {
+        Ok(true)
+    }
+
     /// When the run before this one ended, in the hybrid clock, as far as that is on record.
     ///
     /// # Errors

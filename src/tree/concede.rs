@@ -21,6 +21,7 @@ use super::apply::path_of;
 use super::job::links;
 use super::matching::Matched;
 use super::observe::{Observed, observe};
+use super::policy::Policy;
 use super::rollback::with_values;
 use super::root::{ROOT_INODE, Root};
 use super::stat::{DevId, Stat, stat_at, stat_fd};
@@ -60,7 +61,7 @@ pub fn concede(engine: &mut dyn Engine, root: &Root, now_us: u64, met: &[Met]) -
 /// As [`concede`].
 pub fn meet(
     engine: &mut dyn Engine,
-    root: &Root,
+    (root, policy): (&Root, &Policy),
     now_us: u64,
     images: &[Image],
 ) -> Result<Matched> {
@@ -80,7 +81,14 @@ pub fn meet(
             target: image.target.clone(),
         };
         for goal in &met.goal {
-            pass.place(&met, goal.link, &goal.place)?;
+            let place = &goal.place;
+            let Some(path) = path_of(pass.engine, place.parent)? else {
+                continue;
+            };
+            // What is left out here is nobody's but the user's.
+            if !policy.excludes_path(&path, &place.name, met.kind == NodeKind::Dir) {
+                pass.place(&met, goal.link, place)?;
+            }
         }
     }
     Ok(pass.matched)

@@ -178,6 +178,7 @@ impl Connector {
         } else {
             pin::open(&options.root, &options.state)?
         };
+        options.matches = options.matches.filter(|filled| !filled.is_over());
         let boot_id = options.boot_id.take().map_or_else(clock::boot_id, Ok)?;
         let boot = Boot::begin(&options.state, boot_id, Mount::of(root.fd()))?;
         let mut log = IntentLog::open(&options.state)?;
@@ -358,10 +359,7 @@ impl Connector {
         &mut self,
         stop: &mut dyn FnMut(&'static str) -> Result<()>,
     ) -> Result<ApplyReport> {
-        let mut images = self.matched_work(BATCH_IMAGES + self.stuck.len())?;
-        self.stuck.only(&images);
-        self.stuck.hold_back(&mut images, self.clock.monotonic());
-        images.truncate(BATCH_IMAGES);
+        let images = self.next_images()?;
         let given: Vec<u64> = images.iter().map(|image| image.inode).collect();
         for inode in &given {
             self.memory.own.remove(inode);

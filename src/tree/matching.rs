@@ -10,22 +10,37 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::concede::meet;
 use super::connector::turn::Turns;
-use super::connector::{Connector, ConnectorEvent};
+use super::connector::{BATCH_IMAGES, Connector, ConnectorEvent};
 use crate::error::Result;
 use crate::sync::port::Image;
 
+/// Images that are compared at one go: each may have to be read as a whole, and a stop waits for that.
+const PIECE: usize = 64;
+
 /// Tells a tree that its site has what the others have. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Filled(Arc<AtomicBool>);
+pub struct Filled(Arc<Told>);
+
+#[derive(Debug, Default)]
+struct Told {
+    is_filled: AtomicBool,
+    is_over: AtomicBool,
+}
 
 impl Filled {
-    /// It has.
-    pub fn set(&self) {
-        self.0.store(true, Ordering::SeqCst);
+    /// Whether it has.
+    pub fn set(&self, is_filled: bool) {
+        self.0.is_filled.store(is_filled, Ordering::SeqCst);
+    }
+
+    /// Whether the tree is part of the cluster's by now.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.0.is_over.load(Ordering::SeqCst)
     }
 
     fn is_set(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.0.is_filled.load(Ordering::SeqCst)
     }
 }
 
@@ -47,20 +62,30 @@ impl Connector {
     }
 
     /// The next images, after what stands in their way was taken for them or gave way.
-    pub(super) fn matched_work(&mut self, limit: usize) -> Result<Vec<Image>> {
-        let images = self.engine.work(limit)?;
+    pub(super) fn next_images(&mut self) -> Result<Vec<Image>> {
         if self.options.matches.is_none() {
-            return Ok(images);
+            return self.given_images(BATCH_IMAGES);
         }
+        let images = self.given_images(PIECE)?;
         let now_us = self.clock.now_us();
-        let met = meet(&mut *self.engine, &self.root, now_us, &images)?;
+        let tree = (&self.root, &self.options.policy);
+        let met = meet(&mut *self.engine, tree, now_us, &images)?;
         if met == Matched::default() {
             return Ok(images);
         }
         self.matched.taken += met.taken;
         self.matched.differed += met.differed;
         self.matched.renamed += met.renamed;
-        self.engine.work(limit)
+        self.given_images(PIECE)
+    }
+
+    /// What the engine gives, but for what has to wait.
+    fn given_images(&mut self, limit: usize) -> Result<Vec<Image>> {
+        let mut images = self.engine.work(limit + self.stuck.len())?;
+        self.stuck.only(&images);
+        self.stuck.hold_back(&mut images, self.clock.monotonic());
+        images.truncate(limit);
+        Ok(images)
     }
 
     /// Begins to journal what only this site has, once everything that the others have was applied.
@@ -69,10 +94,14 @@ impl Connector {
         turns: &mut Turns,
         tell: &mut dyn FnMut(ConnectorEvent),
     ) -> Result<bool> {
-        let is_filled = self.options.matches.as_ref().is_some_and(Filled::is_set);
-        if !is_filled || !self.stuck.is_empty() || !self.engine.work(1)?.is_empty() {
+        let Some(filled) = self.options.matches.clone().filter(Filled::is_set) else {
+            return Ok(false);
+        };
+        let has_work = !self.stuck.is_empty() || !self.engine.work(1)?.is_empty();
+        if has_work || !self.engine.is_level()? {
             return Ok(false);
         }
+        filled.0.is_over.store(true, Ordering::SeqCst);
         self.options.matches = None;
         turns.look_at_all(self.clock.monotonic());
         tell(ConnectorEvent::Matched(self.matched));

@@ -157,6 +157,10 @@ impl port::Engine for Handle {
         self.call(move |engine| engine.give_way(inode, content))
     }
 
+    fn is_level(&mut self) -> Result<bool> {
+        self.call(Engine::is_level)
+    }
+
     fn ended_us(&mut self) -> Result<u64> {
         self.call(Engine::ended_us)
     }

@@ -131,6 +131,9 @@ impl Connector {
         if self.options.matches.is_some() {
             // All of it is looked at in the end.
             dirs.clear();
+            self.agenda.due(now);
+            let busy = BTreeSet::new();
+            self.agenda.scanned(None, &busy, now, self.clock.now_us());
             turns.full_due = now + REST_MAX;
         } else if now >= turns.full_due {
             self.full(turns, stop, tell)?;

@@ -10,6 +10,7 @@ use super::turns::{Bench, FAR_US};
 use crate::journal::op::OpKind;
 use crate::tree::concede::DIVERGED_MARK;
 use crate::tree::matching::{Filled, Matched};
+use crate::tree::policy::Policy;
 
 /// What the cluster has.
 fn cluster() -> Site {
@@ -91,7 +92,7 @@ fn a_tree_that_was_there_before_becomes_part_of_the_cluster_and_nothing_of_it_go
     );
     let gave_way = bench.engine.0.lock().unwrap().gave_way.len();
     assert_eq!(gave_way, 1, "d/deep/other");
-    filled.set();
+    filled.set(true);
     bench.until_rest(&mut turns);
     let mut kinds = bench.kinds();
     kinds.retain(|kind| [OpKind::Create, OpKind::MkDir, OpKind::Symlink].contains(kind));
@@ -105,6 +106,67 @@ fn a_tree_that_was_there_before_becomes_part_of_the_cluster_and_nothing_of_it_go
         OpKind::MkDir,
     ];
     assert_eq!(kinds, added);
+    assert!(bench.connector.options.matches.is_none());
+}
+
+#[test]
+fn excluded_names_are_left_alone() {
+    let theirs = cluster();
+    let filled = Filled::default();
+    let mut bench = Bench::with(FAR_US, |options| {
+        options.policy = Policy::excluding(&["/d/deep", "/file"]).unwrap();
+        options.matches = Some(filled.clone());
+    });
+    before(bench.tree.path());
+    let mut turns = bench.begin();
+    bench.engine.pull(&theirs.engine);
+    bench.rest_for(&mut turns, Duration::from_secs(60));
+    assert_eq!(text(&bench, "d/deep/other"), "ours");
+    assert_eq!(text(&bench, "file/inside"), "inside");
+    assert_eq!(text(&bench, "d/same"), "same");
+    filled.set(true);
+    bench.until_rest(&mut turns);
+    assert!(bench.connector.options.matches.is_none());
+}
+
+#[test]
+fn a_file_that_is_being_written_neither_keeps_the_loop_busy_nor_is_it_lost() {
+    use std::io::Write as _;
+    let theirs = cluster();
+    let filled = Filled::default();
+    let mut bench = Bench::with(FAR_US, |options| options.matches = Some(filled.clone()));
+    before(bench.tree.path());
+    let mut turns = bench.begin();
+    let path = bench.path("d/deep/other");
+    let mut open = fs::OpenOptions::new().append(true).open(path).unwrap();
+    open.write_all(b", and more").unwrap();
+    bench.engine.pull(&theirs.engine);
+    let count = bench.rest_for(&mut turns, Duration::from_secs(60));
+    assert!(count < 500, "{count} turns in a minute");
+    drop(open);
+    filled.set(true);
+    for _ in 0..20 {
+        bench.until_rest(&mut turns);
+        bench.clock.advance(Duration::from_secs(10));
+    }
+    assert!(bench.connector.options.matches.is_none());
+    assert_eq!(text(&bench, "d/deep/other"), "theirs");
+    let lost = bench.engine.0.lock().unwrap().gave_way.clone();
+    let bytes = lost.iter().map(|(_, content)| content.inline.clone());
+    assert!(bytes.flatten().any(|bytes| &bytes[..] == b"ours, and more"));
+}
+
+#[test]
+fn a_tree_that_was_compared_once_is_not_compared_again_when_it_is_opened_anew() {
+    let filled = Filled::default();
+    let mut bench = Bench::with(FAR_US, |options| options.matches = Some(filled.clone()));
+    let mut turns = bench.begin();
+    filled.set(true);
+    bench.until_rest(&mut turns);
+    assert!(filled.is_over());
+    bench
+        .restart(|options| options.matches = Some(filled.clone()))
+        .unwrap();
     assert!(bench.connector.options.matches.is_none());
 }
 
@@ -137,7 +199,7 @@ fn a_site_that_stops_in_the_middle_compares_the_rest_after_its_start() {
     bench
         .restart(|options| options.matches = Some(filled.clone()))
         .unwrap();
-    filled.set();
+    filled.set(true);
     let mut turns = bench.begin();
     for _ in 0..20 {
         bench.until_rest(&mut turns);

@@ -101,7 +101,7 @@ impl Bench {
     }
 
     /// Lets time pass, resting as the loop does; returns how many turns that took.
-    fn rest_for(&mut self, turns: &mut Turns, time: Duration) -> u32 {
+    pub(super) fn rest_for(&mut self, turns: &mut Turns, time: Duration) -> u32 {
         let (end, mut count) = (self.clock.monotonic() + time, 0);
         while self.clock.monotonic() < end {
             let rest = self.turn(turns);
