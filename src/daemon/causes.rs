@@ -159,6 +159,19 @@ impl Causes {
         });
     }
 
+    /// No snapshot is taken over any more, in whatever way that ended.
+    pub(super) fn clear_snapshots(&self) {
+        let of_snapshots = self.with(|causes| {
+            let topics = causes
+                .keys()
+                .filter(|topic| matches!(topic, Topic::Snapshot(_)));
+            topics.cloned().collect::<Vec<Topic>>()
+        });
+        for topic in of_snapshots {
+            self.clear(topic);
+        }
+    }
+
     /// All of them, in the order of the topics.
     pub(super) fn all(&self) -> Vec<Cause> {
         self.with(|causes| causes.values().cloned().collect())

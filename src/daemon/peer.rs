@@ -289,8 +289,14 @@ impl Receiver {
             LinkEvent::SnapshotRequest {
                 connection,
                 request,
-            } => self.give_page(connection, request).await,
-            LinkEvent::SnapshotPage { connection, page } => self.take_page(connection, *page).await,
+            } => {
+                let given = self.give_page(connection, request).await;
+                self.closing_on_failure(connection, given).await
+            }
+            LinkEvent::SnapshotPage { connection, page } => {
+                let taken = self.take_page(connection, *page).await;
+                self.closing_on_failure(connection, taken).await
+            }
             LinkEvent::Disconnected {
                 reason, in_flight, ..
             } => {
@@ -393,6 +399,10 @@ impl Receiver {
         (self.peer, self.connection) = (Some(hello.actor), connection);
         self.told = Told::default();
         (self.given_until, self.pages) = (None, 0);
+        if !filling.theirs {
+            // It has all of it, or what it lacks came another way. What is held keeps its pages in the state file.
+            self.given = None;
+        }
         self.local.causes.clear_refused(&self.local.remote.name);
         let cursors = known
             .iter()

@@ -338,6 +338,10 @@ pub(crate) fn reached_from_proto(
             let stream = position.stream;
             return Err(refused("position", format!("there is no stream {stream}")));
         }
+        // Behind the last number of all there is none.
+        if position.seq == u64::MAX {
+            return Err(refused("position", "no stream gets that far"));
+        }
         let cursor = ReceivedCursor {
             seq: position.seq,
             chain: hash_from_proto("chain hash", &position.chain)?,

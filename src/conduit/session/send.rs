@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// What a position stands in that a peer tells of what it has.
+const RECEIPT: &str = "receipt";
+
 impl Session {
     /// Whether `frame` may be sent now.
     #[must_use]
@@ -198,7 +201,7 @@ impl Session {
             ));
             return false;
         }
-        self.check_position(receipt.actor, receipt.stream, receipt.received, "receipt")
+        self.check_position(receipt.actor, receipt.stream, receipt.received, RECEIPT)
     }
 
     /// A peer cannot have what neither stood in the journal when the connection began nor was sent since.
@@ -208,8 +211,15 @@ impl Session {
         if actor == local && stream < STREAM_COUNT && received <= through {
             return true;
         }
+        // A third site may have given it a snapshot with later entries; whether they can be is told by the next hello.
+        let came_otherwise = what == RECEIPT && actor == local && stream < STREAM_COUNT;
+        let reason = if came_otherwise {
+            CloseReason::Shutdown
+        } else {
+            CloseReason::Protocol
+        };
         self.close(Close::new(
-            CloseReason::Protocol,
+            reason,
             format!(
                 "{what} of journal {actor}, stream {stream}, seq {received}: we are {local} and \
                  sent up to {through}"

@@ -335,7 +335,7 @@ fn what_a_hostile_peer_says_closes_the_connection() {
         ),
         (
             Message::Receipts(receipt(1, 1)),
-            CloseReason::Protocol,
+            CloseReason::Shutdown,
             "sent up to 0",
         ),
         (

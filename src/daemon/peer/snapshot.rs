@@ -116,6 +116,20 @@ impl Receiver {
         self.link.close(connection, close).await
     }
 
+    /// Ends a connection on which nobody would go on; the next one does.
+    pub(super) async fn closing_on_failure(
+        &self,
+        connection: ConnectionNo,
+        done: Result<()>,
+    ) -> Result<()> {
+        if let Err(error) = &done {
+            let detail = format!("cannot go on with a snapshot: {error}");
+            let close = Close::new(CloseReason::Shutdown, detail);
+            self.link.close(connection, close).await?;
+        }
+        done
+    }
+
     /// Shows the operator how far it is.
     fn taking_over(&self, how_far: &str) {
         let site = self.local.remote.name.clone();

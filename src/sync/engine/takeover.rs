@@ -16,16 +16,17 @@ use super::{Engine, EngineConfig, Opened};
 use crate::error::{ReplError, Result};
 use crate::failpoint;
 use crate::journal::EntryBatch;
-use crate::journal::dot::{Actor, STREAM_COUNT, shard_of};
+use crate::journal::dot::{Actor, ROOT_INODE, SITE_ID_MAX, STREAM_COUNT, shard_of};
 use crate::journal::verdict::{Reached, ReceivedCursor};
 use crate::store::{Frozen, known};
 use crate::sync::level::{Known, Takeover};
+use crate::sync::port::NodeKind;
 use crate::sync::state::State;
 
 /// A snapshot of which no page came for so long may be given up for that of another site.
 const ANOTHER_AFTER: Duration = Duration::from_secs(30);
-/// A snapshot of which no page came for so long is given up, where this site had a state before.
-const STALE_AFTER: Duration = Duration::from_secs(3_600);
+/// A snapshot of which no page came for so long is given up: nobody holds it any more.
+const STALE_AFTER: Duration = Duration::from_secs(300);
 /// Items that are merged, or cleared away, at one go.
 const PIECE: usize = 2_000;
 /// Most journals that a snapshot may name: each makes a log.
@@ -186,7 +187,18 @@ impl Opened {
         self.paged_at = Some(config.clock.monotonic());
         self.merging = (self.core.state().takeover()?).is_some_and(|begun| begun.is_whole);
         while self.merging {
-            self.merge_snapshot(config)?;
+            match self.merge_snapshot(config) {
+                Ok(_) => {}
+                Err(error @ ReplError::Io { .. }) => return Err(error),
+                // What cannot be merged now never can, and must not keep the site from starting. What was merged of it
+                // stays, and is merged again with the next one.
+                Err(error) => {
+                    tracing::error!(%error, "gives up the snapshot of another site");
+                    self.core.state_mut().set_takeover(None);
+                    self.merging = false;
+                    self.commit(config)?;
+                }
+            }
         }
         Ok(())
     }
@@ -252,6 +264,10 @@ impl Opened {
             Some(begun) if goes_on => begun,
             // What stands in front of it would never come.
             Some(_) | None if !page.from.after.is_empty() => return Ok(Taken::Outdated),
+            // Another one was begun meanwhile.
+            Some(begun) if begun.source != source && self.unpaged(config) < ANOTHER_AFTER => {
+                return Ok(Taken::Outdated);
+            }
             Some(_) | None if page.reach.is_empty() => {
                 return Ok(Taken::Refused("it is not the first page".to_owned()));
             }
@@ -331,11 +347,11 @@ impl Opened {
         if begun.is_none() {
             self.paged_at = None;
         }
-        let is_stale = |begun: &Takeover| {
-            !begun.is_base && !begun.is_whole && self.unpaged(config) > STALE_AFTER
-        };
+        let is_stale = |begun: &Takeover| !begun.is_whole && self.unpaged(config) > STALE_AFTER;
         let begun = if begun.as_ref().is_some_and(is_stale) {
-            tracing::warn!("gives up the snapshot of another site: no page of it came for an hour");
+            tracing::warn!(
+                "gives up the snapshot of another site: no page of it came for five minutes"
+            );
             self.core.state_mut().set_takeover(None);
             self.clears = true;
             None
@@ -365,6 +381,9 @@ impl Opened {
             return Some(format!(
                 "it names {count} journals, more than {JOURNALS_MAX}"
             ));
+        }
+        if let Some(fault) = page.reach.iter().find_map(fault_in_reach) {
+            return Some(fault);
         }
         let own = self.journal.actor();
         let tag = (own.site_id << 16) | u64::from(self.minter.tag());
@@ -396,6 +415,17 @@ impl Opened {
 
     /// Why a thing that another site knows cannot be: what is asked of entries, too.
     fn fault_in(&self, known: &Known, now_us: u64) -> Option<String> {
+        let is_of_root = match known {
+            Known::Node { inode, node } => {
+                *inode == ROOT_INODE
+                    && (!node.links.is_empty() || !matches!(node.kind, None | Some(NodeKind::Dir)))
+            }
+            Known::Move { inode, .. } => *inode == ROOT_INODE,
+            Known::Conflict(_) | Known::Ack { .. } | Known::Member { .. } => false,
+        };
+        if is_of_root {
+            return Some("the root directory is neither made, moved nor removed".to_owned());
+        }
         let newest = match known {
             Known::Node { node, .. } => node.newest_us(),
             Known::Move { key, .. } => key.timestamp_us,
@@ -448,6 +478,15 @@ impl Opened {
         let begun = self.core.state().takeover()?;
         Ok(self.merging || begun.is_some_and(|begun| begun.is_base))
     }
+}
+
+/// Why no journal can be known so far.
+fn fault_in_reach(reached: &Reached) -> Option<String> {
+    let actor = reached.actor;
+    let is_no_site = actor.incarnation == 0 || !(1..=SITE_ID_MAX).contains(&actor.site_id);
+    let mut streams = reached.streams.iter();
+    let is_no_seq = streams.any(|(stream, at)| *stream >= STREAM_COUNT || at.seq == u64::MAX);
+    (is_no_site || is_no_seq).then(|| format!("it knows journal {actor} as none can be known"))
 }
 
 /// A range without entries: what was in it came another way.

@@ -185,7 +185,7 @@ fn a_second_site_does_not_begin_while_pages_of_a_first_one_come() {
 }
 
 #[test]
-fn a_site_with_a_state_goes_on_while_pages_come_and_gives_them_up_when_none_comes_for_an_hour() {
+fn a_site_with_a_state_goes_on_while_pages_come_and_gives_them_up_when_none_comes_for_minutes() {
     let (mut a, _) = with_files(1, &["f", "g"]);
     let (mut c, inodes) = with_files(3, &["h"]);
     let mut b = Site::new(2);
@@ -199,10 +199,10 @@ fn a_site_with_a_state_goes_on_while_pages_come_and_gives_them_up_when_none_come
         b.engine.snapshot().unwrap().is_some(),
         "it is a whole state"
     );
-    b.clock.advance(Duration::from_secs(3_500));
+    b.clock.advance(Duration::from_secs(290));
     b.engine.tick().unwrap();
     assert!(b.engine.takeover().unwrap().is_some());
-    b.clock.advance(Duration::from_secs(200));
+    b.clock.advance(Duration::from_secs(20));
     b.engine.tick().unwrap();
     assert_eq!(b.engine.takeover().unwrap(), None);
     assert!(!b.engine.has_pages_aside().unwrap());
@@ -260,6 +260,9 @@ fn a_snapshot_that_cannot_be_is_refused_and_nothing_of_it_is_kept() {
         (last(reach(own, 900), 0), "rolled back"),
         (last(reach(source, 1), late_us), "clock"),
         (last(Vec::new(), 0), "first page"),
+        (last(reach(source, u64::MAX), 0), "none can be known"),
+        (last(reach(Actor::new(0, 7), 1), 0), "none can be known"),
+        (of(a_root_with_a_link(source)), "root directory"),
         (of(a_mode(source, own, late_us, 0)), "stamps"),
         (of(a_mode(source, own, 1, 900)), "claims to have seen"),
         (of(vec![]), "order of their keys"),
@@ -289,6 +292,48 @@ fn a_mode(source: Actor, own: Actor, hlc_us: u64, seen: u64) -> Vec<(bytes::Byte
     store.set_node(inode, node).unwrap();
     store.commit().unwrap();
     store.freeze().unwrap().page(&[], 1 << 20, 9).unwrap().items
+}
+
+/// The root as a file that has a name.
+fn a_root_with_a_link(source: Actor) -> Vec<(bytes::Bytes, bytes::Bytes)> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.redb");
+    let mut store = Store::open(&RealDisk::shared(), &file).unwrap();
+    let dot = Dot::new(source, crate::journal::dot::shard_of(ROOT_INODE), 1);
+    let mut node = crate::sync::node::Node::default();
+    node.learn(Some(crate::sync::port::NodeKind::File), None);
+    let place = Place {
+        parent: ROOT_INODE,
+        name: Name::new(b"taken".to_vec()).unwrap(),
+    };
+    let link = crate::sync::register::Version {
+        key: crate::journal::dot::LwwKey::new(1, dot),
+        hlc_us: 1,
+        seen: crate::journal::dot::Seen::new(),
+        value: crate::sync::node::LinkPlace { live: true, place },
+    };
+    node.links.entry(1).or_default().merge(link);
+    store.set_node(ROOT_INODE, node).unwrap();
+    store.commit().unwrap();
+    store.freeze().unwrap().page(&[], 1 << 20, 9).unwrap().items
+}
+
+/// Half of a snapshot of a site that is gone keeps nothing back that comes another way.
+#[test]
+fn a_new_site_shows_what_comes_of_a_second_one_when_the_first_is_gone() {
+    let (mut a, _) = with_files(1, &["f", "g"]);
+    let (mut c, inodes) = with_files(3, &["h"]);
+    let mut b = Site::new(2);
+    let given = snapshot(&mut a);
+    let taken = hand_over(&mut a, &given, &mut b, 1, 1);
+    assert!(matches!(taken, Taken::Next(_)));
+    c.send_to(&mut b);
+    b.apply_all();
+    assert_eq!(b.root_of(inodes[0]), None, "half of a tree is none");
+    b.clock.advance(Duration::from_secs(310));
+    b.engine.tick().unwrap();
+    b.apply_all();
+    assert_eq!(b.root_of(inodes[0]), Some(1));
 }
 
 #[test]
