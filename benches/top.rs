@@ -282,7 +282,7 @@ impl Played {
     fn view(&self) -> Term {
         let server = format!("unix:{}", self.socket.display());
         let mut term = Term::run(&["top", "--server", &server]);
-        term.shows("site-17");
+        term.shows("LIVE");
         term
     }
 }
