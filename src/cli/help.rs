@@ -114,7 +114,7 @@ fn join() -> String {
      prints, and then the command reload there; until then they and the new one lack each other's changes.\n\n\
      It starts with an empty tree and a new state folder, and gets everything from the others: from\n\
      their journals while these are whole, and else as a snapshot of what one of them knows. That goes\n\
-     on where it was interrupted; nothing shows in the tree before all of it is there.\n\n\
+     on after less than a minute, else anew; nothing shows in the tree before all of it is there.\n\n\
      A certificate is good for a year. The site that holds the key of the authority issues the next\n\
      one, with a new key, which is made there. CLUSTER is site.cluster, TLS the folder of tls.ca_key:\n\n    \
          cfs-repl pki issue --site NAME --cluster CLUSTER --dir TLS\n\n\

@@ -419,7 +419,7 @@ fn all_problems_are_told_not_only_the_first() {
 #[test]
 fn rules_between_keys_are_told() {
     type Case = (&'static str, &'static str, &'static str);
-    let cases: [Case; 10] = [
+    let cases: [Case; 11] = [
         ("id = 2", "id = 1", "peer 1 has the id of this site"),
         ("\"iad-2\"", "\"fra-1\"", "has the name of this site"),
         ("id = 3", "id = 2", "two peers have the id 2"),
@@ -448,6 +448,11 @@ fn rules_between_keys_are_told() {
             "id = 1\n",
             "id = 1\nprimary_site_id = 2\n",
             "has no meaning",
+        ),
+        (
+            "[tree]\n",
+            "role = \"primary\"\n[tree]\nexisting = \"match\"\n",
+            "nothing to compare its tree with",
         ),
         (
             "root = ",

@@ -469,7 +469,7 @@ fn gid(key: &str, name: Option<&str>) -> Result<Option<u32>> {
 
 /// A site that has files before anything is journaled brings the tree of its cluster, and says so in its journal.
 fn found(config: &Config, mut engine: Engine) -> Result<Engine> {
-    if config.tree.existing == Existing::Bring && !engine.joined()? {
+    if config.tree.existing == Existing::Bring && engine.is_matching()? && !engine.joined()? {
         engine.set_matching(false)?;
     }
     let is_new = engine.heads()?.is_empty() && !engine.joined()? && !engine.has_met_empty()?;

@@ -33,12 +33,16 @@ impl Matcher {
                 () = tasks.token().cancelled() => return,
                 _ = ticks.tick() => {}
             }
+            if self.filled.is_over() {
+                // Should it have been shown once more while that was told.
+                self.causes.clear(Topic::Matching);
+                return;
+            }
             let how_far = match self.lacks().await {
                 Ok(Some(lacks)) => {
                     self.filled.set(false);
                     lacks
                 }
-                Ok(None) if self.filled.is_over() => return,
                 Ok(None) => {
                     self.filled.set(true);
                     self.waker.wake();

@@ -77,7 +77,7 @@ pub struct Takeover {
     pub place: u64,
     /// All are taken; those that are left there are to be merged.
     pub is_whole: bool,
-    /// Nothing had been received of any site when it was begun: nothing is shown before it is merged.
+    /// Nothing had been received of any site when it was begun: nothing is shown before it is merged or given up.
     pub is_base: bool,
 }
 

@@ -153,7 +153,7 @@ impl<'a> Pass<'a> {
             return Ok(());
         }
         let image = Image { links, ..image };
-        self.shown(image, &path, &name, &stat)
+        self.shown(image, &path, &name, &stat).map(drop)
     }
 
     /// Makes room at a place where `met` is to come.
@@ -185,8 +185,9 @@ impl<'a> Pass<'a> {
                 dot: Dot::default(),
                 explicit: true,
             });
-            self.matched.taken += 1;
-            return self.shown(image, &dir.path, &place.name, &stat);
+            let is_taken = self.shown(image, &dir.path, &place.name, &stat)?;
+            self.matched.taken += u64::from(is_taken);
+            return Ok(());
         }
         self.aside(&dir, &place.name)
     }
@@ -252,11 +253,12 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// `image` is what stands at `name`; other bytes than those that are known are on record before they can go.
-    fn shown(&mut self, image: Image, path: &[Name], name: &Name, stat: &Stat) -> Result<()> {
+    /// `image` is what stands at `name`; other bytes than those that are known are on record before they can go. False: it
+    /// could not be read now.
+    fn shown(&mut self, image: Image, path: &[Name], name: &Name, stat: &Stat) -> Result<bool> {
         let Observed::Read(details) = observe(self.root, path, name, stat.id)? else {
             // It is in use, or cannot be read: the image comes again.
-            return Ok(());
+            return Ok(false);
         };
         let known = image
             .content
@@ -272,7 +274,8 @@ impl<'a> Pass<'a> {
         let shown = with_values(&image, &details);
         self.engine.correct(image.inode, Some(shown))?;
         self.engine
-            .set_device(image.inode, Some(details.stat.image()))
+            .set_device(image.inode, Some(details.stat.image()))?;
+        Ok(true)
     }
 
     /// Whether a file of this site alone took the place of `image`, as editors do.

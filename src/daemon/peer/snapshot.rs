@@ -136,7 +136,7 @@ impl Receiver {
         let told = format!(
             "takes over what {site} knows, and sends and takes no entries of it meanwhile: {how_far}"
         );
-        let next = "nothing is to be done; it goes on after an interruption";
+        let next = "nothing is to be done; it goes on after an interruption, or begins anew";
         self.local.causes.set(Topic::Snapshot(site), told, next);
     }
 }

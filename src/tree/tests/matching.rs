@@ -48,6 +48,14 @@ fn before(tree: &Path) {
     symlink("elsewhere", tree.join("turned")).unwrap();
 }
 
+/// A connector that compares its tree, and what tells it that everything is here.
+fn comparing() -> (Bench, Filled) {
+    let filled = Filled::default();
+    let matches = Some(filled.clone());
+    let bench = Bench::with(FAR_US, |options| options.matches = matches);
+    (bench, filled)
+}
+
 fn text(bench: &Bench, name: &str) -> String {
     fs::read_to_string(bench.path(name)).unwrap()
 }
@@ -63,8 +71,7 @@ fn renamed(bench: &Bench, name: &str) -> String {
 #[test]
 fn a_tree_that_was_there_before_becomes_part_of_the_cluster_and_nothing_of_it_goes_away() {
     let theirs = cluster();
-    let filled = Filled::default();
-    let mut bench = Bench::with(FAR_US, |options| options.matches = Some(filled.clone()));
+    let (mut bench, filled) = comparing();
     before(bench.tree.path());
     let mut turns = bench.begin();
     bench.until_rest(&mut turns);
@@ -133,8 +140,7 @@ fn excluded_names_are_left_alone() {
 fn a_file_that_is_being_written_neither_keeps_the_loop_busy_nor_is_it_lost() {
     use std::io::Write as _;
     let theirs = cluster();
-    let filled = Filled::default();
-    let mut bench = Bench::with(FAR_US, |options| options.matches = Some(filled.clone()));
+    let (mut bench, filled) = comparing();
     before(bench.tree.path());
     let mut turns = bench.begin();
     let path = bench.path("d/deep/other");
@@ -143,6 +149,8 @@ fn a_file_that_is_being_written_neither_keeps_the_loop_busy_nor_is_it_lost() {
     bench.engine.pull(&theirs.engine);
     let count = bench.rest_for(&mut turns, Duration::from_secs(60));
     assert!(count < 500, "{count} turns in a minute");
+    let taken = bench.connector.matched.taken;
+    assert!(taken <= 5, "{taken}: each of them once");
     drop(open);
     filled.set(true);
     for _ in 0..20 {
@@ -158,8 +166,7 @@ fn a_file_that_is_being_written_neither_keeps_the_loop_busy_nor_is_it_lost() {
 
 #[test]
 fn a_tree_that_was_compared_once_is_not_compared_again_when_it_is_opened_anew() {
-    let filled = Filled::default();
-    let mut bench = Bench::with(FAR_US, |options| options.matches = Some(filled.clone()));
+    let (mut bench, filled) = comparing();
     let mut turns = bench.begin();
     filled.set(true);
     bench.until_rest(&mut turns);
@@ -173,8 +180,7 @@ fn a_tree_that_was_compared_once_is_not_compared_again_when_it_is_opened_anew() 
 #[test]
 fn files_of_the_same_bytes_are_neither_staged_nor_displaced() {
     let theirs = cluster();
-    let filled = Filled::default();
-    let mut bench = Bench::with(FAR_US, |options| options.matches = Some(filled.clone()));
+    let (mut bench, _filled) = comparing();
     before(bench.tree.path());
     let ino = |bench: &Bench, name: &str| {
         use std::os::unix::fs::MetadataExt as _;
@@ -191,8 +197,7 @@ fn files_of_the_same_bytes_are_neither_staged_nor_displaced() {
 #[test]
 fn a_site_that_stops_in_the_middle_compares_the_rest_after_its_start() {
     let theirs = cluster();
-    let filled = Filled::default();
-    let mut bench = Bench::with(FAR_US, |options| options.matches = Some(filled.clone()));
+    let (mut bench, filled) = comparing();
     before(bench.tree.path());
     bench.engine.pull(&theirs.engine);
     bench.connector.apply_once().unwrap();

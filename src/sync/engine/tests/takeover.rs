@@ -275,11 +275,18 @@ fn a_snapshot_that_cannot_be_is_refused_and_nothing_of_it_is_kept() {
     assert_eq!(b.engine.takeover().unwrap(), None);
 }
 
-/// An inode of `source` whose mode was set at `hlc_us`, by somebody who had seen so much of `own`.
-fn a_mode(source: Actor, own: Actor, hlc_us: u64, seen: u64) -> Vec<(bytes::Bytes, bytes::Bytes)> {
+/// What a site gives that knows one inode.
+fn one_node(inode: u64, node: crate::sync::node::Node) -> Vec<(bytes::Bytes, bytes::Bytes)> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("state.redb");
     let mut store = Store::open(&RealDisk::shared(), &file).unwrap();
+    store.set_node(inode, node).unwrap();
+    store.commit().unwrap();
+    store.freeze().unwrap().page(&[], 1 << 20, 9).unwrap().items
+}
+
+/// An inode of `source` whose mode was set at `hlc_us`, by somebody who had seen so much of `own`.
+fn a_mode(source: Actor, own: Actor, hlc_us: u64, seen: u64) -> Vec<(bytes::Bytes, bytes::Bytes)> {
     let inode = 1 << 48 | 77;
     let dot = Dot::new(source, crate::journal::dot::shard_of(inode), 1);
     let mut node = crate::sync::node::Node::default();
@@ -289,16 +296,11 @@ fn a_mode(source: Actor, own: Actor, hlc_us: u64, seen: u64) -> Vec<(bytes::Byte
         seen: [(own, seen)].into_iter().collect(),
         value: 0o644,
     });
-    store.set_node(inode, node).unwrap();
-    store.commit().unwrap();
-    store.freeze().unwrap().page(&[], 1 << 20, 9).unwrap().items
+    one_node(inode, node)
 }
 
 /// The root as a file that has a name.
 fn a_root_with_a_link(source: Actor) -> Vec<(bytes::Bytes, bytes::Bytes)> {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("state.redb");
-    let mut store = Store::open(&RealDisk::shared(), &file).unwrap();
     let dot = Dot::new(source, crate::journal::dot::shard_of(ROOT_INODE), 1);
     let mut node = crate::sync::node::Node::default();
     node.learn(Some(crate::sync::port::NodeKind::File), None);
@@ -313,9 +315,7 @@ fn a_root_with_a_link(source: Actor) -> Vec<(bytes::Bytes, bytes::Bytes)> {
         value: crate::sync::node::LinkPlace { live: true, place },
     };
     node.links.entry(1).or_default().merge(link);
-    store.set_node(ROOT_INODE, node).unwrap();
-    store.commit().unwrap();
-    store.freeze().unwrap().page(&[], 1 << 20, 9).unwrap().items
+    one_node(ROOT_INODE, node)
 }
 
 /// Half of a snapshot of a site that is gone keeps nothing back that comes another way.
@@ -391,4 +391,35 @@ fn conflicts_with_a_journal_that_ended_are_recorded_although_its_site_writes_not
     b.clock.advance(Duration::from_secs(2));
     b.engine.tick().unwrap();
     assert_eq!(open(&mut b), 1);
+}
+
+#[test]
+fn nothing_more_is_taken_of_a_journal_that_ended() {
+    let (mut a, _) = with_files(1, &["f"]);
+    let mut b = Site::new(2);
+    a.send_to(&mut b);
+    let old = a.engine.actor().unwrap();
+    a.create("late", 2);
+    let (batches, mark) = a.frame_for(&mut b).unwrap();
+    assert_eq!(b.engine.ends(1, "site-a").unwrap(), 1);
+    assert_eq!(b.engine.ends(1, "site-a").unwrap(), 0, "it had ended");
+    let before = b.engine.progress(old).unwrap();
+    let arrived = b.engine.receive(old, &batches, mark).unwrap();
+    assert_eq!(arrived.refusal, Some(Refusal::Out));
+    assert_eq!(b.engine.progress(old).unwrap(), before);
+}
+
+#[test]
+fn a_site_is_not_level_while_a_snapshot_is_on_its_way() {
+    let (mut a, _) = with_files(1, &["f", "g"]);
+    let mut b = Site::new(2);
+    assert!(b.engine.is_level().unwrap());
+    let given = snapshot(&mut a);
+    let taken = hand_over(&mut a, &given, &mut b, 1, 1);
+    assert!(matches!(taken, Taken::Next(_)));
+    assert!(!b.engine.is_level().unwrap());
+    assert_eq!(hand_over(&mut a, &given, &mut b, 9, 9), Taken::Whole);
+    assert!(!b.engine.is_level().unwrap());
+    merge(&mut b);
+    assert!(b.engine.is_level().unwrap());
 }
