@@ -163,10 +163,17 @@ impl Client {
         limit: Option<u64>,
     ) -> Result<FoundConflicts> {
         let mut all: Option<FoundConflicts> = None;
-        let take = |page: FoundConflicts| {
+        let take = |mut page: FoundConflicts| {
             match &mut all {
                 Some(all) => all.conflicts.extend(page.conflicts),
-                None => all = Some(page),
+                None => {
+                    // What a list leaves behind while it grows is as large as the list.
+                    let coming = page.found.min(limit.unwrap_or(0));
+                    let coming = usize::try_from(coming).unwrap_or(0);
+                    let more = coming.saturating_sub(page.conflicts.len());
+                    page.conflicts.reserve_exact(more);
+                    all = Some(page);
+                }
             }
             true
         };

@@ -9,7 +9,7 @@ pub mod kept;
 pub mod rows;
 mod varint;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::keys::Action;
@@ -124,6 +124,45 @@ pub struct Inbox {
     pub as_of_us: u64,
     /// Something changed since.
     pub is_old: bool,
+    /// What is counted in the list: it is long, and pictures are many.
+    pub tally: Tally,
+}
+
+/// How many of the listed conflicts are open.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// All of them.
+    pub open: u64,
+    /// Those that lost bytes.
+    pub lossy: u64,
+    /// By the sites whose versions took part.
+    pub by_site: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    fn of(list: &[ConflictView]) -> Self {
+        let mut tally = Self::default();
+        for conflict in list.iter().filter(|one| one.is_open()) {
+            tally.open += 1;
+            tally.lossy += u64::from(conflict.lost_bytes.is_some_and(|lost| lost > 0));
+            let winner = conflict.winner.as_ref().and_then(|won| won.site.as_deref());
+            for name in winner.into_iter().chain(conflict.loser.site.as_deref()) {
+                match tally.by_site.get_mut(name) {
+                    Some(number) => *number += 1,
+                    None => drop(tally.by_site.insert(name.to_owned(), 1)),
+                }
+            }
+        }
+        tally
+    }
+}
+
+impl Inbox {
+    /// Takes a list in.
+    pub fn lists(&mut self, list: Vec<ConflictView>) {
+        self.tally = Tally::of(&list);
+        self.list = Some(Arc::new(list));
+    }
 }
 
 /// Both versions of a conflict as text.
@@ -631,7 +670,7 @@ impl Model {
     pub fn selected_event(&self) -> Option<&EventView> {
         let number = match self.choice.event {
             Some(number) => number,
-            None => *self.rows.events.first()?,
+            None => *self.rows.events.front()?,
         };
         rows::event(&self.shown().events, number)
     }

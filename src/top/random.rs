@@ -120,6 +120,9 @@ fn assert_selection(model: &Model) {
     if let Some(number) = choice.event {
         assert_eq!(model.rows.events.get(choice.event_row), Some(&number));
     }
+    let mut anew = model.clone();
+    super::model::rows::refresh(&mut anew);
+    assert_eq!(model.rows, anew.rows, "what is listed follows what is told");
     assert!(choice.shard < 256 && choice.panel < choice.screen.panels());
 }
 

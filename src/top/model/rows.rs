@@ -2,18 +2,35 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::{ConflictSort, Data, Model, SiteSort};
+use super::{Choice, ConflictSort, Data, Model, SiteSort};
 use crate::admin::view::{
     Cause, ConflictView, EventView, Severity, SiteLag, SiteState, SiteView, path_text,
 };
 
-/// What is listed on the screens that can be long. Made anew only when data or choice changed.
-#[derive(Debug, Clone, Default)]
+/// What is listed on the screens that can be long. Made anew only when a list or the choice changed; events, of which there
+/// may be a thousand in a second, come one by one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rows {
     /// Places of conflicts in the list of the inbox.
     pub conflicts: Vec<usize>,
     /// Numbers of events, the latest first.
-    pub events: Vec<u64>,
+    pub events: VecDeque<u64>,
+}
+
+impl Rows {
+    /// An event came after all that are listed.
+    pub fn put_event(&mut self, choice: &Choice, event: &EventView) {
+        if shows_event(choice, event) {
+            self.events.push_front(event.number);
+        }
+    }
+
+    /// Events before this number are not kept any more.
+    pub fn forget_events(&mut self, before: u64) {
+        while self.events.back().is_some_and(|last| *last < before) {
+            self.events.pop_back();
+        }
+    }
 }
 
 /// A site with all that is known of it.
@@ -141,7 +158,7 @@ pub fn refresh(model: &mut Model) {
         model.choice.marked.retain(|id| open.contains(id.as_str()));
     }
     let choice = &model.choice;
-    let [_, conflict_filter, event_filter] = &choice.filters;
+    let [_, conflict_filter, _] = &choice.filters;
     model.rows.conflicts = conflicts(
         data,
         choice.all_conflicts,
@@ -152,16 +169,16 @@ pub fn refresh(model: &mut Model) {
         .events
         .iter()
         .rev()
-        .filter(|event| event.level >= choice.level)
-        .filter(|event| {
-            let site = event.site.as_deref().unwrap_or("");
-            fits(
-                event_filter,
-                &[&event.name, &event.text, site, event.level.word()],
-            )
-        })
+        .filter(|event| shows_event(choice, event))
         .map(|event| event.number)
         .collect();
+}
+
+fn shows_event(choice: &Choice, event: &EventView) -> bool {
+    let [_, _, filter] = &choice.filters;
+    let site = event.site.as_deref().unwrap_or("");
+    let texts = [&event.name, &event.text, site, event.level.word()];
+    event.level >= choice.level && fits(filter, &texts)
 }
 
 fn conflicts(data: &Data, all: bool, sort: ConflictSort, filter: &str) -> Vec<usize> {

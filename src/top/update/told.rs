@@ -39,7 +39,7 @@ pub(super) fn take_in(model: &mut Model, told: Told) {
         Told::Conflicts { list, found } => {
             let now_us = model.data.now.mono_us;
             let inbox = &mut model.data.inbox;
-            inbox.list = Some(Arc::new(list));
+            inbox.lists(list);
             (inbox.found, inbox.asked, inbox.as_of_us) = (found, false, now_us);
             // What is shown of the selected one may have changed, too.
             model.data.detail_asked = None;
@@ -137,14 +137,20 @@ fn event(model: &mut Model, event: EventView) {
             return;
         }
         data.events.clear();
+        model.rows_old = true;
     }
     if event.name.starts_with("conflict.") {
         data.inbox.is_old = true;
+    }
+    if model.frozen.is_none() {
+        model.rows.put_event(&model.choice, &event);
     }
     data.events.push_back(event);
     data.events_seen += 1;
     while data.events.len() > EVENTS_MAX {
         data.events.pop_front();
     }
-    model.rows_old = true;
+    if let (None, Some(first)) = (&model.frozen, data.events.front()) {
+        model.rows.forget_events(first.number);
+    }
 }

@@ -1,5 +1,8 @@
 //! Pure: the incident screen: which site, since when, why, and what happened.
 
+use std::borrow::Cow;
+use std::collections::VecDeque;
+
 use ratatui::layout::Rect;
 
 use super::super::message::Target;
@@ -129,11 +132,10 @@ impl Pen<'_> {
         let selected = rows
             .iter()
             .position(|row| Some(&row.site.site) == self.model.choice.site.as_ref());
-        let conflicts = conflicts_by_site(data);
         let cells = |at: usize| -> Option<Row> {
             let row = rows.get(at)?;
             Some(Row {
-                cells: self.site_cells(row, &conflicts),
+                cells: self.site_cells(row),
                 target: Some(Target::Site(row.site.site.clone())),
             })
         };
@@ -143,11 +145,7 @@ impl Pen<'_> {
         self.table(inner, SITES, rows.len(), selected, &row);
     }
 
-    fn site_cells(
-        &self,
-        row: &rows::SiteRow<'_>,
-        conflicts: &[(String, u64)],
-    ) -> Vec<(Tone, String)> {
+    fn site_cells(&self, row: &rows::SiteRow<'_>) -> Vec<(Tone, String)> {
         let (site, is_stale) = (row.site, self.data.is_stale());
         let mut tone = of_state(site.state);
         if row.is_critical() {
@@ -180,7 +178,8 @@ impl Pen<'_> {
         let lag = row.lag;
         let eta = lag.and_then(|lag| lag.catch_up_eta_us).map(duration);
         let nothing_behind = site.behind_entries == Some(0);
-        let conflicts = conflicts.iter().find(|(name, _)| *name == site.site);
+        let conflicts = self.data.inbox.tally.by_site.get(&site.site);
+        let conflicts = conflicts.copied().unwrap_or(0);
         let why = match (row.cause, &site.last_error) {
             (Some(cause), _) => cause.text.clone(),
             (None, Some(error)) if of_state(site.state) != Tone::Good => error.clone(),
@@ -202,10 +201,10 @@ impl Pen<'_> {
             plain(known(site.waiting_entries, count)),
             live(known(site.round_trip_us, milliseconds)),
             live(known(site.clock_skew_us, human::skew)),
-            match (&self.data.inbox.list, conflicts) {
-                (None, _) => plain(words::UNKNOWN.to_owned()),
-                (Some(_), Some((_, number))) => (Tone::Attention, count(*number)),
-                (Some(_), None) => plain("0".to_owned()),
+            match &self.data.inbox.list {
+                None => plain(words::UNKNOWN.to_owned()),
+                Some(_) if conflicts > 0 => (Tone::Attention, count(conflicts)),
+                Some(_) => plain("0".to_owned()),
             },
             (tone, self.lag_spark(&site.site)),
             (Tone::Dim, why),
@@ -324,44 +323,43 @@ impl Pen<'_> {
         let seen = self.data.events.len();
         let inner = self.panel(area, title, &format!("{} kept", count(seen as u64)), nth);
         let has_focus = nth == Some(self.model.choice.panel);
-        let numbers = &self.model.rows.events;
-        let site =
-            (self.model.choice.screen == Screen::Site).then_some(self.model.choice.site.as_deref());
-        let events: Vec<&EventView> = match site {
-            Some(site) => self
-                .data
-                .events
-                .iter()
-                .rev()
-                .filter(|event| event.site.as_deref() == site)
-                .collect(),
-            None => numbers
-                .iter()
-                .filter_map(|number| rows::event(&self.data.events, *number))
-                .collect(),
+        let of_site = self.model.choice.screen == Screen::Site;
+        let site = of_site.then_some(self.model.choice.site.as_deref());
+        let numbers: Cow<'_, VecDeque<u64>> = match site {
+            Some(site) => Cow::Owned(self.events_of(site)),
+            None => Cow::Borrowed(&self.model.rows.events),
         };
-        if events.is_empty() {
+        if numbers.is_empty() {
             let style = self.style(Tone::Dim);
             self.note(inner, "nothing that is kept", style);
             return;
         }
         let room = usize::from(inner.height);
         let chosen = self.model.selected_event().map(|event| event.number);
-        let selected = events
-            .iter()
-            .position(|event| Some(event.number) == chosen)
-            .filter(|_| has_focus);
-        let first = super::table::offset(selected.unwrap_or(0), events.len(), room);
-        for (line, event) in events.iter().skip(first).take(room).enumerate() {
-            let y = inner.y + u16::try_from(line).unwrap_or(0);
+        let selected = chosen
+            .filter(|_| has_focus)
+            .and_then(|chosen| numbers.iter().position(|number| *number == chosen));
+        let first = super::table::offset(selected.unwrap_or(0), numbers.len(), room);
+        let shown = numbers.iter().enumerate().skip(first).take(room);
+        for (y, (at, number)) in (inner.y..).zip(shown) {
+            let Some(event) = rows::event(&self.data.events, *number) else {
+                continue;
+            };
             let row = Rect {
                 y,
                 height: 1,
                 ..inner
             };
-            self.event_line(row, event, selected == Some(first + line));
+            self.event_line(row, event, selected == Some(at));
         }
-        self.more_below(inner, events.len().saturating_sub(first + room));
+        self.more_below(inner, numbers.len().saturating_sub(first + room));
+    }
+
+    /// Numbers of the events of a site, the latest first.
+    fn events_of(&self, site: Option<&str>) -> VecDeque<u64> {
+        let events = self.data.events.iter().rev();
+        let of_site = events.filter(|event| event.site.as_deref() == site);
+        of_site.map(|event| event.number).collect()
     }
 
     /// One event in one line.
@@ -446,28 +444,6 @@ fn tree_lines(status: &StatusView) -> Vec<Said> {
     let engine = duration(status.engine_age_us);
     lines.push(("engine", Tone::Plain, format!("told {engine} before that")));
     lines
-}
-
-/// Open conflicts by site.
-fn conflicts_by_site(data: &super::Data) -> Vec<(String, u64)> {
-    let mut counted: Vec<(String, u64)> = Vec::new();
-    let list = data.inbox.list.as_deref().map_or(&[][..], Vec::as_slice);
-    for conflict in list.iter().filter(|one| one.is_open()) {
-        let winner = conflict
-            .winner
-            .as_ref()
-            .and_then(|winner| winner.site.as_deref());
-        for name in [winner, conflict.loser.site.as_deref()]
-            .into_iter()
-            .flatten()
-        {
-            match counted.iter_mut().find(|(known, _)| known == name) {
-                Some((_, number)) => *number += 1,
-                None => counted.push((name.to_owned(), 1)),
-            }
-        }
-    }
-    counted
 }
 
 /// Marks of a scale that reaches beyond the greatest value: each is about ten times the one before.

@@ -428,19 +428,15 @@ fn shards(model: &Model, data: &Data) -> Option<Told> {
 }
 
 fn conflicts(data: &Data, status: &StatusView) -> Told {
-    let list = data.inbox.list.as_deref().map_or(&[][..], Vec::as_slice);
-    let open = || list.iter().filter(|one| one.is_open());
-    let lossy = open()
-        .filter(|one| one.lost_bytes.is_some_and(|lost| lost > 0))
-        .count();
+    let tally = &data.inbox.tally;
     let counts = status.conflicts;
     let what = if counts.open == 0 {
         format!("{} on record, none open", count(counts.total))
     } else if data.inbox.list.is_some() {
         format!(
             "{} lost content, {} attributes or names   of {} on record",
-            count(lossy as u64),
-            count(open().count().saturating_sub(lossy) as u64),
+            count(tally.lossy),
+            count(tally.open - tally.lossy),
             count(counts.total)
         )
     } else {

@@ -68,7 +68,7 @@ fn a_long_list_of_conflicts_is_asked_for_seldomer_and_after_an_act_at_once() {
     let list = model.data.inbox.list.take().unwrap();
     let list = [&list[..], &list[..], &list[..]].concat();
     let many = list.len();
-    model.data.inbox.list = Some(std::sync::Arc::new(list));
+    model.data.inbox.lists(list);
     let asks = |model: &mut Model, us: u64| {
         let mut now = model.data.now;
         now.mono_us += us;
