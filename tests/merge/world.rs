@@ -70,6 +70,8 @@ pub(super) struct World {
     pub(super) value: u64,
     now_us: u64,
     batches: u64,
+    /// Some faults need many operations.
+    is_long: bool,
 }
 
 impl Site {
@@ -118,6 +120,7 @@ impl World {
             value: 0,
             now_us: 1_000_000_000,
             batches: 0,
+            is_long: seed.is_multiple_of(16),
         }
     }
 
@@ -126,7 +129,7 @@ impl World {
         if !self.rng.one_in(3) {
             self.common_start()?;
         }
-        let steps = 15 + self.rng.below(45);
+        let steps = 15 + self.rng.below(45) * if self.is_long { 3 } else { 1 };
         let pace = 3 + self.rng.below(6);
         for _ in 0..steps {
             self.now_us += 1 + self.rng.below(20_000);

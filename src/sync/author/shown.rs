@@ -95,15 +95,19 @@ impl<S: State> Core<S> {
         Ok(directory)
     }
 
+    /// The directory that shows what is in `directory`.
+    pub(super) fn shown_parent(&self, directory: u64) -> Result<u64> {
+        match self.state.applied(directory)? {
+            Some(image) => Ok(image.merged_into.unwrap_or(directory)),
+            // Part of a group whose representative took its place on the disk, and not shown as that yet.
+            None => self.representative(directory),
+        }
+    }
+
     /// A place by the directory that shows it.
     fn shown_place(&self, place: &Place) -> Result<Place> {
-        let parent = match self.state.applied(place.parent)? {
-            Some(image) => image.merged_into.unwrap_or(place.parent),
-            // Part of a group whose representative took its place on the disk, and not shown as that yet.
-            None => self.representative(place.parent)?,
-        };
         Ok(Place {
-            parent,
+            parent: self.shown_parent(place.parent)?,
             name: place.name.clone(),
         })
     }

@@ -274,7 +274,8 @@ impl<S: State> Core<S> {
         Ok(shown.map_or_else(Vec::new, |image| image.links.clone()))
     }
 
-    /// The place of a shown link by the directory that it really stands in: a group may part again.
+    /// The place of a shown link by the directory that it really stands in: a group may part again. Where the connector
+    /// does not show that directory as a part of the one in which the link is, the user saw the link in the latter.
     fn raw_place(&self, inode: u64, shown: &ShownLink) -> Result<Place> {
         let node = self.load(inode)?;
         let register = node
@@ -283,7 +284,8 @@ impl<S: State> Core<S> {
             .and_then(|places| places.winner());
         let raw = register.map_or(shown.parent, |winner| winner.value.place.parent);
         let same_group = self.group(raw)?.and_then(|group| group.first().copied());
-        let parent = if same_group == Some(shown.parent) {
+        let is_seen = self.shown_parent(raw)? == shown.parent;
+        let parent = if same_group == Some(shown.parent) && is_seen {
             raw
         } else {
             shown.parent
@@ -302,3 +304,6 @@ fn plain_op(inode: u64, link: u64, change: Change) -> LocalOp {
         device: None,
     }
 }
+
+#[cfg(test)]
+mod tests;
