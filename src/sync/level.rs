@@ -203,6 +203,9 @@ impl<S: State> Core<S> {
                     let mut derived = self.state.derived_of(record.inode)?;
                     derived.insert(record.id);
                     self.state.set_derived_of(record.inode, &derived)?;
+                    // It was one when that site looked.
+                    let order = self.load(record.inode)?.hlc_max_us;
+                    self.state.set_suspect(record.inode, Some(order))?;
                 }
             }
         }
