@@ -90,6 +90,8 @@ pub(super) fn run(ui: &mut Ui, args: InitArgs) -> CliResult {
         peers: &args.peers,
     };
     check(&example, &file)?;
+    // What can fail for want of a folder fails before keys are made, which are not made twice.
+    create_state(&state)?;
     if args.new_authority {
         make_authority(ui, &tls, &example)?;
     }
@@ -386,7 +388,7 @@ mod tests {
         let place = Place::new();
         fs::create_dir(place.path("state")).unwrap();
         fs::set_permissions(place.path("state"), fs::Permissions::from_mode(0o750)).unwrap();
-        let (exit, said) = place.run(|_| ());
+        let (exit, said) = place.run(|args| args.new_authority = true);
         assert_eq!(exit, Exit::Failure);
         assert!(
             said.contains("its mode is 0750") && said.contains("chmod 700"),
