@@ -320,8 +320,6 @@ impl Pen<'_> {
 
     /// Events in short, the newest first.
     pub(super) fn what_happened(&mut self, area: Rect, nth: Option<usize>, title: &str) {
-        let seen = self.data.events.len();
-        let inner = self.panel(area, title, &format!("{} kept", count(seen as u64)), nth);
         let has_focus = nth == Some(self.model.choice.panel);
         let of_site = self.model.choice.screen == Screen::Site;
         let site = of_site.then_some(self.model.choice.site.as_deref());
@@ -329,6 +327,11 @@ impl Pen<'_> {
             Some(site) => Cow::Owned(self.events_of(site)),
             None => Cow::Borrowed(&self.model.rows.events),
         };
+        let seen = match site {
+            Some(_) => numbers.len(),
+            None => self.data.events.len(),
+        };
+        let inner = self.panel(area, title, &format!("{} kept", count(seen as u64)), nth);
         if numbers.is_empty() {
             let style = self.style(Tone::Dim);
             self.note(inner, "nothing that is kept", style);
