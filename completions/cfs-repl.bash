@@ -1430,7 +1430,7 @@ _cfs__repl() {
                     return 0
                     ;;
                 --op)
-                    COMPREPLY=($(compgen -W "create unlink rename write truncate setattr link symlink mkdir setxattr removexattr noop conflict_ack member resume_point" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "create unlink rename write truncate setattr link symlink mkdir setxattr removexattr noop conflict_ack member resume_point horizon" -- "${cur}"))
                     return 0
                     ;;
                 --inode)
@@ -1620,7 +1620,7 @@ _cfs__repl() {
                     return 0
                     ;;
                 --op)
-                    COMPREPLY=($(compgen -W "create unlink rename write truncate setattr link symlink mkdir setxattr removexattr noop conflict_ack member resume_point" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "create unlink rename write truncate setattr link symlink mkdir setxattr removexattr noop conflict_ack member resume_point horizon" -- "${cur}"))
                     return 0
                     ;;
                 --inode)

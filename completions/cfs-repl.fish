@@ -582,7 +582,8 @@ removexattr\t''
 noop\t''
 conflict_ack\t''
 member\t''
-resume_point\t''"
+resume_point\t''
+horizon\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l inode -d 'Only those of this inode' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l path -d 'Only those that name something like this: entries hold a name and no directories, and writes hold no name' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from tail" -l since -d 'Only those that were stamped within this time' -r
@@ -690,7 +691,8 @@ removexattr\t''
 noop\t''
 conflict_ack\t''
 member\t''
-resume_point\t''"
+resume_point\t''
+horizon\t''"
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l inode -d 'Only those of this inode' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l path -d 'Only those that name something like this: entries hold a name and no directories, and writes hold no name' -r
 complete -c cfs-repl -n "__fish_cfs_repl_using_subcommand journal; and __fish_seen_subcommand_from export" -l since -d 'Only those that were stamped within this time' -r

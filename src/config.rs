@@ -177,6 +177,8 @@ pub struct StateConfig {
     pub journal_keep_bytes: u64,
     /// A site that was not heard for so long, while this one ran, is fenced, loudly.
     pub max_absence: Duration,
+    /// What was removed is forgotten once every site knows of it.
+    pub reclaim: bool,
 }
 
 /// `[conduit]`.

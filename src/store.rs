@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::disk::SharedDisk;
 use crate::error::Result;
 use crate::journal::dot::{Actor, LwwKey, Seen};
-use crate::journal::op::{FileTime, Name};
+use crate::journal::op::{FileTime, Horizon, Name};
 use crate::sync::conflict::{Ack, ConflictId, ConflictRecord};
 use crate::sync::level::Takeover;
 use crate::sync::member::{Member, MemberRecord};
@@ -380,6 +380,24 @@ impl State for Store {
         Ok(())
     }
 
+    fn remove_node(&mut self, inode: u64) -> Result<()> {
+        self.nodes.set(&mut self.kv, inode, None);
+        Ok(())
+    }
+
+    fn nodes_after(&mut self, inode: u64, limit: usize) -> Result<Vec<(u64, Node)>> {
+        // Beside the cache, in which a walk would leave nothing else.
+        self.nodes.flush(&mut self.kv);
+        let (mut nodes, behind) = (Vec::new(), Self::inode_key(Table::Node, inode));
+        let prefix = Key::of(Table::Node).done();
+        self.kv.scan(&prefix, Some(&behind), |key, value| {
+            let inode = key::Parts::behind(key, Table::Node)?.u64()?;
+            nodes.push((inode, codec::node_from_bytes(value)?));
+            Ok(nodes.len() < limit)
+        })?;
+        Ok(nodes)
+    }
+
     fn children_at(&self, parent: u64, name: &Name) -> Result<Vec<Child>> {
         let prefix = Key::of(Table::Child).u64(parent).name(name).done();
         let mut children = Vec::new();
@@ -443,6 +461,30 @@ impl State for Store {
             Key::of(Table::Move).lww(&key).done(),
             Some(codec::move_to_bytes(dir_move)),
         );
+        Ok(())
+    }
+
+    fn dir_moves_through(
+        &self,
+        after: LwwKey,
+        through_us: u64,
+        limit: usize,
+    ) -> Result<Vec<(LwwKey, DirMove)>> {
+        let (mut moves, after) = (Vec::new(), Key::of(Table::Move).lww(&after).done());
+        self.kv
+            .scan(&Key::of(Table::Move).done(), Some(&after), |key, value| {
+                let key = key::lww(key)?;
+                let is_old = key.timestamp_us <= through_us;
+                if is_old {
+                    moves.push((key, codec::move_from_bytes(value)?));
+                }
+                Ok(is_old && moves.len() < limit)
+            })?;
+        Ok(moves)
+    }
+
+    fn remove_dir_move(&mut self, key: LwwKey) -> Result<()> {
+        self.kv.put(Key::of(Table::Move).lww(&key).done(), None);
         Ok(())
     }
 
@@ -536,6 +578,18 @@ impl State for Store {
         Ok(())
     }
 
+    fn horizon(&self, actor: Actor) -> Result<Option<(u64, Horizon)>> {
+        let key = Key::of(Table::Horizon).actor(actor).done();
+        self.decoded(&key, codec::horizon_from_bytes)
+    }
+
+    fn set_horizon(&mut self, actor: Actor, hlc_us: u64, said: &Horizon) -> Result<()> {
+        let key = Key::of(Table::Horizon).actor(actor).done();
+        let value = codec::horizon_to_bytes(hlc_us, said);
+        self.kv.put(key, Some(value));
+        Ok(())
+    }
+
     fn derived_of(&self, inode: u64) -> Result<BTreeSet<ConflictId>> {
         let ids = self.decoded(
             &Self::inode_key(Table::Derived, inode),
@@ -566,6 +620,11 @@ impl State for Store {
 
     fn set_suspect(&mut self, inode: u64, order_us: Option<u64>) -> Result<()> {
         self.set_order(Table::Suspect, Table::SuspectOrder, inode, order_us)
+    }
+
+    fn is_suspect(&self, inode: u64) -> Result<bool> {
+        let key = Self::inode_key(Table::Suspect, inode);
+        Ok(self.kv.get(&key)?.is_some())
     }
 
     fn cursor(&self, actor: Actor, stream: u32) -> Result<u64> {

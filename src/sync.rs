@@ -23,6 +23,7 @@ pub mod namespace;
 pub mod node;
 pub mod port;
 pub mod progress;
+pub mod reclaim;
 pub mod register;
 pub mod registers;
 pub mod replication;

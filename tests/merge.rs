@@ -14,7 +14,7 @@ use crate::judge::runs::{Counted, Refused, none_refused, number, shared};
 use crate::judge::users::Theme;
 use claudefs_repl::sync::conflict::ConflictKind;
 use claudefs_repl::sync::core::Rules;
-use world::{Plan, World};
+use world::{Plan, Reclaims, World};
 
 /// Runs one history again.
 const VARIABLE: &str = "CFS_SEED";
@@ -31,6 +31,7 @@ struct Counts {
     clashes: u64,
     zombies: u64,
     resurrected: u64,
+    freed: u64,
 }
 
 impl Counted for Counts {
@@ -42,6 +43,7 @@ impl Counted for Counts {
         self.clashes += other.clashes;
         self.zombies += other.zombies;
         self.resurrected += other.resurrected;
+        self.freed += other.freed;
     }
 }
 
@@ -99,6 +101,7 @@ fn count(world: &World, counts: &mut Counts) {
     counts.clashes += has(ConflictKind::NameClash);
     counts.zombies += has(ConflictKind::RmdirCreate);
     counts.resurrected += u64::from(world.resurrected());
+    counts.freed += world.freed;
 }
 
 #[test]
@@ -146,6 +149,31 @@ fn a_site_that_takes_over_what_another_one_knows_is_as_if_all_entries_had_come()
     });
     println!("{counts:?}");
     none_refused(VARIABLE, &refused);
+}
+
+/// Histories in which what everybody knows to be gone is let go.
+const RECLAIMED: u64 = 20_000;
+
+#[test]
+fn what_everybody_knows_to_be_gone_is_let_go_and_never_comes_back() {
+    let plan = |seed: u64| Plan {
+        reclaims: Reclaims::InStreams,
+        levels: seed % 4 == 3,
+        compact: seed % 2 == 1,
+        theme: seed.is_multiple_of(3).then_some(Theme::Dirs),
+        ..Plan::default()
+    };
+    if let Some(seed) = number(VARIABLE) {
+        let refused = history(seed, plan(seed), &mut Counts::default()).err();
+        return none_refused(VARIABLE, &Vec::from_iter(refused));
+    }
+    let histories = number("CFS_HISTORIES").unwrap_or(RECLAIMED);
+    let (counts, refused) = shared(0..histories, |seed, counts: &mut Counts| {
+        history(seed, plan(seed), counts).err()
+    });
+    println!("{counts:?}");
+    none_refused(VARIABLE, &refused);
+    assert!(counts.freed > 3 * counts.histories, "{counts:?}");
 }
 
 /// Histories that are run twice, with and without compaction.
@@ -276,4 +304,39 @@ fn the_checks_notice_when_of_several_writes_only_the_last_is_sent() {
         fault.contains("in silence") || fault.contains("losers"),
         "{fault}"
     );
+}
+
+/// Histories within which a wrong way of letting go must be noticed.
+const RECLAIM_CAUGHT_WITHIN: u64 = 40_000;
+
+#[test]
+fn the_checks_notice_when_what_is_gone_is_let_go_by_what_is_said_beside_the_streams() {
+    let plan = Plan {
+        reclaims: Reclaims::Beside,
+        ..Plan::default()
+    };
+    caught(Rules::default(), plan, CAUGHT_WITHIN).expect("noticed");
+}
+
+#[test]
+fn the_checks_notice_when_what_is_gone_is_let_go_while_other_streams_are_behind() {
+    let plan = Plan {
+        reclaims: Reclaims::InOneStream,
+        ..Plan::default()
+    };
+    caught(Rules::default(), plan, CAUGHT_WITHIN).expect("noticed");
+}
+
+#[test]
+fn the_checks_notice_when_a_directory_is_let_go_that_something_just_left() {
+    let rules = Rules {
+        children_waited: false,
+        ..Rules::default()
+    };
+    let plan = Plan {
+        reclaims: Reclaims::InStreams,
+        theme: Some(Theme::Dirs),
+        ..Plan::default()
+    };
+    caught(rules, plan, RECLAIM_CAUGHT_WITHIN).expect("noticed");
 }

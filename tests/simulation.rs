@@ -83,6 +83,37 @@ fn sites_that_come_late_or_lost_their_disks_take_over_what_others_know() {
     none_refused(VARIABLE, &refused);
 }
 
+/// Histories in which sites let go of what every one knows to be gone.
+const RECLAIM_RUNS: u64 = 600;
+
+#[test]
+fn what_every_site_knows_to_be_gone_is_let_go_whatever_fails_on_the_way() {
+    let plan = |seed: u64| {
+        let faults = if seed.is_multiple_of(2) {
+            Faults::ALL
+        } else {
+            Faults::WITH_SITES
+        };
+        Plan {
+            reclaims: true,
+            ..Plan::with(faults)
+        }
+    };
+    if let Some(seed) = number(VARIABLE) {
+        let refused = history(seed, plan(seed), &mut Counts::default()).err();
+        none_refused(VARIABLE, &Vec::from_iter(refused));
+        return;
+    }
+    let runs = number("CFS_SIM_RUNS").unwrap_or(RECLAIM_RUNS);
+    let from = number("CFS_SIM_FROM").unwrap_or(0);
+    let (counts, refused) = shared(from..from + runs, |seed, counts: &mut Counts| {
+        history(seed, plan(seed), counts).err()
+    });
+    println!("{runs} histories: {counts:?}");
+    none_refused(VARIABLE, &refused);
+    assert!(counts.let_go > runs, "{counts:?}");
+}
+
 /// Short histories whose disks lose their power at each of their operations.
 const SCRIPTS: u64 = 8;
 /// Steps of such a history.

@@ -57,6 +57,14 @@ fn roles(config: &Config, findings: &mut Findings) {
             "remove it, or set role = \"bidirectional\"",
         );
     }
+    if site.role != Role::Bidirectional && config.state.reclaim {
+        let place = findings.place("state.reclaim");
+        findings.add(
+            place,
+            "every site has to say what it knows, and to hear it of the others",
+            "remove it, or set role = \"bidirectional\" at every site",
+        );
+    }
     let role_place = findings.place("site.role");
     let primary_place = findings.place("site.primary_site_id");
     match (site.role, site.primary_site_id) {

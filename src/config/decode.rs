@@ -23,6 +23,7 @@ pub(super) fn decode(settings: &Settings) -> Config {
             journal_budget_bytes: settings.get("state.journal_budget"),
             journal_keep_bytes: settings.get("state.journal_keep"),
             max_absence: settings.get("state.max_absence"),
+            reclaim: settings.get("state.reclaim"),
         },
         conduit: ConduitSettings {
             listen: settings.optional("conduit.listen"),

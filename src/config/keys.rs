@@ -278,6 +278,13 @@ const STATE: Section = Section {
             unset: Unset::Value("\"30d\""),
             doc: "A site that was not heard for so long, while this one ran, is fenced, loudly.",
         },
+        Key {
+            name: "reclaim",
+            kind: Kind::Switch,
+            unset: Unset::Value("false"),
+            doc: "What was removed is forgotten once every site knows of it; else it is remembered for ever, in some \
+                  hundred bytes each. To be set at every site, or at none, once all run a version that knows it.",
+        },
     ],
 };
 

@@ -74,6 +74,7 @@ fn a_minimal_file_has_the_documented_defaults() {
     assert_eq!(config.state.journal_budget_bytes, 20 << 30);
     assert_eq!(config.state.journal_keep_bytes, 1 << 30);
     assert_eq!(config.state.max_absence, Duration::from_secs(30 * 86_400));
+    assert!(!config.state.reclaim);
     assert_eq!(config.tree.settle, Duration::from_secs(1));
     assert_eq!(
         (config.tree.brake_percent, config.tree.brake_files),

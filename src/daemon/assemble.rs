@@ -47,7 +47,7 @@ use crate::error::{ReplError, Result};
 use crate::journal::LogOptions;
 use crate::journal::dot::Actor;
 use crate::sync::brake::BrakeRules;
-use crate::sync::engine::{Engine, EngineConfig, Handle, Retention, start};
+use crate::sync::engine::{Engine, EngineConfig, Handle, Reclaim, Retention, start};
 use crate::tree::agenda::Pace;
 use crate::tree::look::{Looker, Looks, looks};
 use crate::tree::matching::Filled;
@@ -531,6 +531,7 @@ fn engine_config(
             max_absence: config.state.max_absence,
         },
         accept_clock: asked.accept_clock,
+        reclaim: config.state.reclaim.then(Reclaim::default),
     })
 }
 

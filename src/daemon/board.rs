@@ -268,6 +268,7 @@ pub(super) mod tests {
             sends: true,
             retention: Retention::default(),
             accept_clock: false,
+            reclaim: None,
         };
         Engine::open(config).unwrap()
     }

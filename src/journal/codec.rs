@@ -21,8 +21,9 @@ mod weight;
 
 use payload::xattr_name;
 pub(crate) use payload::{
-    content_from_proto, content_to_proto, member_state_from_proto, member_state_to_proto,
-    place_from_proto, place_to_proto, time_from_proto, time_to_proto,
+    content_from_proto, content_to_proto, horizon_from_proto, horizon_to_proto,
+    member_state_from_proto, member_state_to_proto, place_from_proto, place_to_proto,
+    time_from_proto, time_to_proto,
 };
 pub use payload::{decode_change, encode_change};
 pub use weight::{Field, Inside, room, weight};

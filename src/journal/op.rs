@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 
+use super::dot::Actor;
 use crate::error::{ReplError, Result};
 
 /// Longest name of a directory entry in bytes (NAME_MAX of Linux).
@@ -16,6 +17,8 @@ pub const TARGET_BYTES_MAX: usize = 4_095;
 pub const XATTR_BYTES_MAX: usize = 60 * 1024;
 /// Content up to this size travels inside its entry (CORRECTNESS of the design: one round trip for small files).
 pub const INLINE_BYTES_MAX: usize = 16 * 1024;
+/// Most journals that a horizon names.
+pub const HORIZON_JOURNALS_MAX: usize = 1_024;
 /// Longest note of an acknowledgement in bytes.
 pub const NOTE_BYTES_MAX: usize = 1_024;
 /// Directory that belongs to the replicator in every root; never a name in a replicated tree.
@@ -55,11 +58,13 @@ pub enum OpKind {
     Member,
     /// Control: the log continues here after a bootstrap or under a new incarnation.
     ResumePoint,
+    /// Control: up to where the site shows what all sites wrote.
+    Horizon,
 }
 
 impl OpKind {
     /// Every kind, in the order of its code.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Create,
         Self::Unlink,
         Self::Rename,
@@ -75,6 +80,7 @@ impl OpKind {
         Self::ConflictAck,
         Self::Member,
         Self::ResumePoint,
+        Self::Horizon,
     ];
 
     /// The number in the wire format, also the one that the entry's crc covers.
@@ -108,7 +114,7 @@ impl OpKind {
     pub const fn is_control(self) -> bool {
         matches!(
             self,
-            Self::Noop | Self::ConflictAck | Self::Member | Self::ResumePoint
+            Self::Noop | Self::ConflictAck | Self::Member | Self::ResumePoint | Self::Horizon
         )
     }
 
@@ -131,6 +137,7 @@ impl OpKind {
             Self::ConflictAck => "conflict_ack",
             Self::Member => "member",
             Self::ResumePoint => "resume_point",
+            Self::Horizon => "horizon",
         }
     }
 }
@@ -290,6 +297,18 @@ pub enum MemberState {
     Removed,
 }
 
+/// What a site says of itself in its control stream, so that everybody knows what needs no memory any more: whatever it
+/// writes from here on has seen all of this.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Horizon {
+    /// Everything stamped up to here by the journals of `live` is on its tree.
+    pub through_us: u64,
+    /// The journals that it knows and that go on.
+    pub live: Vec<Actor>,
+    /// Those that ended, each with a digest of how far it has them.
+    pub ended: Vec<(Actor, u64)>,
+}
+
 /// An operation with its after-images.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -395,6 +414,8 @@ pub enum Change {
     },
     /// Control: the log continues here.
     ResumePoint,
+    /// Control: up to where the site shows what all sites wrote.
+    Horizon(Horizon),
 }
 
 impl Change {
@@ -417,6 +438,7 @@ impl Change {
             Self::ConflictAck { .. } => OpKind::ConflictAck,
             Self::Member { .. } => OpKind::Member,
             Self::ResumePoint => OpKind::ResumePoint,
+            Self::Horizon(_) => OpKind::Horizon,
         }
     }
 }
@@ -453,7 +475,7 @@ mod tests {
         for kind in OpKind::ALL {
             assert_eq!(OpKind::from_code(kind.code()), Some(kind));
         }
-        assert_eq!((OpKind::from_code(0), OpKind::from_code(16)), (None, None));
+        assert_eq!((OpKind::from_code(0), OpKind::from_code(17)), (None, None));
         assert_eq!((OpKind::Create.code(), OpKind::RemoveXattr.code()), (1, 11));
     }
 

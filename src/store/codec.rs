@@ -18,8 +18,9 @@ use crate::sync::register::{Register, Version};
 mod records;
 
 pub(super) use records::{
-    ack_from_bytes, ack_to_bytes, conflict_from_bytes, conflict_to_bytes, ids_from_bytes,
-    ids_to_bytes, member_from_bytes, member_to_bytes, takeover_from_bytes, takeover_to_bytes,
+    ack_from_bytes, ack_to_bytes, conflict_from_bytes, conflict_to_bytes, horizon_from_bytes,
+    horizon_to_bytes, ids_from_bytes, ids_to_bytes, member_from_bytes, member_to_bytes,
+    takeover_from_bytes, takeover_to_bytes,
 };
 
 /// The version of the encoding of `store.proto`.
@@ -275,6 +276,7 @@ pub(super) fn node_to_bytes(node: &Node) -> Vec<u8> {
             birth: dir.birth.as_ref().map(|(_, place)| place_to_proto(place)),
             current: dir.current.as_ref().map(place_to_proto),
             visible_children: dir.visible_children,
+            changed_us: dir.changed_us,
         }),
         merge_gen: node.merge_gen,
         unapplied: node.unapplied.iter().map(unapplied).collect(),
@@ -335,6 +337,7 @@ fn dir_from_proto(dir: pb::DirState) -> Result<DirState> {
         birth,
         current: optional_place(dir.current)?,
         visible_children: dir.visible_children,
+        changed_us: dir.changed_us,
     })
 }
 
@@ -345,6 +348,7 @@ pub(super) fn move_to_bytes(dir_move: &DirMove) -> Vec<u8> {
         to: Some(place_to_proto(&dir_move.to)),
         skipped: dir_move.skipped,
         before: dir_move.before.as_ref().map(place_to_proto),
+        settled: dir_move.settled,
     })
 }
 
@@ -356,6 +360,7 @@ pub(super) fn move_from_bytes(bytes: &[u8]) -> Result<DirMove> {
         to: place_from_proto(message.to)?,
         skipped: message.skipped,
         before: optional_place(message.before)?,
+        settled: message.settled,
     })
 }
 

@@ -99,6 +99,7 @@ pub fn known(key: &[u8], value: &[u8]) -> Result<Known> {
                 key,
                 inode: moved.inode,
                 to: moved.to,
+                settled: moved.settled,
             })
         }
         Some(Table::Conflict) => {
@@ -138,7 +139,8 @@ pub fn known(key: &[u8], value: &[u8]) -> Result<Known> {
             | Table::Suspect
             | Table::SuspectOrder
             | Table::Takeover
-            | Table::Aside,
+            | Table::Aside
+            | Table::Horizon,
         )
         | None => Err(bad("an item of a snapshot that is not known here")),
     }

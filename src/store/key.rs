@@ -51,6 +51,8 @@ pub(super) enum Table {
     Takeover = 20,
     /// place, key of another site's store → its value: a snapshot that is not merged yet.
     Aside = 21,
+    /// site, incarnation → what that site said of itself last.
+    Horizon = 22,
 }
 
 /// A key in the making.

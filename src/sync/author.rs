@@ -232,7 +232,8 @@ fn stamp(op: &LocalOp, kind: OpKind, node: &Node, hlc_us: u64) -> u64 {
         | OpKind::Noop
         | OpKind::ConflictAck
         | OpKind::Member
-        | OpKind::ResumePoint => false,
+        | OpKind::ResumePoint
+        | OpKind::Horizon => false,
     };
     match op.back_date_us {
         Some(at) if datable => at.max(node.stamp_max_us.saturating_add(1)).min(hlc_us),

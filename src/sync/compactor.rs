@@ -76,7 +76,8 @@ impl Explained {
             | OpKind::Noop
             | OpKind::ConflictAck
             | OpKind::Member
-            | OpKind::ResumePoint => "superseded in the same batch",
+            | OpKind::ResumePoint
+            | OpKind::Horizon => "superseded in the same batch",
         }
     }
 }

@@ -28,6 +28,8 @@ pub struct Rules {
     pub causal_stamps: bool,
     /// Only bytes and attributes are dated back, never places.
     pub places_are_now: bool,
+    /// A removed directory is remembered as long as somebody may put something into it.
+    pub children_waited: bool,
 }
 
 impl Default for Rules {
@@ -39,6 +41,7 @@ impl Default for Rules {
             cycles: true,
             causal_stamps: true,
             places_are_now: true,
+            children_waited: true,
         }
     }
 }
@@ -53,6 +56,7 @@ pub struct Core<S> {
     pub(super) next_txn: u64,
     pub(super) settled: Vec<u64>,
     pub(super) held: BTreeSet<u64>,
+    pub(super) written_us: u64,
 }
 
 impl<S: State> Core<S> {
@@ -66,6 +70,7 @@ impl<S: State> Core<S> {
             next_txn: last_hlc_us.saturating_add(1),
             settled: Vec::new(),
             held: BTreeSet::new(),
+            written_us: last_hlc_us,
         }
     }
 
@@ -99,6 +104,11 @@ impl<S: State> Core<S> {
     /// The clock, for its owner to take note of marks.
     pub const fn clock_mut(&mut self) -> &mut Hlc {
         &mut self.clock
+    }
+
+    /// Hybrid clock of the newest entry that concerns the tree, or what it was behind at the start.
+    pub const fn written_us(&self) -> u64 {
+        self.written_us
     }
 
     /// Inodes whose image the connector shows, since the last call.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::conflict::{ConflictId, ConflictKind, ConflictRecord, LostValue};
 use super::core::Core;
-use super::node::{LinkPlace, Node};
+use super::node::{LinkPlace, Node, is_shown};
 use super::register::{Register, Version};
 use super::state::State;
 use super::view::drops_suid;
@@ -112,7 +112,10 @@ impl<S: State> Core<S> {
         }
         found.extend(write_against_unlink(&node));
         found.extend(dropped_suid(&node));
-        found.extend(merged(&node));
+        // What was removed shows neither of both.
+        if is_shown(&node) {
+            found.extend(merged(&node));
+        }
         found.extend(self.dir_conflicts(&node)?);
         let record = |found: Found| {
             let id = ConflictId::new(found.kind, inode, &found.register, found.loser.dot());
@@ -216,6 +219,11 @@ fn dropped_suid(node: &Node) -> Option<Found> {
         winner: Some(content.key),
         lost: LostValue::Mode(mode.value),
     })
+}
+
+/// Whether registers were written concurrently, shown or not.
+pub(super) fn is_merged(node: &Node) -> bool {
+    !merged(node).is_empty()
 }
 
 /// Registers that were written concurrently with another one of the same inode, and are both shown: each with the

@@ -42,6 +42,7 @@ mod members;
 mod open;
 mod pause;
 mod receive;
+mod reclaim;
 mod room;
 mod standing;
 mod takeover;
@@ -52,6 +53,7 @@ pub use handle::{Handle, start};
 pub use inbox::Listed;
 pub use members::{Fence, FenceCause, MemberReport, MemberStatus, Retention, remembered};
 pub use receive::{Arrived, Refusal};
+pub use reclaim::Reclaim;
 pub use standing::{Standing, StreamHead};
 pub use takeover::{KnownPage, Merging, Snapshot, SnapshotPoint, Taken};
 
@@ -84,6 +86,8 @@ pub struct EngineConfig {
     pub retention: Retention,
     /// A person says that the wall clock is right, whatever the last stamp is.
     pub accept_clock: bool,
+    /// What is only remembered is let go, and how often. None: it is kept for ever.
+    pub reclaim: Option<Reclaim>,
 }
 
 /// What an operator asks first.
@@ -117,6 +121,8 @@ pub struct EngineStatus {
     pub last_failure: Option<String>,
     /// Sites whose changes the brake holds back.
     pub held: BTreeMap<u64, Held>,
+    /// What was let go since the engine was opened.
+    pub let_go: u64,
 }
 
 /// The engine of one site. One loop owns it ([`start`]); everything else goes through [`Handle`].
@@ -168,6 +174,7 @@ struct Opened {
     /// There may be pages of snapshots that were given up.
     clears: bool,
     upkept_at: Duration,
+    reclaiming: reclaim::Reclaiming,
 }
 
 impl Engine {
@@ -372,7 +379,7 @@ impl Engine {
 
     /// See [`super::port::Engine::inode_of`].
     pub fn inode_of(&mut self, ino: u64, btime: FileTime) -> Result<Option<u64>> {
-        self.with(|opened, _| opened.core.state().inode_of(ino, btime))
+        self.with(|opened, _| opened.bound(ino, btime))
     }
 
     /// See [`super::port::Engine::correct`].
@@ -425,10 +432,8 @@ impl Engine {
             opened.upkeep(config)
         })?;
         let now = self.config.clock.monotonic();
-        if self
-            .failed_at
-            .is_some_and(|at| now.saturating_sub(at) > FAILURE_SHOWN)
-        {
+        let shown_for = |at: Duration| now.saturating_sub(at);
+        if self.failed_at.map(shown_for) > Some(FAILURE_SHOWN) {
             (self.last_failure, self.failed_at) = (None, None);
         }
         Ok(())
@@ -585,6 +590,7 @@ impl Engine {
                 marks: opened.marks.clone(),
                 last_failure,
                 held,
+                let_go: opened.reclaiming.freed,
             })
         })
     }

@@ -13,7 +13,7 @@ use super::conflict::{Ack, ConflictId, ConflictKind, ConflictRecord, LostValue};
 use super::core::Core;
 use super::member::MemberRecord;
 use super::merge::{At, Registers};
-use super::node::{DirState, Node};
+use super::node::{DirMove, DirState, Node};
 use super::register::Register;
 use super::state::State;
 use crate::clock::TimestampUs;
@@ -41,6 +41,8 @@ pub enum Known {
         inode: u64,
         /// Where it was to go.
         to: Place,
+        /// It would have put the directory into itself: what tells why is let go.
+        settled: bool,
     },
     /// A conflict.
     Conflict(Box<ConflictRecord>),
@@ -88,8 +90,22 @@ impl<S: State> Core<S> {
     /// When the store fails; it can be taken again.
     pub fn level(&mut self, known: Known, now_us: TimestampUs) -> Result<()> {
         match known {
+            Known::Node { inode, node } if self.forgot_node(inode, &node)? => Ok(()),
             Known::Node { inode, node } => self.level_node(inode, *node, now_us),
-            Known::Move { key, inode, to } => self.dir_moved(inode, key, &to),
+            Known::Move { key, .. } if self.forgot_move(key)? => Ok(()),
+            Known::Move {
+                key,
+                inode,
+                to,
+                settled,
+            } => {
+                self.clock.observe(key.timestamp_us);
+                self.written_us = self.written_us.max(key.timestamp_us);
+                if settled {
+                    return self.dir_not_moved(inode, key, to);
+                }
+                self.dir_moved(inode, key, &to)
+            }
             Known::Conflict(record) => self.level_conflict(*record),
             Known::Ack { id, ack } => self.merge_ack(id, &ack),
             Known::Member { actor, record } => self.merge_member(actor, record),
@@ -105,6 +121,11 @@ impl<S: State> Core<S> {
             }
         }
         self.clock.observe(theirs.hlc_max_us);
+        self.written_us = self.written_us.max(theirs.hlc_max_us);
+        let places = theirs.links.values().flat_map(Register::versions);
+        for version in places {
+            self.note_placed(version.value.place.parent)?;
+        }
         // What it is decides whether its links are shown at all.
         let before = self.load(inode)?.shown_links();
         self.note_known(inode, &theirs)?;
@@ -127,6 +148,43 @@ impl<S: State> Core<S> {
             self.level_dir(inode, dir, now_us)?;
         }
         self.touch(inode)
+    }
+
+    /// Adds a move to the log that is skipped for good.
+    fn dir_not_moved(&mut self, inode: u64, key: LwwKey, to: Place) -> Result<()> {
+        if self.state.dir_move(key)?.is_some() {
+            return Ok(());
+        }
+        let skipped = DirMove {
+            inode,
+            to,
+            skipped: true,
+            before: None,
+            settled: true,
+        };
+        self.state.set_dir_move(key, &skipped)?;
+        self.touch(inode)
+    }
+
+    /// Whether all of it was known here, and was let go.
+    fn forgot_node(&self, inode: u64, theirs: &Node) -> Result<bool> {
+        if self.state.node(inode)?.is_some() {
+            return Ok(false);
+        }
+        let mut is_written = false;
+        for dot in theirs.dots() {
+            is_written = true;
+            if dot.seq > self.state.cursor(dot.actor, dot.stream)? {
+                return Ok(false);
+            }
+        }
+        Ok(is_written)
+    }
+
+    /// The same of a move.
+    fn forgot_move(&self, key: LwwKey) -> Result<bool> {
+        let is_merged = key.seq <= self.state.cursor(key.dot().actor, key.shard_id)?;
+        Ok(is_merged && self.state.dir_move(key)?.is_none())
     }
 
     fn level_dir(&mut self, inode: u64, theirs: DirState, now_us: TimestampUs) -> Result<()> {

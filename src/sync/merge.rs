@@ -17,7 +17,7 @@ use crate::journal::EntryBatch;
 use crate::journal::codec::decode_change;
 use crate::journal::dot::{Actor, Dot, LwwKey, ROOT_INODE, Seen};
 use crate::journal::entry::{JournalEntry, RegisterId};
-use crate::journal::op::{Attr, Change, MemberState};
+use crate::journal::op::{Attr, Change, Horizon, MemberState};
 
 /// What merging a batch did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -109,6 +109,7 @@ impl<S: State> Core<S> {
             self.merge_control(&incoming, &change)?;
             return Ok(0);
         }
+        self.written_us = self.written_us.max(entry.hlc_us);
         self.note_entry(entry)?;
         let before = self.load(entry.inode)?.shown_links();
         self.merge_change(&mut incoming, change)?;
@@ -182,7 +183,8 @@ impl<S: State> Core<S> {
             Change::Noop
             | Change::ConflictAck { .. }
             | Change::Member { .. }
-            | Change::ResumePoint => Ok(()),
+            | Change::ResumePoint
+            | Change::Horizon(_) => Ok(()),
         }
     }
 
@@ -203,7 +205,8 @@ impl<S: State> Core<S> {
             | Change::Noop
             | Change::ConflictAck { .. }
             | Change::Member { .. }
-            | Change::ResumePoint => return Ok(()),
+            | Change::ResumePoint
+            | Change::Horizon(_) => return Ok(()),
         };
         if !dir {
             let Some(place) = place else { return Ok(()) };
@@ -241,6 +244,7 @@ impl<S: State> Core<S> {
     }
 
     fn merge_link(&mut self, incoming: &mut Incoming<'_>, value: LinkPlace) -> Result<()> {
+        self.note_placed(value.place.parent)?;
         self.merge_register(incoming, RegisterId::LinkPlace(incoming.entry.link), value)
     }
 
@@ -433,6 +437,9 @@ impl<S: State> Core<S> {
             };
             return self.merge_member(actor, record);
         }
+        if let Change::Horizon(said) = change {
+            return self.merge_horizon(incoming.entry, said);
+        }
         let Change::ConflictAck {
             conflict_id,
             acked,
@@ -461,6 +468,16 @@ impl<S: State> Core<S> {
             self.state.set_ack(id, ack)?;
         }
         Ok(())
+    }
+
+    /// Entries of a stream come in order, so the last one that comes is the last word.
+    fn merge_horizon(&mut self, entry: &JournalEntry, said: &Horizon) -> Result<()> {
+        let (actor, hlc_us) = (entry.actor(), entry.hlc_us);
+        let known = self.state.horizon(actor)?;
+        if known.is_some_and(|(known_us, _)| known_us >= hlc_us) {
+            return Ok(());
+        }
+        self.state.set_horizon(actor, hlc_us, said)
     }
 
     pub(super) fn merge_member(&mut self, actor: Actor, record: MemberRecord) -> Result<()> {

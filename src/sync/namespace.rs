@@ -73,6 +73,7 @@ impl<S: State> Core<S> {
 
     /// Takes note that the directory `inode` was born at `place`.
     pub(super) fn dir_born(&mut self, inode: u64, key: LwwKey, place: &Place) -> Result<()> {
+        self.note_placed(place.parent)?;
         let mut node = self.edit(inode)?;
         if node.dir_mut().birth.is_some() {
             return Ok(());
@@ -97,11 +98,13 @@ impl<S: State> Core<S> {
         if self.state.dir_move(key)?.is_some() {
             return Ok(());
         }
+        self.note_placed(to.parent)?;
         let dir_move = DirMove {
             inode,
             to: to.clone(),
             skipped: false,
             before: None,
+            settled: false,
         };
         self.replay_moves(key, Some(dir_move), None)
     }
@@ -129,6 +132,9 @@ impl<S: State> Core<S> {
             later.insert(0, (key, added));
         }
         for (key, dir_move) in later {
+            if dir_move.settled {
+                continue;
+            }
             let inside_itself =
                 self.rules.cycles && self.is_inside(&places, dir_move.to.parent, dir_move.inode)?;
             let before = self.place_in(&places, dir_move.inode)?;
@@ -238,11 +244,28 @@ impl<S: State> Core<S> {
         {
             self.state
                 .set_child(place.parent, &place.name, child, present)?;
+            self.note_placed(place.parent)?;
             if visible {
                 self.bump(place.parent, present)?;
             }
         }
         Ok(())
+    }
+
+    /// Takes note that a place in a directory was written, whoever stands there. As long as somebody may not know of it,
+    /// something may come back there.
+    pub(super) fn note_placed(&mut self, directory: u64) -> Result<()> {
+        let now_us = self.written_us;
+        if directory == ROOT_INODE || !self.rules.children_waited {
+            return Ok(());
+        }
+        let mut node = self.edit(directory)?;
+        let dir = node.dir_mut();
+        if dir.changed_us >= now_us {
+            return Ok(());
+        }
+        dir.changed_us = now_us;
+        self.state.set_node(directory, node)
     }
 
     /// One visible child more, or less; a directory that thereby appears or goes counts in its own parent.
@@ -252,6 +275,7 @@ impl<S: State> Core<S> {
             if at == ROOT_INODE {
                 return Ok(());
             }
+            self.note_placed(at)?;
             let mut node = self.edit(at)?;
             let dir = node.dir_mut();
             let was_visible = dir.visible();

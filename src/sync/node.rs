@@ -43,12 +43,15 @@ pub struct DirState {
     pub register: Register<DirWrite>,
     /// The last write of `live` in key order, with its value.
     pub live: Option<(LwwKey, bool)>,
-    /// Where it was created.
+    /// Where it was created; or, where moves were let go, where it stood after the last of them.
     pub birth: Option<(LwwKey, Place)>,
     /// Derived: where the log of moves puts it. None: not known yet.
     pub current: Option<Place>,
     /// Derived: children that are visible, directories and links of files alike.
     pub visible_children: u64,
+    /// When a place in it was written for the last time, for whatever stands there or does not: the newest hybrid clock
+    /// that was merged then.
+    pub changed_us: u64,
 }
 
 impl DirState {
@@ -145,6 +148,14 @@ impl Node {
             .max_by_key(|kind| rank(*kind));
         let known = self.target.take();
         self.target = known.max(target);
+    }
+
+    /// Nothing was ever told of it but what stands in it.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        let dir = self.dir.as_ref();
+        let is_placed = dir.is_some_and(|dir| dir.live.is_some() || dir.birth.is_some());
+        self.kind.is_none() && !is_placed && self.dots().next().is_none()
     }
 
     /// Every version of every register.
@@ -365,6 +376,12 @@ impl Node {
     }
 }
 
+/// Something of it may be shown.
+#[must_use]
+pub fn is_shown(node: &Node) -> bool {
+    node.dir.as_ref().is_some_and(DirState::visible) || !node.shown_links().is_empty()
+}
+
 /// What stands at a name: a directory, or a link of a file or symbolic link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Child {
@@ -387,4 +404,6 @@ pub struct DirMove {
     pub skipped: bool,
     /// Derived: where the directory stood before.
     pub before: Option<Place>,
+    /// It is skipped for good: what would tell why is let go.
+    pub settled: bool,
 }

@@ -141,6 +141,16 @@ impl Waiting {
         dots.into_iter().any(|dot| dot.actor == actor)
     }
 
+    /// Whether an entry within `reach`, by journal and stream, is not on the connector's filesystem, whatever the reason.
+    #[must_use]
+    pub fn owes(&self, reach: &BTreeMap<(Actor, u32), u64>) -> bool {
+        let mut dots = self.by_inode.values().flatten();
+        dots.any(|dot| {
+            let until = reach.get(&(dot.actor, dot.stream));
+            until.is_some_and(|until| dot.seq <= *until)
+        })
+    }
+
     /// Seqs of parked inodes in a stream, at most [`PARKED_MAX`], and how many there are.
     #[must_use]
     pub fn parked(&self, actor: Actor, stream: u32) -> (Vec<u64>, u64) {

@@ -38,9 +38,11 @@ pub fn registers_of(change: &Change, link: u64) -> Vec<RegisterId> {
         Change::SetXattr { name, .. } | Change::RemoveXattr { name } => {
             vec![RegisterId::Xattr(name.clone())]
         }
-        Change::Noop | Change::ConflictAck { .. } | Change::Member { .. } | Change::ResumePoint => {
-            Vec::new()
-        }
+        Change::Noop
+        | Change::ConflictAck { .. }
+        | Change::Member { .. }
+        | Change::ResumePoint
+        | Change::Horizon(_) => Vec::new(),
     }
 }
 
@@ -69,7 +71,11 @@ pub fn registers_by_kind(op: OpKind, link: u64) -> Vec<RegisterId> {
             vec![RegisterId::LinkPlace(link)]
         }
         OpKind::MkDir => vec![RegisterId::DirPlace],
-        OpKind::Noop | OpKind::ConflictAck | OpKind::Member | OpKind::ResumePoint => Vec::new(),
+        OpKind::Noop
+        | OpKind::ConflictAck
+        | OpKind::Member
+        | OpKind::ResumePoint
+        | OpKind::Horizon => Vec::new(),
     }
 }
 

@@ -14,7 +14,7 @@ use super::node::{Child, DirMove, Node};
 use super::port::{DeviceImage, Image};
 use crate::error::Result;
 use crate::journal::dot::{Actor, LwwKey, Seen};
-use crate::journal::op::{FileTime, Name};
+use crate::journal::op::{FileTime, Horizon, Name};
 
 /// What the merge knows of the namespace, the versions and the conflicts of one site.
 ///
@@ -25,6 +25,10 @@ pub trait State {
     fn node(&self, inode: u64) -> Result<Option<Arc<Node>>>;
     /// Replaces an inode.
     fn set_node(&mut self, inode: u64, node: Node) -> Result<()>;
+    /// Forgets an inode.
+    fn remove_node(&mut self, inode: u64) -> Result<()>;
+    /// Inodes behind this one, ascending, at most `limit`.
+    fn nodes_after(&mut self, inode: u64, limit: usize) -> Result<Vec<(u64, Node)>>;
     /// What stands at `name` in the directory `parent` itself, without those merged with it.
     fn children_at(&self, parent: u64, name: &Name) -> Result<Vec<Child>>;
     /// Everything that stands in `parent` itself.
@@ -39,6 +43,15 @@ pub trait State {
     fn dir_moves_after(&self, key: LwwKey) -> Result<Vec<(LwwKey, DirMove)>>;
     /// Adds or replaces a move.
     fn set_dir_move(&mut self, key: LwwKey, dir_move: &DirMove) -> Result<()>;
+    /// Moves behind this one stamped up to `through_us`, ascending, at most `limit`.
+    fn dir_moves_through(
+        &self,
+        after: LwwKey,
+        through_us: u64,
+        limit: usize,
+    ) -> Result<Vec<(LwwKey, DirMove)>>;
+    /// Forgets a move.
+    fn remove_dir_move(&mut self, key: LwwKey) -> Result<()>;
     /// A conflict.
     fn conflict(&self, id: ConflictId) -> Result<Option<ConflictRecord>>;
     /// Adds or replaces a conflict.
@@ -61,6 +74,10 @@ pub trait State {
     fn set_member(&mut self, actor: Actor, record: &MemberRecord) -> Result<()>;
     /// All that is known of journals' parts in the cluster.
     fn members(&self) -> Result<Vec<Member>>;
+    /// What a journal's site said of itself last, and when in its hybrid clock.
+    fn horizon(&self, actor: Actor) -> Result<Option<(u64, Horizon)>>;
+    /// Replaces it.
+    fn set_horizon(&mut self, actor: Actor, hlc_us: u64, said: &Horizon) -> Result<()>;
     /// Derived conflicts of an inode that are on record and not superseded.
     fn derived_of(&self, inode: u64) -> Result<BTreeSet<ConflictId>>;
     /// Replaces them.
@@ -70,6 +87,8 @@ pub trait State {
     fn suspects(&self, through_us: u64, limit: usize) -> Result<Vec<u64>>;
     /// Adds to those, with the clock from which on it makes sense, or takes from them.
     fn set_suspect(&mut self, inode: u64, order_us: Option<u64>) -> Result<()>;
+    /// Whether an inode is among them.
+    fn is_suspect(&self, inode: u64) -> Result<bool>;
     /// Last merged seq of an actor's stream.
     fn cursor(&self, actor: Actor, stream: u32) -> Result<u64>;
     /// Moves it.
@@ -114,6 +133,7 @@ pub struct MemState {
     conflicts: BTreeMap<ConflictId, ConflictRecord>,
     acks: BTreeMap<ConflictId, Ack>,
     members: BTreeMap<Actor, MemberRecord>,
+    horizons: BTreeMap<Actor, (u64, Horizon)>,
     derived: BTreeMap<u64, BTreeSet<ConflictId>>,
     suspects: Marks,
     cursors: BTreeMap<u32, Seen>,
@@ -156,6 +176,7 @@ impl MemState {
             key: *key,
             inode: moved.inode,
             to: moved.to.clone(),
+            settled: moved.settled,
         });
         let conflicts = self.conflicts.values();
         let conflicts = conflicts.map(|record| Known::Conflict(Box::new(record.clone())));
@@ -195,6 +216,19 @@ impl State for MemState {
     fn set_node(&mut self, inode: u64, node: Node) -> Result<()> {
         self.nodes.insert(inode, Arc::new(node));
         Ok(())
+    }
+
+    fn remove_node(&mut self, inode: u64) -> Result<()> {
+        self.nodes.remove(&inode);
+        Ok(())
+    }
+
+    fn nodes_after(&mut self, inode: u64, limit: usize) -> Result<Vec<(u64, Node)>> {
+        let behind = (Bound::Excluded(inode), Bound::Unbounded);
+        let nodes = self.nodes.range(behind).take(limit);
+        Ok(nodes
+            .map(|(inode, node)| (*inode, Node::clone(node)))
+            .collect())
     }
 
     fn children_at(&self, parent: u64, name: &Name) -> Result<Vec<Child>> {
@@ -256,6 +290,23 @@ impl State for MemState {
         Ok(())
     }
 
+    fn dir_moves_through(
+        &self,
+        after: LwwKey,
+        through_us: u64,
+        limit: usize,
+    ) -> Result<Vec<(LwwKey, DirMove)>> {
+        let later = self.moves.range((Bound::Excluded(after), Bound::Unbounded));
+        let old = later.take_while(|(key, _)| key.timestamp_us <= through_us);
+        let old = old.take(limit);
+        Ok(old.map(|(key, moved)| (*key, moved.clone())).collect())
+    }
+
+    fn remove_dir_move(&mut self, key: LwwKey) -> Result<()> {
+        self.moves.remove(&key);
+        Ok(())
+    }
+
     fn conflict(&self, id: ConflictId) -> Result<Option<ConflictRecord>> {
         Ok(self.conflicts.get(&id).cloned())
     }
@@ -301,6 +352,15 @@ impl State for MemState {
             .collect())
     }
 
+    fn horizon(&self, actor: Actor) -> Result<Option<(u64, Horizon)>> {
+        Ok(self.horizons.get(&actor).cloned())
+    }
+
+    fn set_horizon(&mut self, actor: Actor, hlc_us: u64, said: &Horizon) -> Result<()> {
+        self.horizons.insert(actor, (hlc_us, said.clone()));
+        Ok(())
+    }
+
     fn derived_of(&self, inode: u64) -> Result<BTreeSet<ConflictId>> {
         Ok(self.derived.get(&inode).cloned().unwrap_or_default())
     }
@@ -322,6 +382,10 @@ impl State for MemState {
     fn set_suspect(&mut self, inode: u64, order_us: Option<u64>) -> Result<()> {
         self.suspects.set(inode, order_us);
         Ok(())
+    }
+
+    fn is_suspect(&self, inode: u64) -> Result<bool> {
+        Ok(self.suspects.orders.contains_key(&inode))
     }
 
     fn cursor(&self, actor: Actor, stream: u32) -> Result<u64> {

@@ -27,6 +27,7 @@ fn stopped_an_hour_ago(site: &Site) {
         sends: true,
         retention: Retention::default(),
         accept_clock: false,
+        reclaim: None,
     };
     let mut engine = Engine::open(config).unwrap();
     engine.found("site-a").unwrap();

@@ -46,6 +46,7 @@ impl Site {
             sends: true,
             retention: Retention::default(),
             accept_clock: false,
+            reclaim: None,
         };
         Self {
             config,

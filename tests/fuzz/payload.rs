@@ -59,7 +59,8 @@ fn name_of(change: &Change) -> Option<&[u8]> {
         | Change::Noop
         | Change::ConflictAck { .. }
         | Change::Member { .. }
-        | Change::ResumePoint => None,
+        | Change::ResumePoint
+        | Change::Horizon(_) => None,
         // Without a place, or what is added one day.
         Change::Rename { .. } | _ => None,
     }

@@ -20,7 +20,7 @@ use claudefs_repl::journal::batch::SeenRun;
 use claudefs_repl::journal::codec::{batch_to_proto, encode_change, encode_entry};
 use claudefs_repl::journal::dot::{CONTROL_STREAM, Seen, shard_of};
 use claudefs_repl::journal::op::{
-    Attr, Content, FileTime, ManifestRoot, MemberState, Name, Owner, Place,
+    Attr, Content, FileTime, Horizon, ManifestRoot, MemberState, Name, Owner, Place,
 };
 use claudefs_repl::journal::{
     Actor, AppendGroup, Change, EntryBatch, FoldedStamp, Journal, JournalEntry, OpKind,
@@ -196,6 +196,11 @@ fn changes() -> Vec<Change> {
             final_cursors: vec![(3, 4)],
         },
         Change::ResumePoint,
+        Change::Horizon(Horizon {
+            through_us: 5,
+            live: vec![Actor::new(2, 9)],
+            ended: vec![(Actor::new(3, 9), 4)],
+        }),
     ]
 }
 

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
-use claudefs_repl::journal::dot::{Actor, shard_of};
+use claudefs_repl::journal::dot::{Actor, CONTROL_STREAM, shard_of};
 use claudefs_repl::journal::{Dot, EntryBatch, JournalEntry, OpKind, RegisterId, Seen, SeenRun};
 use claudefs_repl::sync::compactor::BatchCompactor;
 use claudefs_repl::sync::conflict::{ConflictId, ConflictKind};
@@ -22,6 +22,8 @@ use crate::judge::told::{self, shown_of};
 use crate::judge::users::{Reports, Theme, User};
 use crate::judge::{Check, shuffle};
 use crate::rng::Rng;
+
+mod tidying;
 
 /// Shards in which all inodes of the worlds stand: few, so that they meet, and more than one, so that entries of one
 /// operation overtake each other.
@@ -44,6 +46,22 @@ pub(super) struct Plan {
     pub(super) sites: usize,
     /// By chance if there is none.
     pub(super) theme: Option<Theme>,
+    /// Sites let go of what everybody knows to be gone.
+    pub(super) reclaims: Reclaims,
+}
+
+/// How a site finds out what everybody knows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Reclaims {
+    /// Not at all.
+    #[default]
+    Never,
+    /// By what others say in their streams, once all their streams are here up to that.
+    InStreams,
+    /// As soon as they say it, whatever is still on its way in their other streams.
+    InOneStream,
+    /// Beside the streams: by what they would say now.
+    Beside,
 }
 
 #[derive(Debug)]
@@ -72,6 +90,8 @@ pub(super) struct World {
     batches: u64,
     /// Some faults need many operations.
     is_long: bool,
+    /// What was let go.
+    pub(super) freed: u64,
 }
 
 impl Site {
@@ -121,6 +141,7 @@ impl World {
             now_us: 1_000_000_000,
             batches: 0,
             is_long: seed.is_multiple_of(16),
+            freed: 0,
         }
     }
 
@@ -129,7 +150,8 @@ impl World {
         if !self.rng.one_in(3) {
             self.common_start()?;
         }
-        let steps = 15 + self.rng.below(45) * if self.is_long { 3 } else { 1 };
+        let reclaims = self.plan.reclaims != Reclaims::Never;
+        let steps = 15 + self.rng.below(45) * if reclaims || self.is_long { 3 } else { 1 };
         let pace = 3 + self.rng.below(6);
         for _ in 0..steps {
             self.now_us += 1 + self.rng.below(20_000);
@@ -144,9 +166,13 @@ impl World {
                 self.local(at)?;
                 continue;
             }
+            if reclaims {
+                self.tidy(at)?;
+            }
             let from = self.rng.index(self.sites.len());
             if from != at {
-                let stream = SHARDS[self.rng.index(SHARDS.len())];
+                let streams = self.streams();
+                let stream = streams[self.rng.index(streams.len())];
                 self.deliver(from, at, stream, false)?;
                 if self.plan.levels && self.rng.one_in(6) {
                     self.level(from, at);
@@ -184,7 +210,7 @@ impl World {
             let mut jobs = Vec::new();
             for from in 0..count {
                 for to in (0..count).filter(|to| *to != from) {
-                    jobs.extend(SHARDS.map(|stream| (from, to, stream)));
+                    jobs.extend(self.streams().into_iter().map(|stream| (from, to, stream)));
                 }
             }
             shuffle(&mut self.rng, &mut jobs);
@@ -199,7 +225,10 @@ impl World {
             self.apply(at, true)?;
             self.sites[at].core.settle(u64::MAX, self.now_us).unwrap();
         }
-        Ok(())
+        if self.plan.reclaims == Reclaims::Never {
+            return Ok(());
+        }
+        self.let_go_of_all()
     }
 
     /// The wall clock of a site.
@@ -334,7 +363,8 @@ impl World {
         if !is_whole {
             known.truncate(self.rng.index(known.len() + 1));
         }
-        let cursors: Vec<(u32, Seen)> = SHARDS
+        let cursors: Vec<(u32, Seen)> = self
+            .streams()
             .into_iter()
             .map(|stream| {
                 let from = &self.sites[from];
@@ -369,24 +399,38 @@ impl World {
 
     /// Derived conflicts, as far as nothing older can still arrive.
     fn settle(&mut self, at: usize) {
-        let mut safe_us = u64::MAX;
-        for (from, other) in self
+        let safe_us = self.marks(at).into_values().min();
+        let now_us = self.clock(at);
+        let core = &mut self.sites[at].core;
+        core.settle(safe_us.unwrap_or(u64::MAX), now_us).unwrap();
+    }
+
+    /// Up to where all streams of each other site are here.
+    fn marks(&self, at: usize) -> BTreeMap<Actor, u64> {
+        let mut marks = BTreeMap::new();
+        for (_, other) in self
             .sites
             .iter()
             .enumerate()
             .filter(|(from, _)| *from != at)
         {
+            let actor = other.core.local();
+            let mut mark = other.core.clock().last_us();
             for stream in SHARDS {
-                let actor = self.sites[from].core.local();
                 let cursor = self.sites[at].core.state().cursor(actor, stream).unwrap();
                 let stream = other.journal.get(&stream);
                 let next = stream.and_then(|s| s.get(usize::try_from(cursor).unwrap()));
-                let mark = next.map_or(other.core.clock().last_us(), |(e, _)| e.hlc_us - 1);
-                safe_us = safe_us.min(mark);
+                mark = next.map_or(mark, |(entry, _)| mark.min(entry.hlc_us - 1));
             }
+            marks.insert(actor, mark);
         }
-        let now_us = self.clock(at);
-        self.sites[at].core.settle(safe_us, now_us).unwrap();
+        marks
+    }
+
+    /// The streams that entries are in.
+    fn streams(&self) -> Vec<u32> {
+        let control = (self.plan.reclaims != Reclaims::Never).then_some(CONTROL_STREAM);
+        SHARDS.into_iter().chain(control).collect()
     }
 
     /// Brings the filesystem of a site nearer to what its core says, or all the way.
@@ -444,6 +488,10 @@ impl World {
 
     /// Everything once more, in any order, past the cursors: what is known already has no effect.
     pub(super) fn repeat(&mut self) -> Check {
+        if self.plan.reclaims != Reclaims::Never {
+            // What was let go is known by the cursors alone.
+            return Ok(());
+        }
         let mut entries: Vec<(JournalEntry, Seen)> = Vec::new();
         for site in &self.sites {
             for (entry, vector) in site.journal.values().flatten() {

@@ -7,13 +7,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use claudefs_repl::clock::{Clock as _, ManualClock};
 use claudefs_repl::disk::FaultyDisk;
 use claudefs_repl::error::{ReplError, Result};
 use claudefs_repl::journal::op::Change;
 use claudefs_repl::journal::{Actor, Dot, LogOptions};
-use claudefs_repl::sync::engine::{Engine, EngineConfig, Retention};
+use claudefs_repl::sync::engine::{Engine, EngineConfig, Reclaim, Retention};
 use claudefs_repl::sync::port::{Image, LocalOp, LocalTxn, Outcome, Round};
 
 use super::book::Book;
@@ -59,6 +60,8 @@ pub(super) struct Site {
     others: BTreeMap<u64, String>,
     /// How many disks it lost: each journal is another one.
     losses: u64,
+    /// It lets go of what every site knows to be gone.
+    pub(super) reclaims: bool,
 }
 
 /// Name of the site with this number.
@@ -113,6 +116,7 @@ impl Site {
             next_id: NOT_REPORTED,
             others: numbers.map(|id| (id, name(id))).collect(),
             losses: 0,
+            reclaims: false,
         }
     }
 
@@ -178,6 +182,10 @@ impl Site {
                 ..Retention::default()
             },
             accept_clock: false,
+            reclaim: self.reclaims.then_some(Reclaim {
+                said_every: Duration::ZERO,
+                walked_every: Duration::ZERO,
+            }),
         })?;
         self.engine = Some(engine);
         Ok(())

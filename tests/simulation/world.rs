@@ -24,6 +24,8 @@ use crate::rng::Rng;
 const ROUNDS_MAX: u32 = 60;
 /// Rounds in which nothing moves any more, after which it is at rest: marks and heartbeats pass in them.
 const ROUNDS_STILL: u32 = 4;
+/// The same where everybody says how far it is, and then lets go.
+const ROUNDS_STILL_RECLAIMING: u32 = 12;
 /// 2026-01-01.
 const BEGIN_US: u64 = 1_767_225_600_000_000;
 
@@ -73,6 +75,8 @@ pub(super) struct Plan {
     pub(super) crash: Option<(usize, u64)>,
     /// Entries are sent without what later ones make superfluous, as daemons do.
     pub(super) compacts: bool,
+    /// Sites let go of what every one knows to be gone.
+    pub(super) reclaims: bool,
 }
 
 impl Plan {
@@ -82,6 +86,7 @@ impl Plan {
             steps: None,
             crash: None,
             compacts: true,
+            reclaims: false,
         }
     }
 }
@@ -100,6 +105,7 @@ pub(super) struct Counts {
     pub(super) swallowed: u64,
     pub(super) snapshots: u64,
     pub(super) lost_disks: u64,
+    pub(super) let_go: u64,
 }
 
 impl Counted for Counts {
@@ -115,6 +121,7 @@ impl Counted for Counts {
         self.swallowed += other.swallowed;
         self.snapshots += other.snapshots;
         self.lost_disks += other.lost_disks;
+        self.let_go += other.let_go;
     }
 }
 
@@ -152,6 +159,9 @@ impl World {
         let steps = plan.steps.unwrap_or(30 + rng.below(170));
         let late = (faults.sites && count > 2 && rng.one_in(2)).then(|| rng.below(steps));
         let mut sites = sites;
+        for site in &mut sites {
+            site.reclaims = plan.reclaims;
+        }
         if late.is_some() {
             for site in &mut sites[..count - 1] {
                 site.set_other(count as u64, false);
@@ -218,8 +228,14 @@ impl World {
     }
 
     fn step(&mut self) -> Check {
-        let pause_us = if self.rng.one_in(12) {
-            self.rng.below(9_000_000)
+        // What is told now and then is told in a history that lets go, too.
+        let (often, longest_us) = if self.plan.reclaims {
+            (4, 20_000_000)
+        } else {
+            (12, 9_000_000)
+        };
+        let pause_us = if self.rng.one_in(often) {
+            self.rng.below(longest_us)
         } else {
             self.rng.below(30_000)
         };
@@ -232,8 +248,9 @@ impl World {
             0..=5 => self.act(at),
             6..=7 => self.tries(at, "report", |site, book, _| site.report(book)),
             8..=9 => self.apply(at),
+            15 if self.plan.reclaims => self.tick(at),
             10..=15 => self.exchange(),
-            16 => self.tries(at, "tick", |site, _, _| Ok(site.engine(Engine::tick)?)),
+            16 => self.tick(at),
             17 if self.faults.network => {
                 self.disturb();
                 Ok(())
@@ -251,6 +268,18 @@ impl World {
                 Ok(())
             }
         }
+    }
+
+    fn tick(&mut self, at: usize) -> Check {
+        let mut let_go = 0;
+        self.tries(at, "tick", |site, _, _| {
+            let before = site.engine(Engine::status)?.let_go;
+            site.engine(Engine::tick)?;
+            let_go = site.engine(Engine::status)?.let_go.saturating_sub(before);
+            Ok(())
+        })?;
+        self.counts.let_go += let_go;
+        Ok(())
     }
 
     /// Time passes at every site.
@@ -573,7 +602,7 @@ impl World {
                     applied += site.apply(book, usize::MAX, false)?;
                     Ok(())
                 })?;
-                self.tries(at, "tick", |site, _, _| Ok(site.engine(Engine::tick)?))?;
+                self.tick(at)?;
                 self.promises(at)?;
             }
             self.trace.note(|| {
@@ -586,7 +615,12 @@ impl World {
             let are_whole = self.connections.iter().all(Connection::is_whole);
             let is_done = applied == 0 && are_whole && self.missing().is_empty();
             still = if is_done { still + 1 } else { 0 };
-            if still >= ROUNDS_STILL {
+            let enough = if self.plan.reclaims {
+                ROUNDS_STILL_RECLAIMING
+            } else {
+                ROUNDS_STILL
+            };
+            if still >= enough {
                 return Ok(());
             }
         }

@@ -128,6 +128,7 @@ impl Site {
             sends: true,
             retention: Retention::default(),
             accept_clock: false,
+            reclaim: None,
         })?;
         let (handle, thread) = start(engine)?;
         let options = ConnectorOptions::new(&self.tree, &self.state);

@@ -72,6 +72,7 @@ impl Site {
             sends: true,
             retention: Retention::default(),
             accept_clock: false,
+            reclaim: None,
         };
         let brake = BrakeRules {
             files_min: 8,

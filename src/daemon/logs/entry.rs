@@ -101,7 +101,8 @@ const fn place_of(change: &Change) -> Option<&Place> {
         | Change::Noop
         | Change::ConflictAck { .. }
         | Change::Member { .. }
-        | Change::ResumePoint => None,
+        | Change::ResumePoint
+        | Change::Horizon(_) => None,
     }
 }
 
@@ -120,7 +121,8 @@ const fn content_of(change: &Change) -> Option<&Content> {
         | Change::Noop
         | Change::ConflictAck { .. }
         | Change::Member { .. }
-        | Change::ResumePoint => None,
+        | Change::ResumePoint
+        | Change::Horizon(_) => None,
     }
 }
 
@@ -211,7 +213,9 @@ fn changed(entry: &JournalEntry) -> ChangeView {
             }),
             ..ChangeView::default()
         },
-        Change::Link { .. } | Change::Noop | Change::ResumePoint => ChangeView::default(),
+        Change::Link { .. } | Change::Noop | Change::ResumePoint | Change::Horizon(_) => {
+            ChangeView::default()
+        }
     }
 }
 

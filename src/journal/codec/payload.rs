@@ -3,13 +3,15 @@
 use bytes::Bytes;
 use prost::Message;
 
-use super::{Field, Inside, hash_from_proto, refused, room, weight};
+use super::{
+    Field, Inside, actor_from_proto, actor_to_proto, hash_from_proto, refused, room, weight,
+};
 use crate::error::Result;
-use crate::journal::dot::{SITE_ID_MAX, STREAM_COUNT};
+use crate::journal::dot::{Actor, SITE_ID_MAX, STREAM_COUNT};
 use crate::journal::entry::JournalEntry;
 use crate::journal::op::{
-    Attr, Change, Content, FileTime, INLINE_BYTES_MAX, ManifestRoot, MemberState, NOTE_BYTES_MAX,
-    Name, OpKind, Owner, Place, TARGET_BYTES_MAX, XATTR_BYTES_MAX,
+    Attr, Change, Content, FileTime, HORIZON_JOURNALS_MAX, Horizon, INLINE_BYTES_MAX, ManifestRoot,
+    MemberState, NOTE_BYTES_MAX, Name, OpKind, Owner, Place, TARGET_BYTES_MAX, XATTR_BYTES_MAX,
 };
 use crate::proto::v1;
 
@@ -64,6 +66,7 @@ pub fn encode_change(change: &Change) -> Bytes {
         Change::Noop | Change::ResumePoint => Vec::new(),
         Change::ConflictAck { .. } => conflict_ack_to_proto(change).encode_to_vec(),
         Change::Member { .. } => member_to_proto(change).encode_to_vec(),
+        Change::Horizon(horizon) => horizon_to_proto(horizon).encode_to_vec(),
     };
     bytes.into()
 }
@@ -114,6 +117,7 @@ pub fn decode_change(entry: &JournalEntry) -> Result<Change> {
         OpKind::ResumePoint => Change::ResumePoint,
         OpKind::ConflictAck => conflict_ack_from_proto(message(payload)?)?,
         OpKind::Member => member_from_proto(payload)?,
+        OpKind::Horizon => Change::Horizon(horizon_from_bytes(payload)?),
     })
 }
 
@@ -216,6 +220,52 @@ fn member_to_proto(change: &Change) -> v1::Member {
         state: member_state_to_proto(*state).into(),
         final_cursors: final_cursors.iter().map(cursor).collect(),
     }
+}
+
+/// Shared with the encoding of the state store.
+pub(crate) fn horizon_to_proto(horizon: &Horizon) -> v1::Horizon {
+    let ended = |(actor, digest): &(Actor, u64)| v1::EndedJournal {
+        actor: Some(actor_to_proto(*actor)),
+        digest: *digest,
+    };
+    v1::Horizon {
+        through_us: horizon.through_us,
+        live: horizon.live.iter().copied().map(actor_to_proto).collect(),
+        ended: horizon.ended.iter().map(ended).collect(),
+    }
+}
+
+/// Shared with the encoding of the state store.
+pub(crate) fn horizon_from_proto(message: v1::Horizon) -> Result<Horizon> {
+    let live = message.live.into_iter();
+    let live = live.map(|actor| actor_from_proto(Some(actor)));
+    let ended = message.ended.into_iter();
+    let ended = ended.map(|ended| Ok((actor_from_proto(ended.actor)?, ended.digest)));
+    Ok(Horizon {
+        through_us: message.through_us,
+        live: live.collect::<Result<_>>()?,
+        ended: ended.collect::<Result<_>>()?,
+    })
+}
+
+/// Lists of a horizon.
+const HORIZON_LISTS: &[Field] = &[(2, Inside::Items(1, &[])), (3, Inside::Items(1, &[]))];
+
+fn horizon_from_bytes(payload: &Bytes) -> Result<Horizon> {
+    let too_many = || {
+        Err(refused(
+            "horizon",
+            format!("more than {HORIZON_JOURNALS_MAX} journals"),
+        ))
+    };
+    if weight(payload, HORIZON_LISTS) > 2 * room(HORIZON_JOURNALS_MAX) {
+        return too_many();
+    }
+    let message: v1::Horizon = message(payload)?;
+    if message.live.len() + message.ended.len() > HORIZON_JOURNALS_MAX {
+        return too_many();
+    }
+    horizon_from_proto(message)
 }
 
 /// Shared with the encoding of the state store.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::super::dot::shard_of;
 use super::super::op::{
-    Attr, Change, Content, FileTime, ManifestRoot, MemberState, Name, Owner, Place,
+    Attr, Change, Content, FileTime, Horizon, ManifestRoot, MemberState, Name, Owner, Place,
 };
 use super::*;
 
@@ -118,6 +118,11 @@ fn control_changes() -> Vec<Change> {
             final_cursors: vec![(0, 5), (256, 1)],
         },
         Change::ResumePoint,
+        Change::Horizon(Horizon {
+            through_us: 1_700_000_000_000_000,
+            live: vec![Actor::new(2, 11), Actor::new(3, 12)],
+            ended: vec![(Actor::new(4, 13), 99)],
+        }),
     ]
 }
 

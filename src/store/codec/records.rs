@@ -7,10 +7,12 @@ use bytes::Bytes;
 use super::{Value, bad, key_from_proto, key_to_proto, seal, unseal};
 use crate::error::Result;
 use crate::journal::codec::{
-    actor_from_proto, actor_to_proto, member_state_from_proto, member_state_to_proto,
-    reached_from_proto, reached_to_proto, register_dot_from_proto, register_dot_to_proto,
+    actor_from_proto, actor_to_proto, horizon_from_proto, horizon_to_proto,
+    member_state_from_proto, member_state_to_proto, reached_from_proto, reached_to_proto,
+    register_dot_from_proto, register_dot_to_proto,
 };
 use crate::journal::entry::RegisterDot;
+use crate::journal::op::Horizon;
 use crate::proto::{state as pb, v1};
 use crate::sync::conflict::{Ack, ConflictId, ConflictKind, ConflictRecord, LostValue};
 use crate::sync::level::Takeover;
@@ -161,6 +163,21 @@ pub(in crate::store) fn member_from_bytes(bytes: &[u8]) -> Result<MemberRecord> 
         key: key_from_proto(message.key.ok_or_else(|| bad("no order"))?)?,
         founder: message.founder,
     })
+}
+
+/// Encodes what a site said of itself.
+pub(in crate::store) fn horizon_to_bytes(hlc_us: u64, said: &Horizon) -> Vec<u8> {
+    seal(&pb::Horizon {
+        hlc_us,
+        said: Some(horizon_to_proto(said)),
+    })
+}
+
+/// Decodes what a site said of itself.
+pub(in crate::store) fn horizon_from_bytes(bytes: &[u8]) -> Result<(u64, Horizon)> {
+    let message: pb::Horizon = unseal(bytes)?;
+    let said = message.said.ok_or_else(|| bad("nothing was said"))?;
+    Ok((message.hlc_us, horizon_from_proto(said)?))
 }
 
 /// Encodes how far a snapshot is taken over.

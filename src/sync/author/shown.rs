@@ -78,7 +78,8 @@ impl<S: State> Core<S> {
             | Change::Noop
             | Change::ConflictAck { .. }
             | Change::Member { .. }
-            | Change::ResumePoint => put_value(&mut image, &op.change, dot),
+            | Change::ResumePoint
+            | Change::Horizon(_) => put_value(&mut image, &op.change, dot),
         }
         let shown = (!image.links.is_empty()).then_some(&image);
         self.state.set_applied(op.inode, shown)
@@ -167,7 +168,8 @@ fn put_value(image: &mut Image, change: &Change, dot: Dot) {
         | Change::Noop
         | Change::ConflictAck { .. }
         | Change::Member { .. }
-        | Change::ResumePoint => {}
+        | Change::ResumePoint
+        | Change::Horizon(_) => {}
     }
 }
 

@@ -40,7 +40,8 @@ impl<S: State> Core<S> {
             Change::Noop
             | Change::ConflictAck { .. }
             | Change::Member { .. }
-            | Change::ResumePoint => ops.push(op.clone()),
+            | Change::ResumePoint
+            | Change::Horizon(_) => ops.push(op.clone()),
         }
         Ok(ops)
     }

@@ -233,7 +233,8 @@ impl Item {
             | OpKind::Noop
             | OpKind::ConflictAck
             | OpKind::Member
-            | OpKind::ResumePoint => None,
+            | OpKind::ResumePoint
+            | OpKind::Horizon => None,
         }
     }
 }
@@ -255,9 +256,11 @@ fn first_reason(entry: &JournalEntry) -> Reason {
         | OpKind::Link
         | OpKind::Symlink
         | OpKind::MkDir => Reason::Structural,
-        OpKind::Noop | OpKind::ConflictAck | OpKind::Member | OpKind::ResumePoint => {
-            Reason::Control
-        }
+        OpKind::Noop
+        | OpKind::ConflictAck
+        | OpKind::Member
+        | OpKind::ResumePoint
+        | OpKind::Horizon => Reason::Control,
     }
 }
 

@@ -273,7 +273,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::heard`].
     pub fn is_matching(&mut self) -> Result<bool> {
-        self.with(|opened, _| Ok(opened.core.state().number(MATCHING)? != 0))
+        self.with(|opened, _| opened.is_matching())
     }
 
     /// Whether the cluster has a tree: a site brought one, or something was written.
@@ -352,7 +352,8 @@ impl Opened {
         let tracked = self.members.entry(site_id).or_default();
         let store = self.core.state_mut();
         let key = |name: &str| format!("{MEMBER_KEYS}{site_id}/{name}");
-        if tracked.incarnation != report.actor.incarnation {
+        let is_new = tracked.incarnation != report.actor.incarnation;
+        if is_new {
             for stream in tracked.received.keys() {
                 store.remove_number(&key(&format!("received/{stream}")));
             }
@@ -376,6 +377,10 @@ impl Opened {
                 *known = seq;
                 store.set_number(&key(&format!("received/{stream}")), seq);
             }
+        }
+        // It may get what is here before the next commit, and what is said of journals afterwards has to name it.
+        if is_new && config.reclaim.is_some() {
+            self.commit(config)?;
         }
         Ok(())
     }
@@ -412,6 +417,10 @@ impl Opened {
         let members = self.core.state().members()?.into_iter();
         let out = members.filter(|(_, record)| record.state != MemberState::Active);
         Ok(out.map(|(actor, _)| actor).collect())
+    }
+
+    pub(super) fn is_matching(&self) -> Result<bool> {
+        Ok(self.core.state().number(MATCHING)? != 0)
     }
 
     /// Every journal that is out.

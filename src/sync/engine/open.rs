@@ -85,12 +85,14 @@ pub(super) fn open(config: &EngineConfig, wall: Option<WallClock>) -> Result<Ope
         given_before: 0,
         clears: true,
         upkept_at: config.clock.monotonic(),
+        reclaiming: super::reclaim::Reclaiming::default(),
     };
     opened.replay_journal(config)?;
     if failpoint::holds("received logs are replayed") {
         opened.replay_received(config)?;
     }
     opened.rebuild_waiting()?;
+    opened.begin_reclaiming(config)?;
     opened.commit(config)?;
     opened.reopen_takeover(config)?;
     Ok(opened)

@@ -284,6 +284,7 @@ impl Opened {
             }
         };
         failpoint::pass("take page");
+        self.forget_promise();
         self.core.clock_mut().observe(page.hlc_us);
         self.paged_at = Some(config.clock.monotonic());
         takeover.items += page.items.len() as u64;
@@ -322,6 +323,7 @@ impl Opened {
             self.take_reach(config, &takeover.reach)?;
             self.core.state_mut().set_takeover(None);
             self.merging = false;
+            self.forget_promise();
             self.rebuild_waiting()?;
             self.commit(config)?;
             return Ok(Merging::All(takeover.items));

@@ -14,6 +14,7 @@ use crate::sync::port::LocalOp;
 
 mod deep;
 mod hostile;
+mod reclaim;
 mod retention;
 mod room;
 mod takeover;
@@ -24,6 +25,7 @@ struct Site {
     clock: Arc<ManualClock>,
     site_id: u64,
     retention: Retention,
+    reclaim: Option<Reclaim>,
     engine: Engine,
 }
 
@@ -33,15 +35,20 @@ impl Site {
     }
 
     fn keeping(site_id: u64, retention: Retention) -> Self {
+        Self::with(site_id, retention, None)
+    }
+
+    fn with(site_id: u64, retention: Retention, reclaim: Option<Reclaim>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::at(1_000_000_000);
         let mut config = config(folder.path(), &clock, site_id);
-        config.retention = retention.clone();
+        (config.retention, config.reclaim) = (retention.clone(), reclaim);
         Self {
             folder,
             clock,
             site_id,
             retention,
+            reclaim,
             engine: Engine::open(config).unwrap(),
         }
     }
@@ -54,7 +61,7 @@ impl Site {
     fn reopened(&mut self) -> Result<Engine> {
         self.engine.open = None;
         let mut config = config(self.folder.path(), &self.clock, self.site_id);
-        config.retention = self.retention.clone();
+        (config.retention, config.reclaim) = (self.retention.clone(), self.reclaim);
         Engine::open(config)
     }
 
@@ -174,6 +181,7 @@ fn config(dir: &std::path::Path, clock: &Arc<ManualClock>, site_id: u64) -> Engi
         sends: true,
         retention: Retention::default(),
         accept_clock: false,
+        reclaim: None,
     }
 }
 

@@ -109,6 +109,7 @@ impl Engine {
             // Later entries must be stamped later than what the mark promises, even if the wall clock steps back.
             opened.core.clock_mut().observe(through_us);
             opened.observed_us = opened.observed_us.max(through_us);
+            opened.reported();
             Ok(())
         })
     }

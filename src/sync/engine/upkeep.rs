@@ -27,6 +27,7 @@ pub(super) struct Synced {
 impl Opened {
     /// Looks after the logs when it is due.
     pub(super) fn upkeep(&mut self, config: &EngineConfig) -> Result<()> {
+        self.walk(config)?;
         let now = config.clock.monotonic();
         let passed = now.saturating_sub(self.upkept_at);
         if passed < UPKEEP_EVERY {
@@ -36,6 +37,7 @@ impl Opened {
         self.age_members(config, passed.min(ABSENCE_STEP_MAX));
         self.fence_overdue(config)?;
         self.tend_takeover(config)?;
+        self.tend_horizon(config)?;
         self.trim_journal(config)?;
         self.trim_received()
     }

@@ -187,7 +187,8 @@ fn play(image: &mut Image, op: &LocalOp, dot: Dot) {
         | Change::Noop
         | Change::ConflictAck { .. }
         | Change::Member { .. }
-        | Change::ResumePoint => panic!("not of a tree: {op:?}"),
+        | Change::ResumePoint
+        | Change::Horizon(_) => panic!("not of a tree: {op:?}"),
     }
     if let Some(place) = placed {
         image.links.retain(|link| link.link != op.link);

@@ -8,7 +8,7 @@ use claudefs_repl::journal::batch::{ChainHash, SeenRun};
 use claudefs_repl::journal::codec::{batch_to_proto, encode_change};
 use claudefs_repl::journal::dot::{CONTROL_STREAM, ROOT_INODE, Seen, shard_of};
 use claudefs_repl::journal::op::{
-    Attr, Change, Content, FileTime, ManifestRoot, MemberState, Name, OpKind, Owner, Place,
+    Attr, Change, Content, FileTime, Horizon, ManifestRoot, MemberState, Name, OpKind, Owner, Place,
 };
 use claudefs_repl::journal::{
     Actor, EntryBatch, FoldedStamp, JournalEntry, RegisterDot, RegisterId, Txn,
@@ -235,9 +235,17 @@ fn entry(
 }
 
 fn control(input: &mut Input<'_>) -> Change {
-    match input.below(4) {
+    match input.below(5) {
         0 => Change::Noop,
         1 => Change::ResumePoint,
+        4 => Change::Horizon(Horizon {
+            through_us: input.below(1_000) as u64,
+            live: vec![Actor::new(
+                1 + input.below(5) as u64,
+                1 + input.below(9) as u64,
+            )],
+            ended: vec![(HOSTILE, input.below(9) as u64)],
+        }),
         2 => Change::ConflictAck {
             conflict_id: [input.byte(); 32],
             acked: input.one_in(2),

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use claudefs_repl::clock::{Clock as _, ManualClock};
 use claudefs_repl::disk::FaultyDisk;
 use claudefs_repl::error::Result;
 use claudefs_repl::journal::op::Name;
 use claudefs_repl::journal::{Actor, Dot, EntryBatch};
-use claudefs_repl::sync::engine::{Engine, EngineConfig, Retention};
+use claudefs_repl::sync::engine::{Engine, EngineConfig, Reclaim, Retention};
 use claudefs_repl::sync::port::{Image, LocalTxn, Outcome, Round};
 
 use crate::fuzz::logs;
@@ -226,6 +227,10 @@ fn config(id: u64, disk: &FaultyDisk, clock: &Arc<ManualClock>) -> EngineConfig 
             ..Retention::default()
         },
         accept_clock: false,
+        reclaim: Some(Reclaim {
+            said_every: Duration::ZERO,
+            walked_every: Duration::ZERO,
+        }),
     }
 }
 

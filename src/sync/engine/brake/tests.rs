@@ -37,6 +37,7 @@ fn open(dir: &std::path::Path, clock: &Arc<ManualClock>, id: u64) -> Engine {
         sends: true,
         retention: Retention::default(),
         accept_clock: false,
+        reclaim: None,
     };
     Engine::open(config).unwrap().with_brake(RULES)
 }
