@@ -294,6 +294,33 @@ pub(super) fn disk(config: &Config, findings: &mut Findings) {
             "choose a folder outside the tree, such as /var/lib/cfs-repl: the journal must not replicate itself",
         );
     }
+    keys_in_tree(config, &root, findings);
+}
+
+/// Private keys in the tree would be sent to every site.
+fn keys_in_tree(config: &Config, root: &Path, findings: &mut Findings) {
+    let Some(tls) = &config.tls else { return };
+    let keys = [
+        ("tls.key", Some(&tls.key)),
+        ("tls.ca_key", tls.ca_key.as_ref()),
+    ];
+    for (name, key) in keys {
+        let Some(key) = key
+            .map(|key| real_path(key))
+            .filter(|key| key.starts_with(root))
+        else {
+            continue;
+        };
+        findings.add(
+            findings.place(name).or_else(|| findings.place("tls")),
+            format!(
+                "{name}: {} lies inside the tree {}",
+                key.display(),
+                root.display()
+            ),
+            "put it outside the tree, such as in /etc/cfs-repl/tls: every other site would get it",
+        );
+    }
 }
 
 /// The path without symbolic links and `..`; what does not exist yet is taken as it is written.

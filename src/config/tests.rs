@@ -529,6 +529,34 @@ fn a_missing_file_is_told_with_the_command_that_writes_one() {
 }
 
 #[test]
+fn private_keys_in_the_tree_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.toml");
+    std::fs::create_dir(dir.path().join("tree")).unwrap();
+    std::os::unix::fs::symlink("tree", dir.path().join("alias")).unwrap();
+    let load = |key: &str, ca_key: &str| {
+        let text = format!(
+            "[site]\nid = 1\nname = \"a\"\ncluster = \"c\"\n[tree]\nroot = \"tree\"\n[state]\ndir = \"state\"\n\
+             [tls]\nca = \"tree/ca.pem\"\ncert = \"tree/a.pem\"\nkey = \"{key}\"\nca_key = \"{ca_key}\"\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        Config::load(&file).map_err(|error| error.to_string())
+    };
+    // Certificates are no secret.
+    load("tls/a.key", "tls/ca.key").unwrap();
+    for (key, ca_key, why) in [
+        ("tree/a.key", "tls/ca.key", "tls.key"),
+        ("tls/a.key", "alias/tls/ca.key", "tls.ca_key"),
+    ] {
+        let error = load(key, ca_key).unwrap_err();
+        assert!(
+            error.contains(why) && error.contains("inside the tree"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn the_disk_is_asked_about_root_and_state() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("config.toml");
