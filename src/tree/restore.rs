@@ -23,8 +23,8 @@ use crate::error::{ReplError, Result};
 use crate::journal::op::{ManifestRoot, Name};
 use crate::sync::port::{DeviceImage, Image, NodeKind};
 
-/// Mode of a file that takes nobody's place, as programs create files under the usual umask.
-const FRESH_MODE: u32 = 0o644;
+/// Mode of a file that takes nobody's place: what lost may be of a file that others could not read.
+const FRESH_MODE: u32 = 0o600;
 /// Set-uid, set-gid and sticky stay behind: nobody ever had them with these bytes.
 const MODE_MASK: u32 = 0o777;
 

@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::super::exit::{CliError, CliResult, Exit, Failure};
@@ -127,6 +128,8 @@ fn save(ui: &mut Ui, global: &Global, args: &ShowArgs, path: &Path) -> CliResult
     let mut file = options
         .write(true)
         .create_new(true)
+        // They may be of a file that others could not read.
+        .mode(0o600)
         .open(path)
         .map_err(|error| not_made(&told, &error))?;
     let saved = fetch(global, args, &mut file).and_then(|size| {
