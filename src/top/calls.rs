@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +48,7 @@ impl Daemon {
         match (self.explain)(error) {
             CliError::Failed(failure) => Failed {
                 denied: failure.exit == Exit::NotPermitted,
+                unknown: failure.exit == Exit::TimedOut,
                 message: failure.message,
                 causes: failure.causes,
                 hint: failure.hint,
@@ -69,7 +71,7 @@ fn failed_io(message: String, error: &std::io::Error) -> Failed {
         message,
         causes: vec![error.to_string()],
         hint: None,
-        denied: false,
+        ..Failed::default()
     }
 }
 
@@ -200,7 +202,9 @@ async fn perform(daemon: &Daemon, client: Client, act: &Act) -> Result<Outcome, 
 /// Writes the loser to a new file. What is not whole goes again.
 async fn save(daemon: &Daemon, client: Client, id: &str, path: &str) -> Result<Outcome, Failed> {
     let told = printable(path);
-    let made = OpenOptions::new().write(true).create_new(true).open(path);
+    let mut options = OpenOptions::new();
+    // They may be of a file that others could not read.
+    let made = options.write(true).create_new(true).mode(0o600).open(path);
     let mut file = made.map_err(|error| Failed {
         hint: Some("name a file that does not exist, in a directory that does".to_owned()),
         ..failed_io(format!("cannot make {told}"), &error)

@@ -119,6 +119,8 @@ pub struct Failed {
     pub hint: Option<String>,
     /// The caller may not do it.
     pub denied: bool,
+    /// No answer came: whether it was done is not known.
+    pub unknown: bool,
 }
 
 /// Something that an operator does.

@@ -17,7 +17,7 @@ use super::message::{Act, Failed, Lost, Player};
 use crate::admin::view::journal::EntryView;
 use crate::admin::view::preview::SitePreview;
 use crate::admin::view::{
-    ConflictDetail, ConflictView, EventView, Level, Overview, RightsView, SiteView,
+    ConflictDetail, ConflictView, EventView, Level, Overview, RightsView, SiteState, SiteView,
 };
 use crate::clock::TimestampUs;
 use history::History;
@@ -236,6 +236,19 @@ impl Data {
         let sites = &self.look.as_ref()?.status.sites;
         sites.iter().find(|site| site.site == name)
     }
+}
+
+/// Whether nothing is measured of a site at present.
+#[must_use]
+pub const fn is_without_connection(state: SiteState) -> bool {
+    matches!(
+        state,
+        SiteState::Backoff
+            | SiteState::Connecting
+            | SiteState::NeverConnected
+            | SiteState::Paused
+            | SiteState::Fenced
+    )
 }
 
 /// What the charts show.

@@ -280,7 +280,7 @@ fn one(line: Line) -> Result<Option<Told>, String> {
         message: data.message.clone(),
         causes: data.causes,
         hint: data.hint,
-        denied: false,
+        ..Failed::default()
     };
     Ok(match line.kind.as_str() {
         "connecting" => Some(Told::Connecting {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::is_without_connection;
 use super::varint::{put, step, stepped, take};
 use crate::admin::view::{Lag, Overview};
 use crate::clock::TimestampUs;
@@ -267,7 +268,11 @@ impl History {
             history.lag_us.put(at_us, lag);
             history.entries.put(at_us, site.behind_entries);
             history.bytes.put(at_us, site.behind_bytes);
-            history.applied.put(at_us, site.applied_per_s);
+            // Of one that is not connected nothing is heard.
+            let applied = site
+                .applied_per_s
+                .filter(|_| !is_without_connection(site.state));
+            history.applied.put(at_us, applied);
         }
         let journal = &look.status.journal;
         self.journal_bytes.put(at_us, Some(journal.bytes));

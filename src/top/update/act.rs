@@ -423,7 +423,11 @@ fn failure(model: &mut Model, failed: Failed) {
             .map(|hint| printable(&format!("hint   {hint}"))),
     );
     model.choice.overlay = Some(Overlay::Text {
-        title: "It was not done".to_owned(),
+        title: if failed.unknown {
+            "Whether it was done is not known: look before you do it again".to_owned()
+        } else {
+            "It was not done".to_owned()
+        },
         copy: lines.join("\n"),
         lines,
         is_bad: true,

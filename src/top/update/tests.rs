@@ -420,6 +420,21 @@ fn who_may_only_read_is_told_why_and_so_is_who_was_refused() {
         model.choice.overlay,
         Some(Overlay::Text { is_bad: true, .. })
     ));
+    let title = |model: &Model| match &model.choice.overlay {
+        Some(Overlay::Text { title, .. }) => title.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(title(&model), "It was not done");
+    let unanswered = Done {
+        act: Act::Reload,
+        result: Err(Failed {
+            unknown: true,
+            ..Failed::default()
+        }),
+    };
+    let mut other = model.clone();
+    update(&mut other, Message::Done(Box::new(unanswered)));
+    assert!(title(&other).contains("is not known"), "{}", title(&other));
     press(&mut model, &[Key::Esc, Key::Char('C')]);
     let told = toast(&model);
     assert!(told.contains("this user may look"), "{told}");

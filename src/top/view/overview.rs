@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use ratatui::layout::Rect;
 
 use super::super::message::Target;
-use super::super::model::{Screen, SiteSort, Units, rows};
+use super::super::model::{Screen, SiteSort, Units, is_without_connection, rows};
 use super::super::theme::{Tone, glyph, of_level, of_state};
 use super::Pen;
 use super::chart::Line;
@@ -173,7 +173,7 @@ impl Pen<'_> {
             };
             (tone, text)
         };
-        let is_old = is_stale || words::is_without_connection(site.state);
+        let is_old = is_stale || is_without_connection(site.state);
         let live = |text: String| plain(if is_old { "—".to_owned() } else { text });
         let lag = row.lag;
         let eta = lag.and_then(|lag| lag.catch_up_eta_us).map(duration);

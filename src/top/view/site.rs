@@ -2,6 +2,7 @@
 
 use ratatui::layout::Rect;
 
+use super::super::model::is_without_connection;
 use super::super::theme::{Tone, glyph, of_state};
 use super::Pen;
 use super::chart::Line;
@@ -158,7 +159,7 @@ impl Pen<'_> {
         let state = format!("{}{since}", self.state(site.state));
         // Without a connection nothing is measured: it is what it was.
         let measured = |text: String| {
-            let is_old = words::is_without_connection(site.state) && text != words::UNKNOWN;
+            let is_old = is_without_connection(site.state) && text != words::UNKNOWN;
             if is_old {
                 format!("was {text}")
             } else {

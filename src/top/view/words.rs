@@ -246,18 +246,6 @@ fn cause_line(cause: Option<&Cause>, more: usize) -> String {
     format!("{site}: {}{more}", cause.text)
 }
 
-/// Whether nothing is measured of a site at present.
-pub(super) const fn is_without_connection(state: SiteState) -> bool {
-    matches!(
-        state,
-        SiteState::Backoff
-            | SiteState::Connecting
-            | SiteState::NeverConnected
-            | SiteState::Paused
-            | SiteState::Fenced
-    )
-}
-
 /// Time until a site is dialled again.
 pub(super) fn next_try(site: &SiteView, now_us: TimestampUs) -> Option<u64> {
     let next_us = site.contact.as_ref()?.next_us?;
