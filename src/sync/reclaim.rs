@@ -188,6 +188,10 @@ impl<S: State> Core<S> {
             if inode == ROOT_INODE || !has_removed(&node) || !self.is_at_rest(inode, &node)? {
                 continue;
             }
+            if self.state.node(inode)?.is_none() {
+                // It went with what stood in it.
+                continue;
+            }
             if self.is_dead(inode, &node, cut)? {
                 walked.freed += self.forget_upwards(inode, node, cut)?;
             } else {
@@ -198,7 +202,8 @@ impl<S: State> Core<S> {
     }
 
     /// Lets go of old moves among the next `limit` behind `after`: nothing is undone any more that was done before them.
-    /// Where each directory stood then is as if it had been created there, for those who never had the moves.
+    /// Where each directory stood then is as if it had been created there, for those who never had the moves; each call
+    /// leaves what they may begin with. To be called before the inodes go that tell why a move was skipped.
     ///
     /// # Errors
     /// When the store fails.
@@ -216,7 +221,10 @@ impl<S: State> Core<S> {
         if moves.len() < limit {
             walked.next = None;
         }
-        let later = self.state.dir_moves_after(last_at(cut.stable_us))?;
+        let Some((last, _)) = moves.last() else {
+            return Ok(walked);
+        };
+        let later = self.state.dir_moves_after(*last)?;
         let mut before = BTreeMap::new();
         for (_, later) in later.iter().rev() {
             before.insert(later.inode, later.before.clone());
@@ -438,17 +446,6 @@ fn last_of<'a, T>(register: &'a Register<T>, cut: &Cut) -> Option<&'a Version<T>
     let mut versions = register.versions().iter();
     let are_old = versions.all(|version| newest(version) <= cut.stable_us);
     register.winner().filter(|_| are_old)
-}
-
-/// Behind every key of that stamp.
-const fn last_at(timestamp_us: u64) -> LwwKey {
-    LwwKey {
-        timestamp_us,
-        site_id: u64::MAX,
-        incarnation: u64::MAX,
-        shard_id: u32::MAX,
-        seq: u64::MAX,
-    }
 }
 
 /// There is something in it that was removed.

@@ -18,8 +18,12 @@ use crate::sync::state::State;
 
 /// When this site began to note when directories changed.
 const SINCE_KEY: &str = "reclaim/since";
+/// Set once a snapshot of another site was merged.
+const SNAPSHOT_KEY: &str = "reclaim/snapshot";
 /// How much is looked at in one go: ten milliseconds or so, once a second.
 const PIECE: usize = 1_024;
+/// The same of moves, which are few, and of which each piece looks at all later ones.
+const MOVES: usize = 16_384;
 
 /// What is only remembered is let go when everybody knows of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,8 +74,8 @@ struct Promise {
 #[derive(Debug)]
 enum At {
     Conflicts(ConflictId),
-    Nodes(u64),
     Moves(LwwKey),
+    Nodes(u64),
 }
 
 #[derive(Debug)]
@@ -140,8 +144,9 @@ impl Opened {
         if self.core.horizon(through_us, &live, &out)?.as_ref() != Some(&promise.said) {
             return Ok(());
         }
-        let is_kept =
-            self.reclaiming.reports > promise.reports && !self.waiting.owes(&promise.reach);
+        let is_kept = self.reclaiming.reports > promise.reports
+            && !self.waiting.owes(&promise.reach)
+            && !self.is_due(through_us)?;
         if !is_kept {
             self.reclaiming.promise = Some(promise);
             return Ok(());
@@ -151,6 +156,45 @@ impl Opened {
         let change = Change::Horizon(promise.said);
         let authored = self.core.author_control(change, now_us)?;
         self.journal_all(vec![authored])
+    }
+
+    /// Whether the tree shows something otherwise than it should because of what is stamped up to there: also where no
+    /// entry waits for it, such as a directory that goes because what was in it went.
+    fn is_due(&self, through_us: u64) -> Result<bool> {
+        let state = self.core.state();
+        let first = state.dirty_after(None, 1)?;
+        if first
+            .first()
+            .is_some_and(|(order_us, _)| *order_us <= through_us)
+        {
+            return Ok(true);
+        }
+        for (inode, _) in state.all_parked()? {
+            let node = state.node(inode)?.unwrap_or_default();
+            if node.hlc_max_us <= through_us {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What was noted of directories before a snapshot was merged says nothing of what came with it.
+    pub(super) fn note_snapshot(&mut self) -> Result<()> {
+        let newest_us = self.core.written_us().max(1);
+        let store = self.core.state_mut();
+        store.set_number(SNAPSHOT_KEY, 1);
+        if store.number(SINCE_KEY)? != 0 {
+            store.set_number(SINCE_KEY, newest_us);
+        }
+        Ok(())
+    }
+
+    /// Whoever is filled by entries alone may get one without the removal that ended it: this site lets things go, or
+    /// has its own state of one that may have.
+    pub(super) fn may_lack_removals(&self) -> Result<bool> {
+        let state = self.core.state();
+        let has_said = state.horizon(self.journal.actor())?.is_some();
+        Ok(has_said || state.number(SNAPSHOT_KEY)? != 0)
     }
 
     /// The connector has reported all that it had found.
@@ -266,17 +310,17 @@ impl Opened {
         walk.at = match walk.at {
             At::Conflicts(from) => {
                 let next = self.core.keep_above(from, PIECE, &mut walk.cut.kept)?;
-                next.map_or(At::Nodes(0), At::Conflicts)
+                next.map_or(At::Moves(LwwKey::default()), At::Conflicts)
+            }
+            At::Moves(after) => {
+                let walked = self.core.reclaim_moves(&walk.cut, after, MOVES)?;
+                walk.freed.1 += walked.freed;
+                self.reclaiming.freed += walked.freed;
+                walked.next.map_or(At::Nodes(0), At::Moves)
             }
             At::Nodes(after) => {
                 let walked = self.core.reclaim_nodes(&walk.cut, after, PIECE)?;
                 walk.freed.0 += walked.freed;
-                self.reclaiming.freed += walked.freed;
-                walked.next.map_or(At::Moves(LwwKey::default()), At::Nodes)
-            }
-            At::Moves(after) => {
-                let walked = self.core.reclaim_moves(&walk.cut, after, PIECE)?;
-                walk.freed.1 += walked.freed;
                 self.reclaiming.freed += walked.freed;
                 let Some(next) = walked.next else {
                     self.reclaiming.walked = Some((walk.cut.stable_us, walk.began));
@@ -286,7 +330,7 @@ impl Opened {
                     }
                     return Ok(None);
                 };
-                At::Moves(next)
+                At::Nodes(next)
             }
         };
         Ok(Some(walk))

@@ -9,7 +9,6 @@ use crate::journal::batch::ChainHash;
 use crate::journal::dot::Actor;
 use crate::journal::verdict::Reached;
 use crate::sync::progress::StreamProgress;
-use crate::sync::state::State;
 
 /// One stream of this site's journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +105,6 @@ impl Opened {
         let of_its_site = self.received.keys();
         let of_its_site = of_its_site.filter(|actor| actor.site_id == peer_site_id);
         let own = self.journal.actor();
-        let has_said = self.core.state().horizon(own)?.is_some();
         let silent: BTreeSet<Actor> = out.iter().chain(of_its_site).copied().collect();
         let silent = silent.into_iter().filter(|actor| *actor != own);
         let silent = silent.map(|actor| Reached {
@@ -138,8 +136,7 @@ impl Opened {
             joined: self.joined(),
             newcomer: self.received.is_empty() || lacks_base,
             // What its own earlier journal brought is sent by nobody either.
-            // Who gets all entries from the beginning may get one without the removal that ended it.
-            fills_newcomers: knows_peer || !out.is_empty() || has_said,
+            fills_newcomers: knows_peer || !out.is_empty() || self.may_lack_removals()?,
             merging: self.merging,
             silent: silent.collect(),
         })

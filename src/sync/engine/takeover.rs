@@ -16,7 +16,7 @@ use super::{Engine, EngineConfig, Opened};
 use crate::error::{ReplError, Result};
 use crate::failpoint;
 use crate::journal::EntryBatch;
-use crate::journal::dot::{Actor, ROOT_INODE, SITE_ID_MAX, STREAM_COUNT, shard_of};
+use crate::journal::dot::{Actor, CONTROL_STREAM, ROOT_INODE, SITE_ID_MAX, STREAM_COUNT, shard_of};
 use crate::journal::verdict::{Reached, ReceivedCursor};
 use crate::store::{Frozen, known};
 use crate::sync::level::{Known, Takeover};
@@ -324,6 +324,7 @@ impl Opened {
             self.core.state_mut().set_takeover(None);
             self.merging = false;
             self.forget_promise();
+            self.note_snapshot()?;
             self.rebuild_waiting()?;
             self.commit(config)?;
             return Ok(Merging::All(takeover.items));
@@ -333,8 +334,11 @@ impl Opened {
             self.core.level(known(&key, &value)?, now_us)?;
             self.core.state_mut().clear_aside(takeover.place, &key);
         }
-        // What was taken over is no news.
-        drop(self.core.state_mut().take_fresh());
+        // To a site that wrote nothing, nothing of it is news; what lost against it elsewhere is.
+        let is_empty = !(self.journal.points().keys()).any(|stream| *stream != CONTROL_STREAM);
+        if is_empty {
+            drop(self.core.state_mut().take_fresh());
+        }
         failpoint::pass("merge snapshot");
         self.commit_if_large()?;
         Ok(Merging::More)

@@ -113,8 +113,8 @@ fn cut(core: &Core<MemState>, other: &Core<MemState>) -> Cut {
 
 /// Lets go of all it can.
 fn reclaim(core: &mut Core<MemState>, cut: &Cut) -> (u64, u64) {
-    let nodes = core.reclaim_nodes(cut, 0, 1_000).unwrap();
     let moves = core.reclaim_moves(cut, LwwKey::default(), 1_000).unwrap();
+    let nodes = core.reclaim_nodes(cut, 0, 1_000).unwrap();
     assert_eq!((nodes.next, moves.next), (None, None));
     (nodes.freed, moves.freed)
 }
@@ -312,6 +312,52 @@ fn what_was_let_go_is_not_taken_over_from_a_site_that_still_remembers_it() {
         c.level(known, NOW).unwrap();
     }
     assert!(c.state().node(FILE).unwrap().is_some());
+}
+
+#[test]
+fn whoever_comes_between_two_pieces_has_what_the_others_have() {
+    let (mut a, mut b) = (core(1), core(2));
+    let (d, e, f) = (DIR, DIR + 1, DIR + 2);
+    for (inode, parent, name) in [(d, ROOT_INODE, "d"), (f, d, "f"), (e, ROOT_INODE, "e0")] {
+        let dir = Change::MkDir {
+            place: place(parent, name),
+            attr: Attr::default(),
+        };
+        both(&mut a, &mut b, inode, inode, dir);
+    }
+    // With the last place of the second one, its first move would put it into itself.
+    let moves = [
+        (e, ROOT_INODE, "e1"),
+        (d, e, "d"),
+        (f, ROOT_INODE, "f"),
+        (e, f, "e"),
+    ];
+    for (inode, parent, name) in moves {
+        let moved = Change::Rename {
+            place: Some(place(parent, name)),
+            dir: true,
+        };
+        both(&mut a, &mut b, inode, inode, moved);
+    }
+    both_say(&mut a, &mut b);
+    let cut = cut(&a, &b);
+    let mut after = Some(LwwKey::default());
+    while let Some(from) = after {
+        let walked = a.reclaim_moves(&cut, from, 1).unwrap();
+        after = walked.next;
+        let mut late = core(4);
+        for known in a.state().known() {
+            late.level(known, NOW).unwrap();
+        }
+        for inode in [d, e, f] {
+            let links = |core: &Core<MemState>| core.image(inode).unwrap().links;
+            assert_eq!(links(&late), links(&b), "{inode:x} behind {from:?}");
+        }
+    }
+    assert_eq!(
+        a.reclaim_moves(&cut, LwwKey::default(), 9).unwrap().freed,
+        0
+    );
 }
 
 #[test]

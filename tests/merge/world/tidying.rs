@@ -66,12 +66,21 @@ impl World {
     }
 
     fn let_go(&mut self, at: usize) {
+        let Some(cut) = self.cut(at) else { return };
+        let (core, all) = (&mut self.sites[at].core, usize::MAX - 1);
+        let moves = core.reclaim_moves(&cut, LwwKey::default(), all).unwrap();
+        let nodes = core.reclaim_nodes(&cut, 0, all).unwrap();
+        self.freed += moves.freed + nodes.freed;
+    }
+
+    /// Up to where a site may let go.
+    fn cut(&mut self, at: usize) -> Option<Cut> {
         if self.sites[at].is_half() {
-            return;
+            return None;
         }
         let mut marks = self.marks(at);
         match self.plan.reclaims {
-            Reclaims::Never => return,
+            Reclaims::Never => return None,
             Reclaims::InStreams => {}
             Reclaims::InOneStream => marks.values_mut().for_each(|mark| *mark = u64::MAX),
             Reclaims::Beside => {
@@ -87,19 +96,38 @@ impl World {
             }
         }
         let core = &mut self.sites[at].core;
-        let Some(stable_us) = core.stable_us(&marks, &BTreeSet::new()).unwrap() else {
-            return;
-        };
+        let stable_us = core.stable_us(&marks, &BTreeSet::new()).unwrap()?;
         let mut cut = Cut {
             stable_us,
             ..Cut::default()
         };
-        let all = usize::MAX - 1;
-        let next = core.keep_above(ConflictId::default(), all, &mut cut.kept);
+        let next = core.keep_above(ConflictId::default(), usize::MAX - 1, &mut cut.kept);
         assert_eq!(next.unwrap(), None);
-        self.freed += core.reclaim_nodes(&cut, 0, all).unwrap().freed;
-        let moves = core.reclaim_moves(&cut, LwwKey::default(), all).unwrap();
-        self.freed += moves.freed;
+        Some(cut)
+    }
+
+    /// The same in pieces; whoever comes in between begins with what is there then.
+    fn let_go_piecewise(&mut self, at: usize) -> Check {
+        let Some(cut) = self.cut(at) else {
+            return Ok(());
+        };
+        let mut after = Some(LwwKey::default());
+        while let Some(from) = after {
+            let limit = 1 + self.rng.index(3);
+            let core = &mut self.sites[at].core;
+            let moves = core.reclaim_moves(&cut, from, limit).unwrap();
+            (self.freed, after) = (self.freed + moves.freed, moves.next);
+            self.newcomer(at)?;
+        }
+        let mut after = Some(0);
+        while let Some(from) = after {
+            let limit = 1 + self.rng.index(5);
+            let core = &mut self.sites[at].core;
+            let nodes = core.reclaim_nodes(&cut, from, limit).unwrap();
+            (self.freed, after) = (self.freed + nodes.freed, nodes.next);
+            self.newcomer(at)?;
+        }
+        Ok(())
     }
 
     /// A site that only knows what the site `at` knows shows what that shows.
@@ -137,7 +165,7 @@ impl World {
         for at in 0..self.sites.len() {
             let before = self.sites[at].tree.clone();
             let conflicts = self.open_conflicts(at);
-            self.let_go(at);
+            self.let_go_piecewise(at)?;
             let core = &mut self.sites[at].core;
             for inode in core.state().inodes() {
                 core.state_mut().set_dirty(inode, Some(0)).unwrap();

@@ -216,8 +216,15 @@ fn what_was_changed_here_meanwhile_is_a_conflict_like_any_other() {
     b.apply_all();
     a.write(inodes[0], 7);
     b.write(inodes[0], 8);
+    drop(b.engine.fresh_conflicts().unwrap());
     assert_eq!(fill(&mut a, &mut b, 9), 1);
     assert_eq!(b.engine.status().unwrap().open_conflicts, 1);
+    // It is told of, and given to alerts.
+    assert_eq!(b.engine.fresh_conflicts().unwrap().ids.len(), 1);
+    let mut late = Site::new(3);
+    fill(&mut b, &mut late, 9);
+    assert_eq!(late.engine.status().unwrap().open_conflicts, 1);
+    assert_eq!(late.engine.fresh_conflicts().unwrap().ids.len(), 0);
 }
 
 fn refused(site: &mut Site, source: Actor, page: KnownPage) -> String {
