@@ -152,7 +152,7 @@ fn a_site_that_takes_over_what_another_one_knows_is_as_if_all_entries_had_come()
 }
 
 /// Histories in which what everybody knows to be gone is let go.
-const RECLAIMED: u64 = 20_000;
+const RECLAIMED: u64 = 4_000;
 
 #[test]
 fn what_everybody_knows_to_be_gone_is_let_go_and_never_comes_back() {

@@ -140,7 +140,7 @@ impl World {
             value: 0,
             now_us: 1_000_000_000,
             batches: 0,
-            is_long: seed.is_multiple_of(16),
+            is_long: seed.is_multiple_of(32),
             freed: 0,
         }
     }
