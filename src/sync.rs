@@ -31,3 +31,6 @@ pub mod state;
 pub mod view;
 pub mod wall;
 pub mod work;
+
+#[cfg(test)]
+mod testing;

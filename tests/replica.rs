@@ -2,6 +2,7 @@
 //! gives way without being lost.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use crate::lab::{Lab, LabOptions, Site, cfs_repl, comes};
@@ -69,6 +70,12 @@ fn what_was_changed_at_a_replica_gives_way_to_what_arrives_and_can_be_restored()
     let output = restore.output().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_holds(&lab.b, "mine", "edited at the replica");
+    let mode = lab.b.tree.join("mine").metadata().unwrap().permissions();
+    assert_eq!(
+        mode.mode() & 0o777,
+        0o600,
+        "others could not read what lost, perhaps"
+    );
     assert!(!lab.a.tree.join("mine").exists());
     let errors = lab.b.errors();
     assert!(errors.is_empty(), "{errors:#?}");

@@ -526,6 +526,12 @@ fn what_lost_is_saved_whole_to_a_new_file_or_not_at_all() {
     let (exit, _, talk) = save("c-bygtc5qnmf");
     assert_eq!(exit, Exit::Ok, "{talk}");
     assert_eq!(std::fs::read(&file).unwrap(), b"what lost");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions());
+    assert_eq!(
+        mode & 0o777,
+        0o600,
+        "others could not read the file, perhaps"
+    );
     assert_eq!(talk, format!("saved 9 B as {path}\n"));
     let (exit, _, talk) = save("c-bygtc5qnmf");
     assert_eq!(exit, Exit::PreconditionLost);

@@ -420,7 +420,7 @@ fn all_problems_are_told_not_only_the_first() {
 #[test]
 fn rules_between_keys_are_told() {
     type Case = (&'static str, &'static str, &'static str);
-    let cases: [Case; 11] = [
+    let cases: [Case; 12] = [
         ("id = 2", "id = 1", "peer 1 has the id of this site"),
         ("\"iad-2\"", "\"fra-1\"", "has the name of this site"),
         ("id = 3", "id = 2", "two peers have the id 2"),
@@ -454,6 +454,11 @@ fn rules_between_keys_are_told() {
             "[tree]\n",
             "role = \"primary\"\n[tree]\nexisting = \"match\"\n",
             "nothing to compare its tree with",
+        ),
+        (
+            "[tree]\n",
+            "role = \"primary\"\n[state]\nreclaim = true\n[tree]\n",
+            "every site has to say what it knows",
         ),
         (
             "root = ",

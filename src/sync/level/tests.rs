@@ -2,36 +2,17 @@
 
 use super::*;
 use crate::journal::dot::Dot;
-use crate::journal::op::{Attr, Change, Name};
-use crate::sync::author::Authored;
-use crate::sync::port::{LocalOp, LocalTxn, Outcome};
+use crate::journal::op::{Attr, Change};
+use crate::sync::port::Outcome;
 use crate::sync::state::MemState;
-
-const NOW: u64 = 1_000_000;
+use crate::sync::testing::{self, NOW, author};
 
 fn core(site: u64) -> Core<MemState> {
     Core::new(Actor::new(site, 70 + site), MemState::default(), 0)
 }
 
-fn author(core: &mut Core<MemState>, inode: u64, change: Change) -> Authored {
-    let op = LocalOp {
-        inode,
-        link: inode,
-        change,
-        back_date_us: None,
-        device: None,
-    };
-    core.author(&LocalTxn { ops: vec![op] }, NOW).unwrap()
-}
-
 fn create(name: &str) -> Change {
-    Change::Create {
-        place: Place {
-            parent: ROOT_INODE,
-            name: Name::new(name.as_bytes().to_vec()).unwrap(),
-        },
-        attr: Attr::default(),
-    }
+    testing::create(ROOT_INODE, name)
 }
 
 fn mode(mode: u32) -> Change {

@@ -3,15 +3,15 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::journal::EntryBatch;
-use crate::journal::batch::SeenRun;
-use crate::journal::op::{Attr, Change, Name, Place};
+use crate::journal::op::Change;
 use crate::sync::author::Authored;
 use crate::sync::level::Known;
-use crate::sync::port::{LocalOp, LocalTxn, Outcome};
+use crate::sync::port::Outcome;
 use crate::sync::state::MemState;
+use crate::sync::testing::{
+    NOW, author, author_link, create, deliver, mkdir, place, rename, unlink,
+};
 
-const NOW: u64 = 1_000_000;
 const FILE: u64 = 1 << 48 | 1 << 32 | 5;
 const DIR: u64 = 1 << 48 | 1 << 32 | 6;
 
@@ -21,35 +21,6 @@ fn core(site: u64) -> Core<MemState> {
 
 const fn actor(site: u64) -> Actor {
     Actor::new(site, 70 + site)
-}
-
-fn place(parent: u64, name: &str) -> Place {
-    Place {
-        parent,
-        name: Name::new(name.as_bytes().to_vec()).unwrap(),
-    }
-}
-
-fn author(core: &mut Core<MemState>, inode: u64, link: u64, change: Change) -> Authored {
-    let op = LocalOp {
-        inode,
-        link,
-        change,
-        back_date_us: None,
-        device: None,
-    };
-    core.author(&LocalTxn { ops: vec![op] }, NOW).unwrap()
-}
-
-fn deliver(to: &mut Core<MemState>, authored: &Authored) {
-    for (entry, seen) in authored.entries.iter().zip(&authored.seen) {
-        let mut batch = EntryBatch::new(entry.site_id, vec![entry.clone()], 1);
-        batch.seen_runs = vec![SeenRun {
-            first_seq: entry.seq,
-            seen: seen.clone(),
-        }];
-        to.merge_batch(&batch, NOW).unwrap();
-    }
 }
 
 /// Shows everything.
@@ -62,24 +33,10 @@ fn show(core: &mut Core<MemState>) {
 
 /// Authored at `from`, merged and shown at `to`.
 fn both(from: &mut Core<MemState>, to: &mut Core<MemState>, inode: u64, link: u64, change: Change) {
-    let authored = author(from, inode, link, change);
+    let authored = author_link(from, inode, link, change);
     show(from);
     deliver(to, &authored);
     show(to);
-}
-
-fn create(parent: u64, name: &str) -> Change {
-    Change::Create {
-        place: place(parent, name),
-        attr: Attr::default(),
-    }
-}
-
-fn unlink(parent: u64, name: &str, dir: bool) -> Change {
-    Change::Unlink {
-        place: place(parent, name),
-        dir,
-    }
 }
 
 fn none() -> BTreeSet<Actor> {
@@ -190,7 +147,7 @@ fn nothing_is_let_go_between_two_sites_that_never_met() {
 fn a_journal_that_ended_holds_things_up_as_long_as_one_site_has_more_of_it() {
     let (mut a, mut b, mut c) = (core(1), core(2), core(3));
     let out = BTreeSet::from([actor(3)]);
-    let authored = author(&mut c, FILE, FILE, create(ROOT_INODE, "f"));
+    let authored = author(&mut c, FILE, create(ROOT_INODE, "f"));
     deliver(&mut a, &authored);
     let say = |from: &mut Core<MemState>, to: &mut Core<MemState>| {
         let said = from.horizon(5, &BTreeSet::from([to.local]), &out);
@@ -213,39 +170,40 @@ fn a_journal_that_ended_holds_things_up_as_long_as_one_site_has_more_of_it() {
 
 #[test]
 fn a_removed_directory_is_remembered_until_everybody_knows_what_left_it() {
-    let (mut a, mut b) = (core(1), core(2));
-    let dir = Change::MkDir {
-        place: place(ROOT_INODE, "d"),
-        attr: Attr::default(),
-    };
-    both(&mut a, &mut b, DIR, DIR, dir);
-    both(&mut a, &mut b, FILE, FILE, create(DIR, "f"));
-    let said_us = both_say(&mut a, &mut b);
-    // The removal is known to all, what left the directory is not: as if the first had been said of alone.
-    both(&mut a, &mut b, FILE, FILE, {
-        let place = Some(place(ROOT_INODE, "f"));
-        Change::Rename { place, dir: false }
-    });
-    both(&mut a, &mut b, DIR, DIR, unlink(ROOT_INODE, "d", true));
-    let changed_us = a.load(DIR).unwrap().dir.as_ref().unwrap().changed_us;
-    assert!(changed_us > said_us);
-    let removed_us = a.load(DIR).unwrap().newest_us();
-    let mut early = Cut {
-        stable_us: removed_us,
-        since_us: removed_us + 1,
+    let (mut a, mut b, mut c) = (core(1), core(2), core(3));
+    let made = author(&mut a, DIR, mkdir(ROOT_INODE, "d"));
+    let file = author(&mut a, FILE, create(DIR, "f"));
+    deliver(&mut b, &made);
+    deliver(&mut c, &made);
+    deliver(&mut c, &file);
+    show(&mut b);
+    show(&mut c);
+    // To the second site the directory is empty, and the third one empties it later without knowing that it went.
+    let removed = author(&mut b, DIR, unlink(ROOT_INODE, "d", true));
+    for other in FILE + 10..FILE + 15 {
+        author(&mut c, other, create(ROOT_INODE, "other"));
+    }
+    let left = author(&mut c, FILE, unlink(DIR, "f", false));
+    deliver(&mut a, &removed);
+    deliver(&mut a, &left);
+    show(&mut a);
+    let stamp = |authored: &Authored| authored.entries.last().unwrap().hlc_us;
+    assert!(stamp(&removed) < stamp(&left));
+    let mut cut = Cut {
+        stable_us: stamp(&removed),
         ..Cut::default()
     };
-    assert_eq!(reclaim(&mut a, &early), (0, 0), "it was not noted before");
-    early.since_us = 0;
-    early.kept.insert(DIR);
-    assert_eq!(
-        reclaim(&mut a, &early),
-        (0, 0),
-        "something is told of in it"
-    );
-    early.kept.clear();
-    assert_eq!(reclaim(&mut a, &early), (1, 0));
-    assert_eq!(a.state().inodes(), [FILE]);
+    assert!(a.load(DIR).unwrap().newest_us() <= cut.stable_us);
+    assert_eq!(reclaim(&mut a, &cut), (0, 0), "what left it is news");
+    cut.stable_us = stamp(&left);
+    cut.since_us = cut.stable_us + 1;
+    assert_eq!(reclaim(&mut a, &cut), (1, 0), "it was not noted before");
+    cut.since_us = 0;
+    cut.kept.insert(DIR);
+    assert_eq!(reclaim(&mut a, &cut), (0, 0), "something in it is told of");
+    cut.kept.clear();
+    assert_eq!(reclaim(&mut a, &cut), (1, 0));
+    assert_eq!(a.state().inodes(), Vec::<u64>::new());
 }
 
 #[test]
@@ -275,16 +233,8 @@ fn removed_attributes_and_names_of_a_file_that_stays_are_let_go() {
 #[test]
 fn what_was_let_go_is_not_taken_over_from_a_site_that_still_remembers_it() {
     let (mut a, mut b) = (core(1), core(2));
-    let dir = Change::MkDir {
-        place: place(ROOT_INODE, "d"),
-        attr: Attr::default(),
-    };
-    both(&mut a, &mut b, DIR, DIR, dir);
-    let moved = Change::Rename {
-        place: Some(place(ROOT_INODE, "e")),
-        dir: true,
-    };
-    both(&mut a, &mut b, DIR, DIR, moved);
+    both(&mut a, &mut b, DIR, DIR, mkdir(ROOT_INODE, "d"));
+    both(&mut a, &mut b, DIR, DIR, rename(ROOT_INODE, "e", true));
     both(&mut a, &mut b, FILE, FILE, create(ROOT_INODE, "f"));
     both(&mut b, &mut a, FILE, FILE, unlink(ROOT_INODE, "f", false));
     both_say(&mut a, &mut b);
@@ -319,11 +269,7 @@ fn whoever_comes_between_two_pieces_has_what_the_others_have() {
     let (mut a, mut b) = (core(1), core(2));
     let (d, e, f) = (DIR, DIR + 1, DIR + 2);
     for (inode, parent, name) in [(d, ROOT_INODE, "d"), (f, d, "f"), (e, ROOT_INODE, "e0")] {
-        let dir = Change::MkDir {
-            place: place(parent, name),
-            attr: Attr::default(),
-        };
-        both(&mut a, &mut b, inode, inode, dir);
+        both(&mut a, &mut b, inode, inode, mkdir(parent, name));
     }
     // With the last place of the second one, its first move would put it into itself.
     let moves = [
@@ -333,11 +279,7 @@ fn whoever_comes_between_two_pieces_has_what_the_others_have() {
         (e, f, "e"),
     ];
     for (inode, parent, name) in moves {
-        let moved = Change::Rename {
-            place: Some(place(parent, name)),
-            dir: true,
-        };
-        both(&mut a, &mut b, inode, inode, moved);
+        both(&mut a, &mut b, inode, inode, rename(parent, name, true));
     }
     both_say(&mut a, &mut b);
     let cut = cut(&a, &b);
@@ -365,16 +307,12 @@ fn a_whole_tree_that_was_removed_goes_at_once_and_so_does_what_both_sites_remove
     let (mut a, mut b) = (core(1), core(2));
     let mut parent = ROOT_INODE;
     for inode in DIR..DIR + 5 {
-        let dir = Change::MkDir {
-            place: place(parent, "d"),
-            attr: Attr::default(),
-        };
-        both(&mut a, &mut b, inode, inode, dir);
+        both(&mut a, &mut b, inode, inode, mkdir(parent, "d"));
         parent = inode;
     }
     both(&mut a, &mut b, FILE, FILE, create(parent, "f"));
-    let ours = author(&mut a, FILE, FILE, unlink(parent, "f", false));
-    let theirs = author(&mut b, FILE, FILE, unlink(parent, "f", false));
+    let ours = author(&mut a, FILE, unlink(parent, "f", false));
+    let theirs = author(&mut b, FILE, unlink(parent, "f", false));
     deliver(&mut b, &ours);
     deliver(&mut a, &theirs);
     show(&mut a);
@@ -415,7 +353,7 @@ fn what_comes_back_after_it_was_said_to_be_gone_is_new() {
     let (mut a, mut b) = (core(1), core(2));
     both(&mut a, &mut b, FILE, FILE, create(ROOT_INODE, "f"));
     assert!(!a.is_gone(FILE, u64::MAX).unwrap(), "it is there");
-    let authored = author(&mut b, FILE, FILE, unlink(ROOT_INODE, "f", false));
+    let authored = author(&mut b, FILE, unlink(ROOT_INODE, "f", false));
     deliver(&mut a, &authored);
     assert!(!a.is_gone(FILE, u64::MAX).unwrap(), "it is still shown");
     show(&mut a);

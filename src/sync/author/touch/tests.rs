@@ -1,15 +1,11 @@
 //! What a name stands for while directories of one name are only partly shown as one.
 
 use super::*;
-use crate::journal::EntryBatch;
-use crate::journal::batch::SeenRun;
 use crate::journal::dot::Actor;
-use crate::journal::op::Attr;
-use crate::sync::author::Authored;
-use crate::sync::port::{LocalTxn, Outcome};
+use crate::sync::port::Outcome;
 use crate::sync::state::MemState;
+use crate::sync::testing::{author, create, deliver, mkdir, rename, unlink};
 
-const NOW: u64 = 1_000_000;
 /// The smaller number represents a group.
 const HERE: u64 = 1 << 48 | 1;
 const INNER: u64 = 1 << 48 | 2;
@@ -18,36 +14,6 @@ const FILE: u64 = 2 << 48 | 2;
 
 fn core(site: u64) -> Core<MemState> {
     Core::new(Actor::new(site, 7), MemState::default(), 0)
-}
-
-fn place(parent: u64, name: &str) -> Place {
-    Place {
-        parent,
-        name: Name::new(name.as_bytes().to_vec()).unwrap(),
-    }
-}
-
-fn dir(parent: u64, name: &str) -> Change {
-    Change::MkDir {
-        place: place(parent, name),
-        attr: Attr::default(),
-    }
-}
-
-fn author(core: &mut Core<MemState>, inode: u64, change: Change) -> Authored {
-    let ops = vec![plain_op(inode, inode, change)];
-    core.author(&LocalTxn { ops }, NOW).unwrap()
-}
-
-fn deliver(to: &mut Core<MemState>, authored: &Authored) {
-    for (entry, seen) in authored.entries.iter().zip(&authored.seen) {
-        let mut batch = EntryBatch::new(entry.site_id, vec![entry.clone()], 1);
-        batch.seen_runs = vec![SeenRun {
-            first_seq: entry.seq,
-            seen: seen.clone(),
-        }];
-        to.merge_batch(&batch, NOW).unwrap();
-    }
 }
 
 fn apply(core: &mut Core<MemState>, chosen: &dyn Fn(u64) -> bool) {
@@ -67,43 +33,29 @@ fn shown_in(core: &Core<MemState>) -> u64 {
 fn a_name_that_is_made_explicit_stays_in_the_directory_in_which_it_was_seen() {
     let (mut a, mut b) = (core(1), core(2));
     let mut all = vec![
-        author(&mut a, HERE, dir(ROOT_INODE, "x")),
-        author(&mut a, INNER, dir(HERE, "d")),
+        author(&mut a, HERE, mkdir(ROOT_INODE, "x")),
+        author(&mut a, INNER, mkdir(HERE, "d")),
     ];
     for authored in &all {
         deliver(&mut b, authored);
     }
     apply(&mut b, &|_| true);
-    let create = Change::Create {
-        place: place(THERE, "d"),
-        attr: Attr::default(),
-    };
     let of_b = [
-        author(&mut b, THERE, dir(ROOT_INODE, "y")),
-        author(&mut b, FILE, create),
+        author(&mut b, THERE, mkdir(ROOT_INODE, "y")),
+        author(&mut b, FILE, create(THERE, "d")),
     ];
     of_b.iter().for_each(|authored| deliver(&mut a, authored));
     apply(&mut a, &|_| true);
     // The other site gives its directory the name of ours: they are one from here on, and the file gives way to the
     // directory of its name. Of that only the file is on the disk yet.
-    let moved = Change::Rename {
-        place: Some(place(ROOT_INODE, "x")),
-        dir: true,
-    };
+    let moved = rename(ROOT_INODE, "x", true);
     deliver(&mut a, &author(&mut b, THERE, moved));
     apply(&mut a, &|inode| inode == FILE);
     assert_eq!(shown_in(&a), HERE);
     // What it gave way to goes, so its name is made explicit: where it is.
-    let unlink = Change::Unlink {
-        place: place(HERE, "d"),
-        dir: true,
-    };
-    all.push(author(&mut a, INNER, unlink));
+    all.push(author(&mut a, INNER, unlink(HERE, "d", true)));
     assert_eq!(shown_in(&a), HERE);
-    let away = Change::Rename {
-        place: Some(place(ROOT_INODE, "z")),
-        dir: true,
-    };
+    let away = rename(ROOT_INODE, "z", true);
     deliver(&mut a, &author(&mut b, THERE, away));
     deliver(&mut b, &all[2]);
     for core in [&mut a, &mut b] {

@@ -65,9 +65,36 @@ impl Site {
         other.apply_all();
     }
 
+    /// All that `other` has comes, and time passes, and nothing is applied.
+    fn only_hears(&mut self, other: &mut Self) {
+        other.send_to(self);
+        let (actor, mark_us) = (other.engine.actor().unwrap(), other.engine.mark().unwrap());
+        self.engine.receive(actor, &[], mark_us).unwrap();
+        self.clock.advance(LATER);
+        other.clock.advance(LATER);
+        let now_us = self.clock.now_us();
+        self.engine.observed_through(now_us).unwrap();
+        self.engine.tick().unwrap();
+    }
+
+    fn promised(&mut self) -> bool {
+        let promised = |opened: &mut Opened, _: &EngineConfig| Ok(opened.promises());
+        self.engine.with(promised).unwrap()
+    }
+
     fn finds(&mut self, inode: u64) -> Option<u64> {
         let ino = inode & 0xFFFF;
         self.engine.inode_of(ino, FileTime::default()).unwrap()
+    }
+}
+
+/// What a third site says of itself, which says nothing more.
+fn third() -> MemberReport {
+    MemberReport {
+        actor: Actor::new(3, 33),
+        takes: true,
+        received: BTreeMap::new(),
+        founder: None,
     }
 }
 
@@ -109,13 +136,7 @@ fn what_both_sites_know_to_be_gone_is_let_go_and_then_nothing_more_is_said() {
 #[test]
 fn nothing_is_let_go_while_a_site_that_was_ever_heard_says_nothing() {
     let (mut a, mut b) = (site(1), site(2));
-    let report = MemberReport {
-        actor: Actor::new(3, 33),
-        takes: true,
-        received: BTreeMap::new(),
-        founder: None,
-    };
-    b.engine.heard(report).unwrap();
+    b.engine.heard(third()).unwrap();
     let gone = a.create("f", 1);
     rest(&mut a, &mut b, 2);
     b.remove(gone, "f");
@@ -158,22 +179,11 @@ fn a_file_that_comes_back_after_its_site_said_that_it_is_gone_is_a_new_one() {
 fn nothing_is_said_of_somebody_who_comes_between_noting_and_saying() {
     let (mut a, mut b) = (site(1), site(2));
     a.create("f", 1);
-    let promised = |site: &mut Site| {
-        let promised = |opened: &mut Opened, _: &EngineConfig| Ok(opened.promises());
-        site.engine.with(promised).unwrap()
-    };
-    while !promised(&mut a) {
-        a.passes(&mut b);
-        b.passes(&mut a);
+    while !a.promised() {
+        rest(&mut a, &mut b, 1);
     }
     let said = a.said();
-    let report = MemberReport {
-        actor: Actor::new(3, 33),
-        takes: true,
-        received: BTreeMap::new(),
-        founder: None,
-    };
-    a.engine.heard(report).unwrap();
+    a.engine.heard(third()).unwrap();
     rest(&mut a, &mut b, 4);
     assert_eq!(a.said(), said);
 }
@@ -205,17 +215,45 @@ fn what_waits_for_the_tree_is_not_said_to_be_on_it() {
     a.remove(inode, "f");
     let before = b.said();
     for _ in 0..8 {
-        // It arrives, and is not applied.
-        a.send_to(&mut b);
-        let (actor, mark_us) = (a.engine.actor().unwrap(), a.engine.mark().unwrap());
-        b.engine.receive(actor, &[], mark_us).unwrap();
-        b.clock.advance(LATER);
-        a.clock.advance(LATER);
-        let now_us = b.clock.now_us();
-        b.engine.observed_through(now_us).unwrap();
-        b.engine.tick().unwrap();
+        b.only_hears(&mut a);
     }
     assert_eq!(b.said(), before);
     rest(&mut a, &mut b, 8);
     assert!(b.said() > before && !b.knows(inode));
+}
+
+#[test]
+fn what_is_due_on_the_tree_is_waited_for_although_no_entry_waits() {
+    let (mut a, mut b) = (site(1), site(2));
+    let inode = a.create("f", 1);
+    rest(&mut a, &mut b, 4);
+    a.create("g", 2);
+    a.send_to(&mut b);
+    b.apply_all();
+    // The connector finds that it does not show a file any more.
+    b.engine.correct(inode, None).unwrap();
+    let before = b.said();
+    for _ in 0..8 {
+        b.only_hears(&mut a);
+    }
+    assert_eq!(b.said(), before);
+    rest(&mut a, &mut b, 8);
+    assert!(b.said() > before);
+}
+
+#[test]
+fn what_was_noted_before_a_snapshot_is_not_said_after_it_and_newcomers_get_one_from_then_on() {
+    let (mut a, mut b) = (site(1), site(2));
+    a.create("f", 1);
+    while !b.promised() {
+        rest(&mut a, &mut b, 1);
+    }
+    takeover::fill(&mut a, &mut b, 9);
+    assert!(!b.promised());
+    let mut other = Site::new(3);
+    other.create("g", 1);
+    let mut filled = Site::new(4);
+    takeover::fill(&mut other, &mut filled, 9);
+    assert!(filled.engine.standing(5).unwrap().fills_newcomers);
+    assert!(!other.engine.standing(5).unwrap().fills_newcomers);
 }

@@ -60,7 +60,7 @@ fn merge(site: &mut Site) -> u64 {
 }
 
 /// Hands all of it over.
-fn fill(from: &mut Site, to: &mut Site, items: usize) -> u64 {
+pub(super) fn fill(from: &mut Site, to: &mut Site, items: usize) -> u64 {
     let given = snapshot(from);
     let taken = hand_over(from, &given, to, items, usize::MAX);
     assert_eq!(taken, Taken::Whole);
