@@ -1,4 +1,4 @@
-//! Pure: what happened between two looks, as events: sites that come and go, stall, park and are held.
+//! Pure: what happened since the last look, as events: sites that come and go, stall, park and are held.
 //!
 //! Names and fields are a contract, only added to: alerts and scripts match them. What flips every second in good
 //! order, such as streaming and idle, is no event.
@@ -19,30 +19,52 @@ pub fn event(level: Level, name: &str, site: Option<&str>, text: String) -> Even
     }
 }
 
-/// What happened between two looks, worst last.
-#[must_use]
-pub fn between(before: &StatusView, after: &StatusView) -> Vec<EventView> {
-    let mut events = Vec::new();
-    if before.verdict != after.verdict {
-        let (from, to) = (before.verdict, after.verdict);
-        let level = match to {
-            Verdict::Ok | Verdict::CatchingUp | Verdict::Unknown => Level::Info,
-            Verdict::Degraded => Level::Warn,
-            Verdict::Stalled | Verdict::Down => Level::Error,
-        };
-        let text = format!("verdict {from}, then {to}: {}", after.summary);
-        events.push(EventView {
-            fields: fields([("from", from.to_string()), ("to", to.to_string())]),
-            ..event(level, "verdict.changed", None, text)
-        });
+/// How the whole and every peer stood when that was known last. What is on the way from one to another, such as
+/// connecting, is not remembered: between two looks it may be all that is seen of a peer that went or came.
+#[derive(Debug, Default)]
+pub struct Stood {
+    /// None before the first look, at which no verdict changed yet.
+    verdict: Option<Verdict>,
+    /// Who is not here has not been connected.
+    sites: BTreeMap<String, SiteState>,
+}
+
+impl Stood {
+    /// What happened since the last look, worst last.
+    #[must_use]
+    pub fn look(&mut self, now: &StatusView) -> Vec<EventView> {
+        let mut events = Vec::new();
+        if let Some(from) = self.verdict.replace(now.verdict)
+            && from != now.verdict
+        {
+            events.push(verdict_changed(from, now));
+        }
+        for site in &now.sites {
+            let stood = self.sites.get(&site.site).copied();
+            events.extend(of_site(stood.unwrap_or(SiteState::NeverConnected), site));
+            if standing(site.state).is_some() {
+                self.sites.insert(site.site.clone(), site.state);
+            }
+        }
+        self.sites
+            .retain(|name, _| now.sites.iter().any(|site| site.site == *name));
+        events.sort_by_key(|event| event.level);
+        events
     }
-    for site in &after.sites {
-        let old = before.sites.iter().find(|old| old.site == site.site);
-        let old = old.map_or(SiteState::NeverConnected, |old| old.state);
-        events.extend(of_site(old, site));
+}
+
+fn verdict_changed(from: Verdict, now: &StatusView) -> EventView {
+    let to = now.verdict;
+    let level = match to {
+        Verdict::Ok | Verdict::CatchingUp | Verdict::Unknown => Level::Info,
+        Verdict::Degraded => Level::Warn,
+        Verdict::Stalled | Verdict::Down => Level::Error,
+    };
+    let text = format!("verdict {from}, then {to}: {}", now.summary);
+    EventView {
+        fields: fields([("from", from.to_string()), ("to", to.to_string())]),
+        ..event(level, "verdict.changed", None, text)
     }
-    events.sort_by_key(|event| event.level);
-    events
 }
 
 /// What a state means for events: states that change in good order are one.
@@ -163,8 +185,14 @@ mod tests {
         }
     }
 
+    fn between(before: SiteState, after: SiteState) -> Vec<EventView> {
+        let mut stood = Stood::default();
+        drop(stood.look(&status(before)));
+        stood.look(&status(after))
+    }
+
     fn names(before: SiteState, after: SiteState) -> Vec<String> {
-        let events = between(&status(before), &status(after));
+        let events = between(before, after);
         events.into_iter().map(|event| event.name).collect()
     }
 
@@ -183,14 +211,12 @@ mod tests {
             (Idle, Streaming),
             (Streaming, CatchingUp),
             (Idle, Connecting),
-            (Connecting, Idle),
-            (Unknown, Idle),
             (NeverConnected, Backoff),
             (Idle, Paused),
         ] {
             assert!(names(before, after).is_empty(), "{before} {after}");
         }
-        let down = &between(&status(Idle), &status(Backoff))[0];
+        let down = &between(Idle, Backoff)[0];
         assert_eq!(down.text, "b is not connected: refused");
         assert_eq!(
             (down.level, down.site.as_deref()),
@@ -200,10 +226,45 @@ mod tests {
     }
 
     #[test]
+    fn a_site_that_is_seen_on_its_way_is_told_when_it_has_arrived() {
+        use SiteState::*;
+        let told = |states: &[SiteState]| -> Vec<String> {
+            let mut stood = Stood::default();
+            let events = states.iter().flat_map(|state| stood.look(&status(*state)));
+            events.map(|event| event.name).collect()
+        };
+        assert_eq!(
+            told(&[NeverConnected, Connecting, Unknown, Idle]),
+            ["site.up"]
+        );
+        assert_eq!(
+            told(&[Streaming, Backoff, Connecting, Idle])[1..],
+            ["site.down", "site.up"]
+        );
+        assert_eq!(told(&[Idle, Connecting, Backoff])[1..], ["site.down"]);
+        assert_eq!(told(&[Idle, Connecting, Idle])[1..], [""; 0]);
+        // A daemon that starts knows of nobody: who is there at its first look has come.
+        assert_eq!(told(&[Idle]), ["site.up"]);
+        let mut stood = Stood::default();
+        drop(stood.look(&status(Idle)));
+        drop(stood.look(&StatusView::default()));
+        let back = stood
+            .look(&status(Idle))
+            .into_iter()
+            .map(|event| event.name);
+        assert!(
+            back.eq(["verdict.changed", "site.up"]),
+            "who was removed and came back is new"
+        );
+    }
+
+    #[test]
     fn a_changed_verdict_is_an_event_and_every_name_is_listed() {
-        let (before, mut after) = (status(SiteState::Idle), status(SiteState::Stalled));
+        let mut after = status(SiteState::Stalled);
         after.verdict = Verdict::Stalled;
-        let events = between(&before, &after);
+        let mut stood = Stood::default();
+        drop(stood.look(&status(SiteState::Idle)));
+        let events = stood.look(&after);
         let names: Vec<&str> = events.iter().map(|event| event.name.as_str()).collect();
         assert_eq!(names, ["verdict.changed", "site.stalled"]);
         for event in events {

@@ -10,8 +10,8 @@ use super::reload::Reloader;
 use super::status::Reporter;
 use super::tasks::Tasks;
 use crate::admin::Source as _;
-use crate::admin::transitions::{between, event};
-use crate::admin::view::{ConflictView, EventView, Level, StatusView, path_text};
+use crate::admin::transitions::{Stood, event};
+use crate::admin::view::{ConflictView, EventView, Level, path_text};
 use crate::clock::rfc3339;
 use crate::error::Result;
 use crate::store::Fresh;
@@ -30,7 +30,7 @@ pub(super) async fn run(tasks: Tasks, reporter: Arc<Reporter>, reloader: Reloade
     let mut witness = Witness {
         reporter,
         reloader,
-        seen: None,
+        stood: Stood::default(),
         looks: 0,
     };
     loop {
@@ -50,7 +50,7 @@ pub(super) async fn run(tasks: Tasks, reporter: Arc<Reporter>, reloader: Reloade
 struct Witness {
     reporter: Arc<Reporter>,
     reloader: Reloader,
-    seen: Option<StatusView>,
+    stood: Stood,
     looks: u32,
 }
 
@@ -63,12 +63,8 @@ impl Witness {
         let Ok(overview) = self.reporter.overview().await else {
             return Ok(());
         };
-        // At the first look nothing happened yet; whoever is there by then is told by the status.
-        let before = self.seen.replace(overview.status);
-        if let (Some(before), Some(after)) = (before, &self.seen) {
-            for event in between(&before, after) {
-                self.reporter.events.tell(event);
-            }
+        for event in self.stood.look(&overview.status) {
+            self.reporter.events.tell(event);
         }
         self.conflicts().await
     }
