@@ -461,16 +461,25 @@ fn a_reload_takes_what_can_change_names_what_cannot_and_refuses_a_bad_file() {
         a.ok(&["sites", "list", "-o", "name", "--server", &server]),
         "iota\n"
     );
-    fs::write(
-        &file,
-        before.replace("[conflicts]", "[conflicts]\nkeep = \"20%\""),
-    )
-    .unwrap();
+    let kept = before.replace("[conflicts]", "[conflicts]\nkeep = \"20%\"");
+    fs::write(&file, &kept).unwrap();
     let said = a.output(&["reload"]);
     let said = String::from_utf8_lossy(&said.stderr).into_owned();
     assert!(said.contains("note: conflicts will hold when"), "{said}");
     assert_eq!(a.ok(&["sites", "list", "-o", "name"]), "");
     assert!(!a.ok(&["status"]).contains("not taken"));
+    // What would keep it from starting is not taken for "at the next start".
+    for (from, to, why) in [
+        ("id = 1\n", "id = 7\n", "site.id is 1 for good"),
+        ("root = \"", "root = \"/nowhere", "tree.root"),
+    ] {
+        fs::write(&file, kept.replacen(from, to, 1)).unwrap();
+        let (exit, said) = a.refused(&["reload", "--server", &server]);
+        assert!(exit == 8 && said.contains(why), "{exit}: {said}");
+        assert!(said.contains("would not start with it"), "{said}");
+    }
+    fs::write(&file, &kept).unwrap();
+    a.ok(&["reload"]);
     a.ok(&["log-level", "debug"]);
     let (exit, _) = a.refused(&["log-level", "claudefs_repl=loud"]);
     assert_eq!(exit, 2);

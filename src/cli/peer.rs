@@ -220,7 +220,7 @@ pub(super) fn join(ui: &mut Ui, args: &JoinArgs) -> CliResult {
         &example(args, &places, &invitation, 1, &sites),
         &places.file,
     )?;
-    before::check(&places)?;
+    before::check(&places, args.listen)?;
     // What is compared with the cluster's tree is none that this site brings.
     let has_files = !args.matches && first_file(root, &Policy::excluding::<&str>(&[])?)?.is_some();
     let own = own_key(&places, &invitation, args.dry_run)?;

@@ -162,6 +162,17 @@ fn not_started(error: ReplError, config: &Path) -> CliError {
                 "another process has the address: stop it, or choose another conduit.listen in {file}"
             ),
         ),
+        ReplError::Io {
+            action: "use state folder",
+            source,
+            ..
+        } if source.kind() == std::io::ErrorKind::InvalidInput => told(
+            Exit::Config,
+            format!(
+                "a site keeps its number for good: put site.id back in {file}, or give the new site a state.dir of \
+                 its own"
+            ),
+        ),
         held if held.is_held() => told(
             Exit::Failure,
             format!("stop that one, or give this site a state.dir of its own in {file}"),

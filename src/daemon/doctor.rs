@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::admin::view::Finding;
 use crate::error::Result;
+use crate::tree::pin::{self, Bond};
 
 /// What was found.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +21,14 @@ pub struct Report {
     pub site: Option<String>,
     /// In the order in which a site needs them.
     pub findings: Vec<Finding>,
+}
+
+/// Whether the tree at `root` is that of some site already, be it that of the state folder `state` or of another one.
+///
+/// # Errors
+/// When one of them cannot be read, or what it says is damaged.
+pub fn is_tree_of_a_site(root: &Path, state: &Path) -> Result<bool> {
+    Ok(pin::look(root, &state.join(gather::TREE_STATE))? != Bond::None)
 }
 
 /// Looks at the site that `file` configures. Whatever is asked over a network gets `patience` to answer.

@@ -1,7 +1,7 @@
 //! Reads the configuration again while the daemon runs: what can change does, what needs a restart is named, and a
 //! file that is not good changes nothing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::causes::{Causes, Topic};
@@ -61,6 +61,9 @@ impl Reloader {
         };
         let before = self.current();
         let mut view = changes(&before, &wanted);
+        if let Some(why) = keeps_from_starting(file, &before, &wanted, &view) {
+            return Err(self.refused(format!("the daemon would not start with it: {why}")));
+        }
         if let Err(error) = self.roster.adopt(&wanted.peers, &wanted.conduit).await {
             return Err(self.refused(error.to_string()));
         }
@@ -113,6 +116,26 @@ impl Reloader {
         self.causes.set(Topic::Config, what.clone(), next.clone());
         AdminError::NotPossible { what, hint: next }
     }
+}
+
+/// Why a daemon would not start with a configuration of which some of what changed needs a start. What did not change
+/// is left alone: a tree that is not mounted for now must not keep a peer from being taken.
+fn keeps_from_starting(
+    file: &Path,
+    before: &Config,
+    wanted: &Config,
+    changed: &ReloadedView,
+) -> Option<String> {
+    if changed.needs_restart.is_empty() {
+        return None;
+    }
+    let (is, would_be) = (before.site.id, wanted.site.id);
+    if is != would_be {
+        return Some(format!(
+            "site.id is {is} for good, and {would_be} would be another site"
+        ));
+    }
+    Config::load(file).err().map(|error| error.to_string())
 }
 
 /// What a reload found, in words.

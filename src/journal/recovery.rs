@@ -69,6 +69,38 @@ pub(crate) fn exists(disk: &SharedDisk, dir: &Path) -> Result<bool> {
     }
 }
 
+/// Who wrote the log in `dir`, as its first segment says; nothing else of it is read. None: there is no log.
+///
+/// # Errors
+/// When it cannot be read, or its beginning is damaged.
+pub(crate) fn owner(disk: &SharedDisk, dir: &Path) -> Result<Option<Actor>> {
+    if !exists(disk, dir)? {
+        return Ok(None);
+    }
+    let Some(first) = bases_in(&disk.list(dir)?).first().copied() else {
+        return Ok(None);
+    };
+    let path = dir.join(file_name(first));
+    let bytes = read_range(disk.open(&path)?.as_ref(), 0, HEADER_BYTES)?;
+    match decode_header(&bytes) {
+        Ok(header) => Ok(Some(header.owner)),
+        Err(HeaderFault::Format(got)) => Err(other_format(&path, got)),
+        Err(HeaderFault::Damaged(offset, reason)) => Err(ReplError::WalCorrupted {
+            file: path,
+            offset: offset as u64,
+            reason,
+        }),
+    }
+}
+
+fn other_format(path: &Path, got: u32) -> ReplError {
+    ReplError::VersionMismatch {
+        what: format!("segment {}", path.display()),
+        expected: FORMAT.to_string(),
+        got,
+    }
+}
+
 /// Opens the log in `dir`; `owner` is checked when it is given.
 pub(crate) fn open(
     disk: SharedDisk,
@@ -337,11 +369,7 @@ fn read_start(place: &LogPlace, base: u64, owner: Option<Actor>) -> Result<Start
     let header = match decode_header(&bytes) {
         Ok(header) => header,
         Err(HeaderFault::Format(got)) => {
-            return Err(ReplError::VersionMismatch {
-                what: format!("segment {}", path.display()),
-                expected: FORMAT.to_string(),
-                got,
-            });
+            return Err(other_format(&path, got));
         }
         Err(HeaderFault::Damaged(offset, reason)) => {
             return Err(damaged(place, base, offset as u64, reason));

@@ -87,6 +87,14 @@ impl Journal {
         recovery::exists(disk, dir)
     }
 
+    /// Whose journal `dir` holds, without opening it. None: it holds none.
+    ///
+    /// # Errors
+    /// When it cannot be read, or its beginning is damaged.
+    pub fn owner_in(disk: &SharedDisk, dir: &std::path::Path) -> Result<Option<Actor>> {
+        recovery::owner(disk, dir)
+    }
+
     /// Creates the journal of `actor` in `dir`, whose parent exists.
     ///
     /// # Errors

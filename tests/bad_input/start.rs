@@ -66,6 +66,24 @@ fn a_configuration_that_does_not_hold_is_refused_before_anything_is_touched() {
 }
 
 #[test]
+fn a_site_that_was_given_another_number_is_refused_and_keeps_its_journal() {
+    let lab = Lab::new();
+    let mut site = lab.site_a();
+    site.start();
+    site.stop();
+    let good = fs::read_to_string(&site.config).unwrap();
+    edit(&site, "id = 1\n", "id = 7\n");
+    let words = [
+        "that of site 1, and the configuration says site 7",
+        "put site.id back",
+    ];
+    refuses(&site, CONFIG, &words);
+    fs::write(&site.config, good).unwrap();
+    site.start();
+    site.stop();
+}
+
+#[test]
 fn certificates_that_no_peer_would_take_are_refused_at_the_start() {
     let lab = Lab::new();
     let site = lab.site_a();

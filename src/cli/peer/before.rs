@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
@@ -10,13 +11,13 @@ use rustix::fs::{Access, AtFlags, CWD, accessat};
 use super::Places;
 use crate::cli::exit::{CliError, CliResult, Exit, Failure};
 use crate::cli::init::create_state;
-use crate::daemon::lock;
+use crate::daemon::{doctor, lock};
 
 /// What every filesystem of its own has at its top, and is nobody's state.
 const LOST_AND_FOUND: &str = "lost+found";
 
-/// Looks whether everything could be written, and whether the state folder is nobody's.
-pub(super) fn check(places: &Places) -> CliResult {
+/// Looks whether everything could be written, whether tree and state folder are nobody's, and the address is free.
+pub(super) fn check(places: &Places, listen: Option<SocketAddr>) -> CliResult {
     let folder = places.file.parent().unwrap_or(Path::new("/"));
     writable("the tree", &places.root, "--root")?;
     writable("the folder of the configuration", folder, "--config")?;
@@ -24,7 +25,39 @@ pub(super) fn check(places: &Places) -> CliResult {
         create_state(&places.state).map_err(unused)?;
         fresh(&places.state)?;
     }
-    writable("the state folder", &places.state, "--state")
+    writable("the state folder", &places.state, "--state")?;
+    of_nobody(places)?;
+    free(listen)
+}
+
+/// A tree is that of one site.
+fn of_nobody(places: &Places) -> CliResult {
+    let root = places.root.display();
+    match doctor::is_tree_of_a_site(&places.root, &places.state) {
+        Ok(false) => Ok(()),
+        Ok(true) => {
+            Err(Failure::new(Exit::Failure, format!("cannot join with the tree {root}"))
+                .cause(format!("it is the tree of another site, as {root}/.cfs-repl/id says"))
+                .hint(format!(
+                    "name another one with --root; if that site is gone for good: mv {root}/.cfs-repl \
+                     {root}.cfs-repl-before; the invitation was not used"
+                ))
+                .into())
+        }
+        Err(error) => Err(unused(error.into())),
+    }
+}
+
+/// An address on which nobody listens.
+fn free(listen: Option<SocketAddr>) -> CliResult {
+    let Some(Err(error)) = listen.map(TcpListener::bind) else {
+        return Ok(());
+    };
+    let address = listen.map_or_else(String::new, |listen| listen.to_string());
+    Err(Failure::new(Exit::Failure, format!("cannot listen on {address}"))
+        .cause(error)
+        .hint("name an address of this machine that is free, with --listen; the invitation was not used")
+        .into())
 }
 
 /// A folder in which nothing is.
@@ -105,6 +138,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::tree::root::Root;
 
     /// Checks a machine on which `change` was made; what was said, nothing when all is well.
     fn said(change: impl FnOnce(&Places)) -> String {
@@ -119,7 +153,7 @@ mod tests {
             name: "iad-2".to_owned(),
         };
         change(&places);
-        match check(&places) {
+        match check(&places, None) {
             Ok(()) => String::new(),
             Err(CliError::Failed(failure)) => {
                 let hint = failure.hint.clone().unwrap_or_default();
@@ -167,6 +201,22 @@ mod tests {
             fs::set_permissions(&places.state, Permissions::from_mode(0o755)).unwrap();
         });
         assert!(told.contains("its mode is 0755"), "{told}");
+    }
+
+    #[test]
+    fn the_tree_of_another_site_and_an_address_that_is_taken_are_told() {
+        let told = said(|places| {
+            drop(Root::adopt(&places.root, [7; 16]).unwrap());
+        });
+        assert!(told.contains("it is the tree of another site"), "{told}");
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let Err(CliError::Failed(failure)) = free(Some(address)) else {
+            panic!("it is taken");
+        };
+        assert_eq!(failure.message, format!("cannot listen on {address}"));
+        drop(taken);
+        free(Some(address)).unwrap();
     }
 
     #[test]

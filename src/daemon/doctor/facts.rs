@@ -63,6 +63,7 @@ pub(super) struct Machine {
 #[derive(Debug, Clone)]
 pub(super) struct Site {
     pub(super) name: String,
+    pub(super) id: u64,
     pub(super) cluster: String,
     /// Lower 12 bits of the mode of the configuration file.
     pub(super) file_mode: Look<u32>,
@@ -74,6 +75,10 @@ pub(super) struct Site {
     pub(super) keep_percent: u8,
     pub(super) state_dir: PathBuf,
     pub(super) state: Look<State>,
+    /// The site whose journal is in the state folder.
+    pub(super) journal_of: Look<u64>,
+    /// The process that holds the state folder, as far as this user can see.
+    pub(super) holder: Option<u32>,
     /// Whether the folder is there in which the state folder would be made.
     pub(super) state_has_parent: bool,
     pub(super) budget_bytes: u64,
@@ -118,6 +123,8 @@ pub(super) struct Tree {
     pub(super) openat2: Option<String>,
     /// Why files cannot be told apart by their birth; none: they can.
     pub(super) births: Option<String>,
+    /// This user may make files in it.
+    pub(super) writable: bool,
     /// Directories, the root among them.
     pub(super) dirs: u64,
     /// All were counted.

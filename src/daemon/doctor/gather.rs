@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::fs::StatVfsMountFlags;
+use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags, accessat};
 use rustix::process::{Resource, getrlimit};
 
 use super::facts::{Daemon, Facts, Filesystem, Look, Machine, Sibling, Site, State, Tree, Trust};
@@ -18,8 +18,11 @@ use crate::clock::{Clock as _, SystemClock, TimestampUs};
 use crate::conduit::config::ConduitTlsConfig;
 use crate::conduit::pki::CaFiles;
 use crate::conduit::tls::{Tls, TlsFiles};
-use crate::config::{Config, TlsPaths};
+use crate::config::{Config, ConfigError, Problem, TlsPaths};
+use crate::daemon::lock;
+use crate::disk::ReadOnlyDisk;
 use crate::error::{ReplError, Result};
+use crate::journal::Journal;
 use crate::tree::policy::Policy;
 use crate::tree::populated::visit;
 use crate::tree::{pin, root, stat};
@@ -27,7 +30,7 @@ use crate::tree::{pin, root, stat};
 /// How long directories are counted: some hundred thousand on a cold disk.
 const COUNT_MAX: Duration = Duration::from_secs(20);
 /// Where the daemon keeps in its state folder what it knows of the tree.
-const TREE_STATE: &str = "tree";
+pub(super) const TREE_STATE: &str = "tree";
 /// Other configurations that are looked at.
 const SIBLINGS_MAX: usize = 100;
 /// Files of a state folder that are looked at; a log of the largest budget has a tenth of it.
@@ -50,6 +53,7 @@ pub(super) fn facts(file: &Path, patience: Duration) -> Result<Facts> {
     facts.machine.is_synchronised = runtime.block_on(net::is_synchronised(patience));
     match Config::read(file) {
         Ok(config) => {
+            facts.problems = beyond_reading(file);
             let tls = config
                 .tls
                 .as_ref()
@@ -58,17 +62,25 @@ pub(super) fn facts(file: &Path, patience: Duration) -> Result<Facts> {
             let seen = runtime.block_on(net::look(&config, tls.as_ref(), patience));
             facts.site = Some(site(&facts.file, &config, trust, seen));
         }
-        Err(error) => {
-            let problems = error
-                .problems
-                .into_iter()
-                .map(|problem| (format!("{}: {}", problem.at, problem.what), problem.hint));
-            facts.problems = problems.collect();
-        }
+        Err(error) => facts.problems = problems(error),
     }
     // A name that is still being resolved is not waited for.
     runtime.shutdown_background();
     Ok(facts)
+}
+
+/// What is wrong with a configuration that can be read, as the daemon finds when it starts. The tree is looked at by
+/// itself.
+fn beyond_reading(file: &Path) -> Vec<(String, String)> {
+    let loaded = Config::load(file).err().map(problems);
+    let mut found = loaded.unwrap_or_default();
+    found.retain(|(what, _)| !what.contains(" tree.root: "));
+    found
+}
+
+fn problems(error: ConfigError) -> Vec<(String, String)> {
+    let told = |problem: Problem| (format!("{}: {}", problem.at, problem.what), problem.hint);
+    error.problems.into_iter().map(told).collect()
 }
 
 fn machine() -> Machine {
@@ -91,6 +103,7 @@ fn site(file: &Path, config: &Config, trust: Option<Trust>, seen: net::Seen) -> 
     let state_dir = &config.state.dir;
     Site {
         name: config.site.name.clone(),
+        id: config.site.id,
         cluster: config.site.cluster.clone(),
         file_mode: mode(file),
         siblings: siblings(file, config),
@@ -99,6 +112,8 @@ fn site(file: &Path, config: &Config, trust: Option<Trust>, seen: net::Seen) -> 
         keep_percent: config.conflicts.keep_percent,
         state_dir: state_dir.clone(),
         state: Look::of(state(state_dir)),
+        journal_of: journal_of(state_dir),
+        holder: lock::holder_in(state_dir),
         state_has_parent: state_dir.parent().is_some_and(Path::is_dir),
         budget_bytes: config.state.journal_budget_bytes,
         trust,
@@ -113,6 +128,18 @@ fn site(file: &Path, config: &Config, trust: Option<Trust>, seen: net::Seen) -> 
 fn mode(path: &Path) -> Look<u32> {
     let metadata = fs::metadata(path);
     Look::of(metadata.map(|metadata| metadata.permissions().mode() & 0o7777))
+}
+
+fn journal_of(state: &Path) -> Look<u64> {
+    match of_error(Journal::owner_in(
+        &ReadOnlyDisk::shared(),
+        &state.join("journal"),
+    )) {
+        Look::Seen(Some(owner)) => Look::Seen(owner.site_id),
+        Look::Seen(None) | Look::Absent => Look::Absent,
+        Look::Denied => Look::Denied,
+        Look::Failed(why) => Look::Failed(why),
+    }
 }
 
 fn siblings(file: &Path, config: &Config) -> Vec<Sibling> {
@@ -162,7 +189,7 @@ fn tree(config: &Config) -> Look<Tree> {
     Look::of(fs::read_dir(path).and_then(|_| {
         let real = fs::canonicalize(path)?;
         let (dirs, dirs_complete) = dirs(&real, &config.tree.exclude);
-        let births = stat::stat_at(rustix::fs::CWD, &real).err();
+        let births = stat::stat_at(CWD, &real).err();
         Ok(Tree {
             filesystem: filesystem(&real)?,
             openat2: root::probe(&real).err().map(|error| error.to_string()),
@@ -174,6 +201,7 @@ fn tree(config: &Config) -> Look<Tree> {
                     format!("{path}: {}", io::Error::from(error))
                 }
             }),
+            writable: accessat(CWD, &real, Access::WRITE_OK, AtFlags::EACCESS).is_ok(),
             dirs,
             dirs_complete,
             bond: of_error(pin::look(&real, &config.state.dir.join(TREE_STATE))),
@@ -209,7 +237,7 @@ fn dirs(root: &Path, exclude: &[String]) -> (u64, bool) {
         }
         count += 1;
         // What this user may not list may hold more.
-        complete &= rustix::fs::access(path, rustix::fs::Access::READ_OK).is_ok();
+        complete &= rustix::fs::access(path, Access::READ_OK).is_ok();
         if SystemClock.monotonic() > until {
             complete = false;
             return ControlFlow::Break(());

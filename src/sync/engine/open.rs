@@ -133,12 +133,11 @@ fn open_journal(config: &EngineConfig, known_durable: u64) -> Result<Journal> {
         tracing::info!(?recovery, "opened journal");
         let site_id = journal.actor().site_id;
         if site_id != config.site_id {
-            return Err(ReplError::Journal {
-                site_id,
-                shard_id: 0,
-                seq: 0,
-                reason: format!("the configuration says site {}", config.site_id),
-            });
+            let wanted = config.site_id;
+            let why =
+                format!("it is that of site {site_id}, and the configuration says site {wanted}");
+            let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, why);
+            return Err(ReplError::io("use state folder", &config.dir, source));
         }
         return Ok(journal);
     }

@@ -21,6 +21,7 @@ use crate::admin::client::{Address, Client, ClientError};
 use crate::admin::view::{StatusView, Watch};
 use crate::conduit::tls::{Tls, dns_name, explain};
 use crate::config::Config;
+use crate::daemon::lock::holder_in;
 use crate::daemon::tasks::Tasks;
 
 /// systemd-timesyncd makes this file when it has set the clock.
@@ -102,7 +103,11 @@ async fn listen(
     if !matches!(daemon, Daemon::Runs(_)) {
         return match TcpListener::bind(address) {
             Ok(_) => Listen::Free,
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && *daemon == Daemon::Denied => {
+            // Whoever holds the state folder holds the address, too, as far as anybody can tell.
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse
+                    && (*daemon == Daemon::Denied || holder_in(&config.state.dir).is_some()) =>
+            {
                 Listen::Held
             }
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {

@@ -99,6 +99,19 @@ pub(super) fn tree(facts: &Facts, site: &Site) -> Vec<Finding> {
         filesystem("filesystem", &tree.filesystem, elsewhere),
     ];
     findings.push(mount("mount", &tree.filesystem));
+    if !tree.writable && !tree.filesystem.read_only {
+        findings.push(Finding::bad(
+            Rating::Warning,
+            CHECK,
+            format!(
+                "this user may not write into {root}: a daemon of this user cannot apply anything"
+            ),
+            format!(
+                "run the daemon and this command as the owner of the tree: stat -c %U {}",
+                word(&site.root)
+            ),
+        ));
+    }
     findings.push(bond(facts, site, &tree.bond));
     findings.push(room_of_tree(facts, site, tree));
     findings
@@ -299,6 +312,7 @@ pub(super) fn state(facts: &Facts, site: &Site) -> Vec<Finding> {
         Finding::ok(CHECK, format!("{shown} is its owner's alone"))
     };
     let mut findings = vec![own];
+    findings.extend(journal(facts, site));
     let elsewhere = format!(
         "with cfs-repl stopped, move {shown} to ext4, xfs or btrfs, and name it in state.dir of {}",
         facts.file.display()
@@ -310,6 +324,35 @@ pub(super) fn state(facts: &Facts, site: &Site) -> Vec<Finding> {
     }
     findings.push(room_of_state(facts, site, state));
     findings
+}
+
+/// A state folder is one site's for good.
+fn journal(facts: &Facts, site: &Site) -> Option<Finding> {
+    const CHECK: &str = "journal";
+    let file = facts.file.display();
+    match &site.journal_of {
+        // Before the first start.
+        Look::Absent => None,
+        Look::Seen(of) if *of == site.id => {
+            Some(Finding::ok(CHECK, format!("it is that of site {of}")))
+        }
+        Look::Seen(of) => Some(Finding::bad(
+            Rating::Critical,
+            CHECK,
+            format!(
+                "it is that of site {of}, and the configuration says site {}",
+                site.id
+            ),
+            format!(
+                "put site.id = {of} back in {file}, or give the new site a state.dir of its own"
+            ),
+        )),
+        other @ (Look::Denied | Look::Failed(_)) => {
+            let dir = site.state_dir.join("journal");
+            let fix = format!("cfs-repl journal verify --config {}", config_word(facts));
+            unseen(CHECK, &dir, other, facts, fix)
+        }
+    }
 }
 
 fn room_of_state(facts: &Facts, site: &Site, state: &State) -> Finding {

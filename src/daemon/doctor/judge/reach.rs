@@ -13,6 +13,33 @@ pub(super) fn daemon(facts: &Facts, site: &Site) -> Finding {
     const CHECK: &str = "daemon";
     let file = config_word(facts);
     let running = match &site.daemon {
+        Daemon::Stopped if site.holder.is_some() => {
+            let process = site.holder.unwrap_or_default();
+            return Finding::bad(
+                Rating::Critical,
+                CHECK,
+                format!(
+                    "process {process} holds the state folder {}, and nobody answers on the admin socket",
+                    site.state_dir.display()
+                ),
+                format!(
+                    "it starts, or admin.socket was changed since it did: ps -o args= -p {process}, then {}",
+                    restart(site)
+                ),
+            );
+        }
+        Daemon::Silent(why) if site.holder.is_some() => {
+            let process = site.holder.unwrap_or_default();
+            return Finding::bad(
+                Rating::Critical,
+                CHECK,
+                format!("process {process} does not answer: {why}"),
+                format!(
+                    "ps -o stat=,args= -p {process}: a T is one that was stopped, kill -CONT {process} lets it go on; \
+                     otherwise journalctl -u cfs-repl -n 50"
+                ),
+            );
+        }
         Daemon::Stopped => {
             return Finding::bad(
                 Rating::Warning,

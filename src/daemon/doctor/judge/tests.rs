@@ -34,6 +34,7 @@ fn well() -> Facts {
         },
         site: Some(Site {
             name: "fra-1".to_owned(),
+            id: 1,
             cluster: "prod".to_owned(),
             file_mode: Look::Seen(0o644),
             siblings: Vec::new(),
@@ -42,6 +43,7 @@ fn well() -> Facts {
                 filesystem: filesystem(),
                 openat2: None,
                 births: None,
+                writable: true,
                 dirs: 1_000,
                 dirs_complete: true,
                 bond: Look::Seen(Bond::Bound),
@@ -54,6 +56,8 @@ fn well() -> Facts {
                 filesystem: filesystem(),
                 used_bytes: Some(1 << 30),
             }),
+            journal_of: Look::Seen(1),
+            holder: None,
             state_has_parent: true,
             budget_bytes: 20 << 30,
             trust: Some(Trust {
@@ -104,6 +108,11 @@ fn one(change: impl FnOnce(&mut Site)) -> (Rating, String, String, String) {
     all.remove(0)
 }
 
+/// Whether all is well all the same.
+fn found_none(change: impl FnOnce(&mut Site)) -> bool {
+    found(|facts| change(facts.site.as_mut().unwrap())).is_empty()
+}
+
 fn tree(site: &mut Site) -> &mut Tree {
     let Look::Seen(tree) = &mut site.tree else {
         panic!();
@@ -146,6 +155,7 @@ fn a_site_that_lacks_nothing_is_told_so_in_every_check() {
             "inotify",
             "open_files",
             "state",
+            "journal",
             "state_filesystem",
             "state_space",
             "key",
@@ -425,6 +435,48 @@ fn a_daemon_that_does_not_run_or_answer_or_is_another_one_is_told_apart() {
             site.listen = None;
         });
         assert_eq!((level, check.as_str()), (expected, "daemon"));
+    }
+}
+
+#[test]
+fn a_state_folder_of_another_site_and_a_tree_that_may_not_be_written_are_told() {
+    let (level, check, found, fix) = one(|site| site.journal_of = Look::Seen(3));
+    assert_eq!((level, check.as_str()), (Rating::Critical, "journal"));
+    assert!(
+        found.contains("that of site 3, and the configuration says site 1"),
+        "{found}"
+    );
+    assert!(fix.contains("site.id = 3"), "{fix}");
+    assert!(
+        found_none(|site| site.journal_of = Look::Absent),
+        "before the first start"
+    );
+    let (level, _, found, _) = one(|site| tree(site).writable = false);
+    assert_eq!(level, Rating::Warning);
+    assert!(found.contains("may not write into /srv/media"), "{found}");
+}
+
+#[test]
+fn a_daemon_that_holds_the_state_folder_and_does_not_answer_is_told_with_its_process() {
+    for (daemon, words) in [
+        (Daemon::Stopped, "nobody answers on the admin socket"),
+        (
+            Daemon::Silent("timed out".to_owned()),
+            "does not answer: timed out",
+        ),
+    ] {
+        let (level, check, found, fix) = one(|site| {
+            site.daemon = daemon;
+            site.holder = Some(4711);
+            // It cannot be asked whose the address is.
+            site.listen = None;
+        });
+        assert_eq!((level, check.as_str()), (Rating::Critical, "daemon"));
+        assert!(
+            found.contains("process 4711") && found.contains(words),
+            "{found}"
+        );
+        assert!(fix.contains("4711"), "{fix}");
     }
 }
 
