@@ -218,6 +218,19 @@ fn run(ui: &mut Ui, global: &Global, command: Command) -> CliResult {
     }
 }
 
+/// Whether there is more in a text than colours that a terminal would obey.
+fn steers(text: &str) -> bool {
+    let mut parts = text.split('\u{1b}');
+    let is_colour = |part: &str| {
+        let rest = part.strip_prefix('[').unwrap_or("-");
+        let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
+        rest.starts_with('m')
+    };
+    let is_control = |c: char| c.is_control() && c != '\n';
+    let first = parts.next().unwrap_or_default();
+    first.contains(is_control) || parts.any(|part| !is_colour(part) || part.contains(is_control))
+}
+
 /// What clap says instead of a command: help and version are data, everything else is a usage failure.
 fn usage(ui: &mut Ui, error: &clap::Error) -> CliResult {
     let text = error.render().ansi().to_string();
@@ -231,7 +244,13 @@ fn usage(ui: &mut Ui, error: &clap::Error) -> CliResult {
         let failure = Failure::new(Exit::Usage, message).hint("cfs-repl --help");
         return Err(failure.into());
     }
-    ui.talk(&text);
+    // What was typed stands in it, and may steer a terminal: then it is told without colours.
+    if steers(&text) {
+        let plain = error.render().to_string();
+        ui.say(plain.trim_end());
+    } else {
+        ui.talk(&text);
+    }
     Err(exit::CliError::Told(Exit::Usage))
 }
 

@@ -37,7 +37,7 @@ pub enum Exit {
     Warning,
     /// The state needs a human; only where the caller asked for it by `--exit-code`.
     Critical,
-    /// Ctrl-C.
+    /// Ctrl-C, or a signal that ends it.
     Interrupted,
 }
 
@@ -118,7 +118,7 @@ impl Exit {
             Self::Differs => "the trees that were compared differ",
             Self::Warning => "worth a look (only with --exit-code)",
             Self::Critical => "needs a human (only with --exit-code)",
-            Self::Interrupted => "interrupted by Ctrl-C",
+            Self::Interrupted => "interrupted by Ctrl-C, SIGTERM or SIGHUP",
         }
     }
 }

@@ -69,6 +69,15 @@ fn json_is_recognised_in_a_command_line_that_does_not_parse() {
     let told: serde_json::Value = serde_json::from_str(&talk.text()).unwrap();
     assert_eq!(told["error"]["code"], "usage");
     assert_eq!(told["error"]["message"], "unrecognized subcommand 'nope'");
+    // What was typed steers no terminal, and colours are ours alone.
+    let (exit, _, talk) = cfs_repl(&["\u{1b}[2Jnope"]);
+    assert_eq!(exit, Exit::Usage);
+    assert!(
+        talk.contains("unrecognized subcommand") && !talk.contains("\u{1b}"),
+        "{talk}"
+    );
+    assert!(steers("a\u{1b}[2J") && steers("a\u{9b}2J") && steers("\u{1b}"));
+    assert!(!steers("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m a\n"));
 }
 
 #[test]

@@ -285,17 +285,19 @@ impl Ui {
         self.write(picture)
     }
 
-    /// Tells a person what changed, in one line; nothing under `--quiet`.
-    pub fn say(&mut self, line: &str) {
+    /// Tells a person what changed; nothing under `--quiet`.
+    ///
+    /// Whatever a path in it holds, the terminal shows it and does not obey.
+    pub fn say(&mut self, text: &str) {
         if !self.quiet {
-            self.talk(&format!("{line}\n"));
+            self.talk(&shown(text));
         }
     }
 
     /// Tells a person more, under `--verbose`.
-    pub fn detail(&mut self, line: &str) {
+    pub fn detail(&mut self, text: &str) {
         if self.verbose {
-            self.talk(&format!("{line}\n"));
+            self.talk(&shown(text));
         }
     }
 
@@ -339,6 +341,14 @@ fn failure_text(failure: &Failure) -> String {
 fn line(style: Style, label: &str, text: &str) -> String {
     let text = printable(text);
     format!("{style}{label}{style:#} {text}\n")
+}
+
+/// Lines for a terminal.
+fn shown(text: &str) -> String {
+    if text.is_empty() {
+        return "\n".to_owned();
+    }
+    text.lines().map(|line| printable(line) + "\n").collect()
 }
 
 #[cfg(test)]
