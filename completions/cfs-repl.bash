@@ -805,7 +805,7 @@ _cfs__repl() {
             return 0
             ;;
         cfs__subcmd__repl__subcmd__conflicts__subcmd__restore)
-            opts="-s -o -q -v -h --as --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
+            opts="-s -o -q -v -h --as --over-later --config --server --identity --output --json --color --timeout --utc --local --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

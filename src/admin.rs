@@ -25,7 +25,7 @@ use tokio::sync::{broadcast, mpsc};
 
 use crate::error::ReplError;
 use crate::sync::conflict::ConflictId;
-use filter::{AckRequest, Matcher};
+use filter::{AckRequest, Matcher, RestoreRequest};
 use view::journal::{EntryView, TailRequest};
 use view::preview::{PreviewPiece, PreviewRequest};
 use view::{
@@ -79,13 +79,13 @@ pub trait Source: Send + Sync + 'static {
     /// `bytes_max` bytes.
     async fn shown(&self, id: &str, bytes_max: Option<u64>) -> Result<Pieces>;
 
-    /// Puts the loser of a conflict back as a new change: where it was, or at `as_path`, a path below the root.
-    /// `id` is a shown id or the beginning of one; `by` is on record with it.
+    /// Puts the loser of a conflict back as a new change; `by` is on record with it.
     ///
     /// # Errors
     /// [`AdminError::ConflictUnknown`], [`AdminError::ConflictAmbiguous`], [`AdminError::Invalid`] when `as_path` can be
-    /// no place in a tree, or [`AdminError::NotPossible`] when nothing is kept to restore or the place is taken.
-    async fn restore(&self, id: &str, as_path: Option<&[u8]>, by: &str) -> Result<RestoredView>;
+    /// no place in a tree, or [`AdminError::NotPossible`] when nothing is kept to restore, the place is taken, or a
+    /// version stands there that is later than the winner, and the request does not allow that.
+    async fn restore(&self, request: RestoreRequest<'_>, by: &str) -> Result<RestoredView>;
 
     /// Acknowledges conflicts for all sites in the name of `by`, or takes that back: all or, when one is not known,
     /// none. Those that are so already stay as they are.
@@ -189,6 +189,8 @@ pub enum AdminError {
     ConflictAmbiguous {
         /// As it was given.
         id: String,
+        /// The first of them.
+        found: Vec<String>,
     },
     /// Look again at what the filter lets through.
     #[error("the filter lets {found} conflicts through, and {expected} were expected")]

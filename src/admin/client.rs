@@ -10,7 +10,7 @@ use prost::Message as _;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use super::filter::{AckRequest, ConflictFilter};
+use super::filter::{AckRequest, ConflictFilter, RestoreRequest};
 use super::view::journal::{EntryView, TailRequest};
 use super::view::preview::{PreviewPiece, PreviewRequest};
 use super::view::{
@@ -257,12 +257,13 @@ impl Client {
         self.wait(taking).await?
     }
 
-    /// Puts the loser of a conflict back, where it was or at `as_path` below the root.
-    pub async fn restore(&self, id: &str, as_path: Option<&[u8]>) -> Result<RestoredView> {
+    /// Puts the loser of a conflict back.
+    pub async fn restore(&self, wanted: RestoreRequest<'_>) -> Result<RestoredView> {
         let mut inner = self.inner.clone();
         let request = pb::RestoreConflictRequest {
-            id: id.to_owned(),
-            as_path: as_path.map(bytes::Bytes::copy_from_slice),
+            id: wanted.id.to_owned(),
+            as_path: wanted.as_path.map(bytes::Bytes::copy_from_slice),
+            over_later: wanted.over_later,
         };
         let reply = self.wait(inner.restore_conflict(request)).await?;
         Ok(wire::restored_from(reply.into_inner()))

@@ -52,6 +52,17 @@ pub struct AckRequest<F> {
     pub undo: bool,
 }
 
+/// Which loser is to come back, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RestoreRequest<'a> {
+    /// A shown id, or the beginning of one.
+    pub id: &'a str,
+    /// A path below the root; none: where it was.
+    pub as_path: Option<&'a [u8]>,
+    /// It may also take the place of a version that is later than the winner.
+    pub over_later: bool,
+}
+
 impl ConflictFilter {
     /// Whether it lets everything through.
     #[must_use]

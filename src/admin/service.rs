@@ -20,7 +20,7 @@ use tonic::transport::server::Connected;
 use tonic::{Code, Request, Response, Status};
 
 use super::access::{Access, Caller};
-use super::filter::{AckRequest, Matcher};
+use super::filter::{AckRequest, Matcher, RestoreRequest};
 use super::{AdminError, Source, wire};
 use crate::conduit::accept::accept;
 use crate::conduit::slots::{Held, Slots};
@@ -282,8 +282,12 @@ impl Admin for Service {
     ) -> Reply<pb::RestoreConflictReply> {
         let by = caller(&request);
         let request = request.into_inner();
-        let as_path = request.as_path.as_deref();
-        let restored = self.source.restore(&request.id, as_path, &by).await;
+        let wanted = RestoreRequest {
+            id: &request.id,
+            as_path: request.as_path.as_deref(),
+            over_later: request.over_later,
+        };
+        let restored = self.source.restore(wanted, &by).await;
         let view = restored.map_err(refusal)?;
         // Without its path: names stay out of the log.
         tracing::info!(conflict = view.id, by, "loser of a conflict restored");
@@ -491,12 +495,10 @@ fn refusal(error: AdminError) -> Status {
             let hint = "cfs-repl peer invitations shows those there are";
             status(Code::NotFound, what, Vec::new(), hint)
         }
-        AdminError::ConflictAmbiguous { .. } => status(
-            Code::InvalidArgument,
-            what,
-            Vec::new(),
-            "give more of the id",
-        ),
+        AdminError::ConflictAmbiguous { found, .. } => {
+            let first = vec![format!("the first of them: {}", found.join(", "))];
+            status(Code::InvalidArgument, what, first, "give more of the id")
+        }
         AdminError::Unexpected { .. } => {
             let hint = "look at them again: cfs-repl conflicts list";
             status(Code::Aborted, what, Vec::new(), hint)

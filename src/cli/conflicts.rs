@@ -16,7 +16,7 @@ use super::ui::Ui;
 use super::watch::{self as again, WatchArgs};
 use super::{Global, human, parse_duration};
 use crate::admin::client::{Client, FoundConflicts};
-use crate::admin::filter::{AckRequest, ConflictFilter};
+use crate::admin::filter::{AckRequest, ConflictFilter, RestoreRequest};
 use crate::admin::view::{AckedView, ConflictView, VersionView, path_text};
 use crate::clock::{Clock as _, SystemClock, micros, rfc3339};
 use crate::text::printable;
@@ -207,6 +207,9 @@ struct RestoreArgs {
     /// Where to put it, as a path below the root; where it was, if not given
     #[arg(long = "as", value_name = "PATH")]
     as_path: Option<OsString>,
+    /// Put it there although what stands there is later than what won; that goes to the trash
+    #[arg(long, conflicts_with = "as_path")]
+    over_later: bool,
     #[command(flatten)]
     reach: Reach,
 }
@@ -374,10 +377,14 @@ fn list_by_page(ui: &mut Ui, global: &Global, args: &ListArgs, chosen: &Chosen) 
 }
 
 fn restore(ui: &mut Ui, global: &Global, args: &RestoreArgs) -> CliResult {
-    let path = args.as_path.as_deref().map(OsStrExt::as_bytes);
+    let wanted = RestoreRequest {
+        id: &args.id,
+        as_path: args.as_path.as_deref().map(OsStrExt::as_bytes),
+        over_later: args.over_later,
+    };
     let ask = |client: Client| async move {
         let client = client.patient(LOSER_MAX);
-        client.restore(&args.id, path).await
+        client.restore(wanted).await
     };
     let restored = reach::ask(global, &args.reach, ask)?;
     let text = format!("restored {} as {}", restored.id, path_text(&restored.path));

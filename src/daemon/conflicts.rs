@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::restore::is_winner;
 use super::status::{Reporter, join};
 use crate::admin::filter::{AckRequest, Matcher};
 use crate::admin::transitions::event;
@@ -16,12 +17,14 @@ use crate::journal::dot::{Dot, LwwKey};
 use crate::journal::entry::RegisterId;
 use crate::journal::op::{Content, FileTime, NOTE_BYTES_MAX, Name};
 use crate::sync::conflict::{Ack, ConflictId, ConflictKind, ConflictRecord, LostValue};
-use crate::sync::engine::Listed;
+use crate::sync::engine::{Engine, Listed};
 use crate::sync::port::{Image, Versioned};
 use crate::tree::serve::is_kept;
 
 /// Conflicts that the engine looks up in one go: a few milliseconds, so that nothing else waits long.
 const LOOKED_UP: usize = 1_024;
+/// Conflicts that are named where the beginning of an id is one of several.
+const AMBIGUOUS_SHOWN: usize = 5;
 /// Conflicts that are named in the event of an acknowledgement.
 const RECORDED_MAX: usize = 100;
 
@@ -87,14 +90,19 @@ impl Reporter {
             });
         }
         let (low, high) = ConflictId::span(id).ok_or_else(unknown)?;
-        let found = self.engine.ask(move |e| e.conflicts_from(low, 2)).await?;
+        let asked = move |e: &mut Engine| e.conflicts_from(low, AMBIGUOUS_SHOWN + 1);
+        let found = self.engine.ask(asked).await?;
         let ids: Vec<ConflictId> = found
             .into_iter()
             .map(|(record, _)| record.id)
             .filter(|id| *id <= high)
             .collect();
         if ids.len() > 1 {
-            return Err(AdminError::ConflictAmbiguous { id: id.to_owned() });
+            let first = ids.iter().take(AMBIGUOUS_SHOWN);
+            return Err(AdminError::ConflictAmbiguous {
+                id: id.to_owned(),
+                found: first.map(ConflictId::to_string).collect(),
+            });
         }
         let listed = self.engine.ask(move |e| e.listed(&ids)).await?;
         listed.into_iter().next().ok_or_else(unknown)
@@ -112,12 +120,7 @@ impl Reporter {
         let shown = image.and_then(|image| shown(&image, &record.register, shown_path));
         // What went away is shown as that.
         let shown = shown.or_else(|| listed.is_gone().then(|| (removed(), None)));
-        let shown_is_winner = shown
-            .as_ref()
-            .and_then(|(_, dot)| *dot)
-            .zip(record.winner)
-            .filter(|_| record.kind == ConflictKind::Register)
-            .map(|(dot, winner)| dot == winner.dot());
+        let shown_is_winner = is_winner(record, shown.as_ref().and_then(|(_, dot)| *dot));
         let skew_bound_us = self.skew_bound_us(record);
         let conflict = self.conflict_view(record, listed.ack.as_ref(), path);
         Ok(ConflictDetail {

@@ -9,12 +9,13 @@ use tokio::sync::mpsc;
 
 use super::content::ask::{Asked, Links, Whole};
 use super::status::join;
+use crate::admin::filter::RestoreRequest;
 use crate::admin::view::{RestoredView, path_text};
 use crate::admin::{AdminError, Pieces, Result};
 use crate::clock::SharedClock;
 use crate::content::ContentVersion;
 use crate::error::ReplError;
-use crate::journal::dot::ROOT_INODE;
+use crate::journal::dot::{Dot, ROOT_INODE};
 use crate::journal::op::{Content, Name};
 use crate::sync::conflict::{ConflictKind, ConflictRecord, LostValue};
 use crate::sync::engine::{Handle, Listed};
@@ -43,43 +44,65 @@ pub(super) struct Restorer {
 }
 
 impl Restorer {
-    /// Puts the loser of a conflict back, where it was or at `as_path`.
+    /// Puts the loser of a conflict back. The id was looked up for `listed`.
     pub(super) async fn restore(
         &self,
         listed: &Listed,
-        as_path: Option<&[u8]>,
+        request: RestoreRequest<'_>,
     ) -> Result<RestoredView> {
         let record = &listed.record;
         let content = content_of(listed)?;
-        let names = match as_path {
+        let names = match request.as_path {
             Some(path) => split(path)?,
-            None => self.place(record).await?,
+            None => {
+                let names = self.place(record).await?;
+                // Before many bytes are fetched for nothing, and once more when they are here.
+                self.present(record, &names, request).await?;
+                names
+            }
         };
         let draft = self.draft("restore")?;
         self.fill(&draft, record, content).await?;
-        let put = match as_path {
+        let put = match request.as_path {
             Some(_) => draft.place_new(&names)?,
-            None => {
-                let mut engine = self.engine.clone();
-                let inode = record.inode;
-                let present = tokio::task::spawn_blocking(move || {
-                    Ok::<_, ReplError>((engine.applied(inode)?, engine.device(inode)?))
-                });
-                let (image, device) = present.await.map_err(|_| ReplError::Shutdown)??;
-                match image.zip(device) {
-                    Some((image, device)) => {
-                        let present = Present { image, device };
-                        draft.replace(&names, &present, self.clock.now_us())?
-                    }
-                    None => draft.place_new(&names)?,
-                }
-            }
+            None => match self.present(record, &names, request).await? {
+                Some(present) => draft.replace(&names, &present, self.clock.now_us())?,
+                None => draft.place_new(&names)?,
+            },
         };
         put.map_err(|refusal| explain(refusal, &self.root, &names))?;
         Ok(RestoredView {
             id: record.id.to_string(),
             path: join(names),
         })
+    }
+
+    /// What stands where the loser is to come back; none: nothing.
+    async fn present(
+        &self,
+        record: &ConflictRecord,
+        names: &[Name],
+        request: RestoreRequest<'_>,
+    ) -> Result<Option<Present>> {
+        let (mut engine, inode) = (self.engine.clone(), record.inode);
+        let present = tokio::task::spawn_blocking(move || {
+            Ok::<_, ReplError>((engine.applied(inode)?, engine.device(inode)?))
+        });
+        let (image, device) = present.await.map_err(|_| ReplError::Shutdown)??;
+        let Some((image, device)) = image.zip(device) else {
+            return Ok(None);
+        };
+        let stands = image.content.as_ref().map(|content| content.dot);
+        if !request.over_later && is_winner(record, stands) == Some(false) {
+            let path = path_text(&join(names.to_vec()));
+            return Err(refused(
+                format!(
+                    "{path} is later than what won: somebody worked on it since, or it was restored"
+                ),
+                "look at it; then --as PATH puts the loser beside it, or --over-later in its place",
+            ));
+        }
+        Ok(Some(Present { image, device }))
     }
 
     /// The bytes that lost, piece by piece.
@@ -223,6 +246,14 @@ impl Restorer {
         let names: Vec<String> = sites.iter().map(name).collect();
         names.join(", ")
     }
+}
+
+/// Whether the version that stands where a loser lost is the winner, and not a later one. None: that is not known.
+pub(super) fn is_winner(record: &ConflictRecord, stands: Option<Dot>) -> Option<bool> {
+    let winner = record
+        .winner
+        .filter(|_| record.kind == ConflictKind::Register)?;
+    Some(stands? == winner.dot())
 }
 
 /// The bytes of a staged file, piece by piece; it is removed behind the last one.

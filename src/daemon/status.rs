@@ -15,7 +15,7 @@ use super::logs::Logs;
 use super::peers::Peers;
 use super::reload::Reloader;
 use super::restore::Restorer;
-use crate::admin::filter::{AckRequest, Matcher};
+use crate::admin::filter::{AckRequest, Matcher, RestoreRequest};
 use crate::admin::transitions::event;
 use crate::admin::view::journal::TailRequest;
 use crate::admin::view::preview::PreviewRequest;
@@ -178,10 +178,11 @@ impl Source for Reporter {
         self.shown_bytes(id, bytes_max).await
     }
 
-    async fn restore(&self, id: &str, as_path: Option<&[u8]>, by: &str) -> Result<RestoredView> {
-        let listed = self.conflict_of(id).await?;
-        let restored = self.restorer.restore(&listed, as_path).await?;
-        self.events.tell(restored_event(&restored, as_path, by));
+    async fn restore(&self, request: RestoreRequest<'_>, by: &str) -> Result<RestoredView> {
+        let listed = self.conflict_of(request.id).await?;
+        let restored = self.restorer.restore(&listed, request).await?;
+        let told = restored_event(&restored, request.as_path, by);
+        self.events.tell(told);
         Ok(restored)
     }
 

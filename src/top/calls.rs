@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::message::{Act, Ask, Done, Failed, Outcome, Told};
 use crate::admin::client::{Address, Client, ClientError};
-use crate::admin::filter::ConflictFilter;
+use crate::admin::filter::{ConflictFilter, RestoreRequest};
 use crate::admin::view::journal::{EntryView, TailRequest};
 use crate::admin::view::preview::{PreviewPiece, PreviewRequest};
 use crate::cli::exit::{CliError, Exit};
@@ -184,10 +184,18 @@ pub async fn act(daemon: Daemon, act: Act) -> Done {
 async fn perform(daemon: &Daemon, client: Client, act: &Act) -> Result<Outcome, Failed> {
     let answered = match act {
         Act::Ack(request) => client.ack(request.clone()).await.map(Outcome::Acked),
-        Act::Restore { id, as_path } => {
+        Act::Restore {
+            id,
+            as_path,
+            over_later,
+        } => {
             let client = client.patient(LOSER_MAX);
-            let path = as_path.as_deref().map(str::as_bytes);
-            client.restore(id, path).await.map(Outcome::Restored)
+            let wanted = RestoreRequest {
+                id,
+                as_path: as_path.as_deref().map(str::as_bytes),
+                over_later: *over_later,
+            };
+            client.restore(wanted).await.map(Outcome::Restored)
         }
         Act::Save { id, file } => return save(daemon, client, id, file).await,
         Act::Pause { site, note } => client.pause(site, note).await.map(Outcome::Paused),

@@ -40,11 +40,17 @@ pub fn of_act(program: &str, act: &Act) -> String {
                 add(&request.note);
             }
         }
-        Act::Restore { id, as_path } => {
+        Act::Restore {
+            id,
+            as_path,
+            over_later,
+        } => {
             ["conflicts", "restore", id].into_iter().for_each(&mut add);
             if let Some(path) = as_path {
                 add("--as");
                 add(path);
+            } else if *over_later {
+                add("--over-later");
             }
         }
         Act::Save { id, file } => {

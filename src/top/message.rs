@@ -134,6 +134,8 @@ pub enum Act {
         id: String,
         /// Where to; none: where it was.
         as_path: Option<String>,
+        /// It may take the place of a version that is later than the winner.
+        over_later: bool,
     },
     /// Saves a loser to a new file.
     Save {

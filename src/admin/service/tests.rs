@@ -223,17 +223,28 @@ impl Source for Fake {
         }
     }
 
-    async fn restore(&self, id: &str, at: Option<&[u8]>, _: &str) -> AdminResult<RestoredView> {
-        let id = id.to_owned();
+    async fn restore(&self, wanted: RestoreRequest<'_>, _: &str) -> AdminResult<RestoredView> {
+        let id = wanted.id.to_owned();
         match id.as_str() {
             "c-lost" => Err(AdminError::NotPossible {
                 what: "nothing is kept of c-lost".to_owned(),
                 hint: "look at the other sites".to_owned(),
             }),
-            "c" => Err(AdminError::ConflictAmbiguous { id }),
+            "c" => Err(AdminError::ConflictAmbiguous {
+                id,
+                found: vec!["c-bygtc5qnmf".to_owned(), "c-lost".to_owned()],
+            }),
+            "c-later" if !wanted.over_later => Err(AdminError::NotPossible {
+                what: "a later version stands there".to_owned(),
+                hint: "--over-later".to_owned(),
+            }),
+            "c-later" => Ok(RestoredView {
+                id,
+                path: b"later".to_vec(),
+            }),
             "c-bygtc5qnmf" => Ok(RestoredView {
                 id,
-                path: at.unwrap_or(b"old\xff").to_vec(),
+                path: wanted.as_path.unwrap_or(b"old\xff").to_vec(),
             }),
             _ => Err(AdminError::ConflictUnknown { id }),
         }
@@ -324,6 +335,13 @@ impl Source for Fake {
         }
         tell.try_send(Ok(PreviewPiece::Site(preview()))).unwrap();
         Ok(previews)
+    }
+}
+
+fn loser(id: &str) -> RestoreRequest<'_> {
+    RestoreRequest {
+        id,
+        ..RestoreRequest::default()
     }
 }
 
@@ -433,10 +451,20 @@ async fn every_request_brings_back_what_the_source_says() {
     let refused = client.shown("c-bygtc5qnmf", 12, |_| Ok(())).await;
     let code = Code::FailedPrecondition;
     assert!(matches!(refused, Err(ClientError::Refused { code: told, .. }) if told == code));
-    let restored = client.restore("c-bygtc5qnmf", None).await.unwrap();
+    let restored = client.restore(loser("c-bygtc5qnmf")).await.unwrap();
     assert_eq!(restored.path, b"old\xff");
-    let restored = client.restore("c-bygtc5qnmf", Some(b"new")).await.unwrap();
-    assert_eq!(restored.path, b"new");
+    let new = RestoreRequest {
+        as_path: Some(b"new"),
+        ..loser("c-bygtc5qnmf")
+    };
+    assert_eq!(client.restore(new).await.unwrap().path, b"new");
+    let refused = client.restore(loser("c-later")).await;
+    assert!(matches!(refused, Err(ClientError::Refused { code: told, .. }) if told == code));
+    let over = RestoreRequest {
+        over_later: true,
+        ..loser("c-later")
+    };
+    assert_eq!(client.restore(over).await.unwrap().path, b"later");
     let resumed = client.resume("iad-2", true).await.unwrap();
     assert!(resumed.changed && resumed.site == "iad-2");
     assert!(!client.resume("sin-1", false).await.unwrap().changed);
@@ -548,21 +576,21 @@ async fn a_refusal_keeps_its_code_its_causes_and_what_to_do() {
             "log of the daemon",
         ),
         (
-            client.restore("c-x", None).await.unwrap_err(),
+            client.restore(loser("c-x")).await.unwrap_err(),
             Code::NotFound,
             "no conflict \"c-x\"",
             "",
             "conflicts list",
         ),
         (
-            client.restore("c", None).await.unwrap_err(),
+            client.restore(loser("c")).await.unwrap_err(),
             Code::InvalidArgument,
             "several conflicts",
-            "",
+            "the first of them: c-bygtc5qnmf, c-lost",
             "more of the id",
         ),
         (
-            client.restore("c-lost", None).await.unwrap_err(),
+            client.restore(loser("c-lost")).await.unwrap_err(),
             Code::FailedPrecondition,
             "nothing is kept",
             "",
@@ -578,84 +606,6 @@ async fn a_refusal_keeps_its_code_its_causes_and_what_to_do() {
         );
         assert!(next.contains(hint), "{what}: {next}");
     }
-}
-
-/// A channel as another program makes it.
-async fn channel(served: &Served) -> tonic::transport::Channel {
-    let socket = served.socket();
-    let connector = tower::service_fn(move |_: http::Uri| {
-        let socket = socket.clone();
-        async move {
-            let stream = UnixStream::connect(socket).await?;
-            Ok::<_, io::Error>(hyper_util::rt::TokioIo::new(stream))
-        }
-    });
-    let endpoint = tonic::transport::Endpoint::from_static("http://admin");
-    endpoint.connect_with_connector(connector).await.unwrap()
-}
-
-#[tokio::test]
-async fn health_is_served_beside_it_and_tells_that_the_daemon_drains() {
-    use tonic_health::pb::health_check_response::ServingStatus;
-    use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
-    let served = Served::start(Fake::default());
-    let mut client = HealthClient::new(channel(&served).await);
-    let asked = |service: &str| HealthCheckRequest {
-        service: service.to_owned(),
-    };
-    for service in ["", "claudefs.repl.admin.v1.Admin"] {
-        let reply = client.check(asked(service)).await.unwrap().into_inner();
-        assert_eq!(reply.status(), ServingStatus::Serving, "{service}");
-    }
-    let unknown = client.check(asked("nope")).await.unwrap_err();
-    assert_eq!(unknown.code(), Code::NotFound);
-    let watched = client.watch(asked("claudefs.repl.admin.v1.Admin")).await;
-    let mut watched = watched.unwrap().into_inner();
-    let first = watched.message().await.unwrap().unwrap();
-    assert_eq!(first.status(), ServingStatus::Serving);
-    let watching = async {
-        let next = watched.message().await.unwrap().unwrap();
-        assert_eq!(next.status(), ServingStatus::NotServing);
-    };
-    let watching = tokio::time::timeout(PATIENCE, watching);
-    let (left, told) = tokio::join!(served.tasks.shutdown(PATIENCE), watching);
-    assert!(left.is_empty(), "a watcher keeps it from ending: {left:?}");
-    told.expect("it was told");
-}
-
-#[tokio::test]
-async fn reflection_tells_every_service_of_the_socket_in_both_of_its_versions() {
-    let served = Served::start(Fake::default());
-    let channel = channel(&served).await;
-    let known = ["claudefs.repl.admin.v1.Admin", "grpc.health.v1.Health"];
-    macro_rules! listed {
-        ($version:ident) => {{
-            use pb::server_reflection_request::MessageRequest;
-            use pb::server_reflection_response::MessageResponse;
-            use tonic_reflection::pb::$version as pb;
-            let request = pb::ServerReflectionRequest {
-                host: String::new(),
-                message_request: Some(MessageRequest::ListServices(String::new())),
-            };
-            let mut client =
-                pb::server_reflection_client::ServerReflectionClient::new(channel.clone());
-            let stream = client
-                .server_reflection_info(tokio_stream::once(request))
-                .await;
-            let reply = stream.unwrap().into_inner().message().await.unwrap();
-            let Some(MessageResponse::ListServicesResponse(list)) =
-                reply.and_then(|reply| reply.message_response)
-            else {
-                panic!("no list");
-            };
-            let names: Vec<String> = list.service.into_iter().map(|one| one.name).collect();
-            for name in known {
-                assert!(names.iter().any(|one| one == name), "{name}: {names:?}");
-            }
-        }};
-    }
-    listed!(v1);
-    listed!(v1alpha);
 }
 
 #[tokio::test]
@@ -791,4 +741,5 @@ fn a_failing_part_never_looks_like_a_daemon_that_is_not_there() {
 
 mod journal;
 mod network;
+mod standard;
 mod watch;

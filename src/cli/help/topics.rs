@@ -103,6 +103,7 @@ pub(super) fn conflicts() -> String {
              conflicts ack ID --note TEXT         all is well; shows at all sites, discards nothing\n    \
              conflicts restore ID                 put what lost back, as a new change, at all sites\n    \
              conflicts restore ID --as PATH       put it beside\n    \
+             conflicts restore ID --over-later    the same over work that is later than what won\n    \
              conflicts unack ID                   take an acknowledgement back\n\n\
          A conflict that a later version settled, which had seen both, is \"superseded\" and needs nobody.\n\n\
          To be told: [alerts] in the configuration runs a program or posts to a web server; conflicts watch\n\

@@ -11,6 +11,7 @@ use super::super::restore::Restorer;
 use super::serve::TreeContent;
 use super::*;
 use crate::admin::AdminError;
+use crate::admin::filter::RestoreRequest;
 use crate::clock::{Clock as _, SystemClock};
 use crate::conduit::content::{ContentTransport, spawn};
 use crate::daemon::tasks::errors;
@@ -291,6 +292,13 @@ fn noise(seed: u8, length: usize) -> Vec<u8> {
     bytes
 }
 
+fn at(path: &[u8]) -> RestoreRequest<'_> {
+    RestoreRequest {
+        as_path: Some(path),
+        ..RestoreRequest::default()
+    }
+}
+
 fn refusal(error: AdminError) -> (String, String) {
     let AdminError::NotPossible { what, hint } = error else {
         panic!("{error}");
@@ -415,9 +423,9 @@ async fn a_loser_comes_back_at_the_site_where_it_lost_from_the_trash() {
     let a = &pair.a;
     assert_eq!(a.trash(), std::slice::from_ref(&ours));
     let restorer = a.restorer();
-    let taken = restorer.restore(&record, Some(b"f")).await.unwrap_err();
+    let taken = restorer.restore(&record, at(b"f")).await.unwrap_err();
     assert!(refusal(taken).0.ends_with("exists"));
-    let nowhere = restorer.restore(&record, Some(b"no/f")).await.unwrap_err();
+    let nowhere = restorer.restore(&record, at(b"no/f")).await.unwrap_err();
     assert!(refusal(nowhere).0.contains("does not exist"));
     let kept = |site: &Site| {
         let LostValue::Content(content) = &record.record.lost else {
@@ -433,13 +441,25 @@ async fn a_loser_comes_back_at_the_site_where_it_lost_from_the_trash() {
         read.extend_from_slice(&piece.unwrap());
     }
     assert_eq!(read, ours);
-    restorer.restore(&record, Some(b"old")).await.unwrap();
+    restorer.restore(&record, at(b"old")).await.unwrap();
     assert_eq!(a.read("old").as_ref(), Some(&ours));
-    restorer.restore(&record, None).await.unwrap();
+    let there = RestoreRequest::default();
+    restorer.restore(&record, there).await.unwrap();
     assert_eq!((a.read("f").as_ref(), a.trash().len()), (Some(&ours), 2));
     let staging = fs::read_dir(a.path(".cfs-repl/staging")).unwrap();
     assert_eq!(staging.count(), 0);
     // It is an ordinary change, which the other site gets.
+    a.scan();
+    // Once more would cover what is later than the winner.
+    let again = restorer.restore(&record, there).await.unwrap_err();
+    assert!(refusal(again).0.contains("f is later than what won"));
+    assert_eq!(a.trash().len(), 2);
+    let over = RestoreRequest {
+        over_later: true,
+        ..there
+    };
+    restorer.restore(&record, over).await.unwrap();
+    assert_eq!(a.trash().len(), 3, "what it covered is kept");
     a.scan();
     a.send_to(&pair.b);
     pair.b
@@ -454,7 +474,10 @@ async fn a_loser_comes_back_at_any_site_from_the_trash_of_another() {
     let record = pair.conflict("f", &ours, &noise(2, 300_000));
     let b = &pair.b;
     assert_eq!(b.trash(), [] as [Vec<u8>; 0], "it was never on this disk");
-    b.restorer().restore(&record, None).await.unwrap();
+    b.restorer()
+        .restore(&record, RestoreRequest::default())
+        .await
+        .unwrap();
     assert_eq!(b.read("f"), Some(ours));
     assert_eq!(b.trash(), [noise(2, 300_000)], "what it replaced");
 }
@@ -468,7 +491,12 @@ async fn a_restore_says_which_site_it_cannot_ask_and_what_to_do() {
         links: Pair::new().b.links.clone(),
         ..pair.b.restorer()
     };
-    let (what, hint) = refusal(alone.restore(&record, None).await.unwrap_err());
+    let (what, hint) = refusal(
+        alone
+            .restore(&record, RestoreRequest::default())
+            .await
+            .unwrap_err(),
+    );
     assert!(what.contains("other cannot be asked"), "{what}");
     assert!(hint.contains("run the command there"), "{hint}");
     assert_eq!(pair.b.read("f"), Some(noise(2, 300_000)));
@@ -480,7 +508,12 @@ async fn a_restore_leaves_a_file_alone_that_was_changed_a_moment_ago() {
     pair.plant("f", &noise(0, 100_000));
     let record = pair.conflict("f", &noise(1, 300_000), &noise(2, 300_000));
     pair.a.write("f", b"just typed");
-    let refused = pair.a.restorer().restore(&record, None).await.unwrap_err();
+    let refused = pair
+        .a
+        .restorer()
+        .restore(&record, RestoreRequest::default())
+        .await
+        .unwrap_err();
     assert!(refusal(refused).0.contains("a moment ago"));
     assert_eq!(pair.a.read("f").as_deref(), Some(&b"just typed"[..]));
 }
@@ -505,7 +538,7 @@ async fn what_a_removal_displaced_is_found_wherever_it_had_been_moved() {
     assert_eq!(a.trash().len(), 1);
     b.pass_marks(a);
     let record = b.conflicts("write_unlink").remove(0);
-    b.restorer().restore(&record, Some(b"again")).await.unwrap();
+    b.restorer().restore(&record, at(b"again")).await.unwrap();
     assert_eq!(b.read("again"), Some(noise(1, 300_000)));
 }
 
@@ -603,7 +636,7 @@ async fn what_a_program_writes_to_a_displaced_file_is_a_conflict_and_comes_back(
     let late = [late, b"r".to_vec()].concat();
     assert_eq!(a.trash(), std::slice::from_ref(&late));
     a.restorer()
-        .restore(&open[0], Some(b"rescued"))
+        .restore(&open[0], at(b"rescued"))
         .await
         .unwrap();
     assert_eq!(

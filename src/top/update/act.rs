@@ -5,8 +5,8 @@ use super::super::message::{Act, Ask, Done, Effect, Failed, Outcome};
 use super::super::model::{Field, Link, Model, Need, Overlay, Question, Screen, rows};
 use super::super::{command, explain};
 use crate::admin::filter::{AckRequest, ConflictFilter};
-use crate::admin::view::{BytesAt, RightsView, SiteState};
-use crate::text::{bytes, count, printable};
+use crate::admin::view::{BytesAt, RightsView, SiteState, plural};
+use crate::text::{bytes, printable};
 
 /// Conflicts that are named in a question; of more, their number is told.
 const NAMED_MAX: usize = 5;
@@ -159,13 +159,14 @@ fn ack_all(model: &Model) -> Result<Question, String> {
     } else {
         printable(&format!("all open ones that the filter \"{filter}\" lists"))
     };
+    let conflicts = plural(number as u64, "conflict");
     let lines = vec![
-        format!("{} conflicts: {shown}", count(number as u64)),
+        format!("{conflicts}: {shown}"),
         String::new(),
         "It records, at every site, that somebody looked. It changes no file.".to_owned(),
         format!("Type {number} to confirm."),
     ];
-    let title = format!("Acknowledge {} conflicts", count(number as u64));
+    let title = format!("Acknowledge {conflicts}");
     let mut question = with_text(question(title, Act::Ack(request), lines), "note", "");
     question.need = Need::Word(number.to_string());
     Ok(question)
@@ -194,6 +195,7 @@ fn restore(model: &Model) -> Result<Question, String> {
     let act = Act::Restore {
         id: conflict.id.clone(),
         as_path: None,
+        over_later: covers,
     };
     let mut question = with_text(question("Restore the loser", act, lines), "as path", "");
     if covers {
@@ -210,7 +212,7 @@ fn restore(model: &Model) -> Result<Question, String> {
 fn save(model: &Model) -> Result<Question, String> {
     let conflict = model.selected_conflict().ok_or("no conflict is selected")?;
     if conflict.lost_bytes.is_none() {
-        return Err("it lost no bytes that could be saved".to_owned());
+        return Err(format!("{} lost no bytes that could be saved", conflict.id));
     }
     let name = format!("{}.loser", conflict.id);
     let act = Act::Save {
@@ -289,6 +291,8 @@ fn pause(model: &Model) -> Result<Question, String> {
     };
     question.lines.push(format!("Type {name} to confirm."));
     question.need = Need::Word(site);
+    // A note is a help to others, and no condition: Tab leads to it.
+    question.in_text = false;
     Ok(question)
 }
 
@@ -358,7 +362,7 @@ fn told(act: &Act, outcome: Outcome) -> String {
             match (changed, acked.as_slice()) {
                 (1, [one]) => format!("acknowledged {}", one.id),
                 (0, _) => "already acknowledged".to_owned(),
-                (changed, _) => format!("acknowledged {changed} conflicts"),
+                (changed, _) => format!("acknowledged {}", plural(changed as u64, "conflict")),
             }
         }
         Outcome::Restored(restored) => {

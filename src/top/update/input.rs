@@ -257,9 +257,10 @@ pub(in crate::top) fn with_text(question: &Question) -> Act {
         }),
         Act::Pause { site, .. } => Act::Pause { site, note: text },
         Act::Save { id, .. } => Act::Save { id, file: text },
-        Act::Restore { id, .. } => Act::Restore {
+        Act::Restore { id, over_later, .. } => Act::Restore {
             id,
             as_path: Some(text).filter(|path| !path.is_empty()),
+            over_later,
         },
         Act::LogLevel { .. } => Act::LogLevel { filter: text },
         act @ (Act::Resume { .. } | Act::Reconnect { .. } | Act::Reload) => act,
