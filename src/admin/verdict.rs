@@ -14,6 +14,8 @@ pub const STREAMING_LAG_MAX_US: u64 = 10_000_000;
 /// Nothing moved for so long although something is outstanding: stalled. Longer than the retry of a hold and than the
 /// largest batch takes on a slow disk.
 pub const STALL_US: u64 = 30_000_000;
+/// A connected peer that said nothing for so long is not known any more: five heartbeats are missing.
+pub const SILENT_US: u64 = 5_000_000;
 /// Clocks further apart than this let the slower site's changes lose, visibly to people.
 pub const SKEW_MAX_US: u64 = 5_000_000;
 /// What was changed longer ago than this and is not in the journal is worth a look: twice the time between two looks at
@@ -57,6 +59,8 @@ pub struct SiteFacts {
     /// Time since a receipt or an apply last moved anything, or since something came to be outstanding, whichever is
     /// the shorter; none: not known.
     pub quiet_us: Option<u64>,
+    /// Time since it said anything; none: not known.
+    pub silent_us: Option<u64>,
     /// It is looking at its whole tree.
     pub looks_there: bool,
     /// This site is.
@@ -88,6 +92,10 @@ pub fn state_of(facts: &SiteFacts) -> SiteState {
 fn state_connected(facts: &SiteFacts) -> SiteState {
     if facts.held_there {
         return SiteState::Held;
+    }
+    // What it said last may not hold any more: that it is idle, least of all.
+    if facts.silent_us.is_some_and(|silent| silent >= SILENT_US) {
+        return SiteState::Unknown;
     }
     let (Some(behind), Some(waiting)) = (facts.behind_entries, facts.waiting_entries) else {
         return SiteState::Unknown;
@@ -209,19 +217,21 @@ fn summary(sites: &[SiteView], tree: &TreeView, conflicts: &ConflictCounts) -> S
             SiteState::Paused | SiteState::Held | SiteState::Fenced
         )
     });
+    let unknown = count(&|state| state == SiteState::Unknown);
     let mut parts = Vec::new();
     let of_all = [
         (unreached, "not reached"),
         (stalled, "stalled"),
         (stopped, "stopped"),
         (catching_up, "catching up"),
+        (unknown, "connected and not heard"),
     ];
     for (found, what) in of_all.into_iter().filter(|(found, _)| *found > 0) {
         parts.push(format!("{found} of {} {what}", peers(all)));
     }
     if all == 0 {
         parts.push("no peers are configured".to_owned());
-    } else if parts.is_empty() && count(&|state| state == SiteState::Unknown) == 0 {
+    } else if parts.is_empty() {
         let idle = count(&|state| state == SiteState::Idle);
         let how = if idle == all { "in step" } else { "connected" };
         parts.push(format!("{} {how}", peers(all)));
@@ -339,11 +349,18 @@ fn cause_of_state(here: &str, site: &SiteView) -> Option<(Severity, String, Stri
         SiteState::CatchingUp | SiteState::Streaming | SiteState::Idle | SiteState::Parked => {
             return None;
         }
-        SiteState::Unknown => (
-            Severity::Warning,
-            "nothing is known of it yet".to_owned(),
-            "look again; if it stays so, look at the log of cfs-repl here".to_owned(),
-        ),
+        SiteState::Unknown => match site.silent_us.filter(|us| *us >= SILENT_US) {
+            Some(us) => (
+                Severity::Warning,
+                format!("connected, and silent for {} s", us / 1_000_000),
+                format!("look at cfs-repl and at the machine at {}", site.site),
+            ),
+            None => (
+                Severity::Warning,
+                "nothing is known of it yet".to_owned(),
+                "look again; if it stays so, look at the log of cfs-repl here".to_owned(),
+            ),
+        },
         SiteState::Connecting => (
             Severity::Warning,
             because("not connected yet"),

@@ -172,7 +172,7 @@ words! {
 words! {
     /// Where a peer stands.
     SiteState {
-        /// Not known: no report yet, or a state that is newer than the reader.
+        /// Not known: no report yet, or none for some seconds, or a state that is newer than the reader.
         #[default]
         Unknown = "unknown",
         /// No connection since the daemon started.
@@ -369,11 +369,14 @@ pub struct SiteView {
     pub held_there: Option<String>,
     /// Entries of the site that answers that it cannot apply, among those that it is behind; null: not known.
     pub parked_there_entries: Option<u64>,
-    /// Age of the last moment up to which all changes of its tree are in its journal, at its last heartbeat: what was
+    /// Age of the last moment up to which all changes of its tree are in its journal, as far as it has said: what was
     /// changed there since may not have been noticed; null: not known.
     pub unnoticed_us: Option<u64>,
     /// For how long it has been looking at its whole tree; null: it is not, or not known.
     pub looking_us: Option<u64>,
+    /// Time since it said anything; heartbeats come once a second. Null: not connected, or the answering site does not
+    /// keep up with what it says.
+    pub silent_us: Option<u64>,
     /// What came of the tries to reach it; null: not known.
     pub contact: Option<ContactView>,
     /// What went over its connections since the answering site started; null: not known.
@@ -521,7 +524,7 @@ pub struct InboundLag {
     pub lag: Lag,
     /// Entries received and not applied; null: not known.
     pub waiting_entries: Option<u64>,
-    /// Age of the last moment up to which all changes of its tree are in its journal, at its last heartbeat; null: not
+    /// Age of the last moment up to which all changes of its tree are in its journal, as far as it has said; null: not
     /// known.
     pub unnoticed_us: Option<u64>,
 }

@@ -217,6 +217,7 @@ fn site_to(site: SiteView) -> pb::SiteStatus {
         parked_there_entries: site.parked_there_entries,
         unnoticed_us: site.unnoticed_us,
         looking_us: site.looking_us,
+        silent_us: site.silent_us,
         contact: site.contact.map(contact_to),
         traffic: site.traffic.map(traffic_to),
     }
@@ -240,6 +241,7 @@ fn site_from(site: pb::SiteStatus) -> SiteView {
         parked_there_entries: site.parked_there_entries,
         unnoticed_us: site.unnoticed_us,
         looking_us: site.looking_us,
+        silent_us: site.silent_us,
         contact: site.contact.map(contact_from),
         traffic: site.traffic.map(traffic_from),
     }

@@ -202,16 +202,16 @@ fn text(status: &StatusView, site: &SiteView, look: &Look) -> String {
         &format!("{waiting} entries received and not applied here"),
     );
     let noticed = human::known(site.unnoticed_us, human::duration);
-    line(
-        "noticed",
-        &format!("changes there up to {noticed} before its last heartbeat"),
-    );
+    line("noticed", &format!("all changes there up to {noticed} ago"));
     if let Some(us) = site.looking_us {
         let since = human::duration(us);
         line(
             "",
             &format!("it has been looking at its whole tree for {since}"),
         );
+    }
+    if let Some(us) = site.silent_us {
+        line("heard", &format!("{} ago", human::duration(us)));
     }
     let round_trip = human::known(site.round_trip_us, human::milliseconds);
     let skew = human::known(site.clock_skew_us, human::skew);
@@ -266,8 +266,9 @@ state      backoff
 endpoint   iad.example.net:7443
 to it      lag ≥2m14s, 41,203 entries, 318 MiB not received
 from it    3 entries received and not applied here
-noticed    changes there up to 0.4s before its last heartbeat
+noticed    all changes there up to 0.4s ago
            it has been looking at its whole tree for 7.0s
+heard      0.9s ago
 clock      -14ms from the one here, round trip 81.0ms
 parked     2 entries cannot be applied there
 parked     a\\xff/b\\n cannot be applied here: name too long

@@ -289,6 +289,12 @@ impl Link {
         self.counters.snapshot()
     }
 
+    /// When the peer said anything last, by the monotonic clock. None: never, or what it says is not read at present.
+    #[must_use]
+    pub fn heard_at(&self) -> Option<Duration> {
+        self.counters.heard_at()
+    }
+
     /// Changes what holds for the peer from here on.
     pub fn steer(&self, change: impl FnOnce(&mut Steering)) {
         self.steering.send_if_modified(|steering| {

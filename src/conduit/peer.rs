@@ -666,6 +666,7 @@ impl Peer {
             }
             None => live.session.handle_lost("ended by the peer"),
         }
+        self.counters.heard(live.session.heard_at());
     }
 
     fn take_event(&mut self, now: Duration) -> Option<LinkEvent> {
@@ -674,7 +675,9 @@ impl Peer {
         }
         let live = self.live.as_mut()?;
         let connection = live.no;
-        Some(match live.session.poll_event(now)? {
+        let event = live.session.poll_event(now)?;
+        self.counters.heard(live.session.heard_at());
+        Some(match event {
             Event::Connected(hello) => LinkEvent::Connected {
                 connection,
                 hello,

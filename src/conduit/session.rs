@@ -333,6 +333,12 @@ impl Session {
         Some(event)
     }
 
+    /// When the peer said anything last. None: what it says is not read at present, because the owner does not keep up.
+    #[must_use]
+    pub fn heard_at(&self) -> Option<Duration> {
+        self.owner_keeps_up().then_some(self.heard_at)
+    }
+
     /// When [`Session::handle_timeout`] is due. None: never again.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {

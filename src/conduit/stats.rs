@@ -1,8 +1,10 @@
 //! Counters of one conduit: atomics inside, a plain snapshot outside.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::message::Frame;
+use crate::clock::micros;
 
 /// What went over one conduit since its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,9 +39,22 @@ pub(super) struct Counters {
     connections: AtomicU64,
     bytes_sent: AtomicU64,
     bytes_received: AtomicU64,
+    /// When the peer said anything last, in microseconds of the monotonic clock, and one more; zero: not known.
+    heard: AtomicU64,
 }
 
 impl Counters {
+    /// Notes when the peer said anything last.
+    pub(super) fn heard(&self, at: Option<Duration>) {
+        let heard = at.map_or(0, |at| micros(at).saturating_add(1));
+        self.heard.store(heard, Ordering::Relaxed);
+    }
+
+    pub(super) fn heard_at(&self) -> Option<Duration> {
+        let heard = self.heard.load(Ordering::Relaxed);
+        heard.checked_sub(1).map(Duration::from_micros)
+    }
+
     pub(super) fn sent(&self, frame: &Frame) {
         add(&self.batches_sent, frame.batches.len());
         add(&self.entries_sent, entries(frame));

@@ -166,6 +166,9 @@ impl Reporter {
         let waiting = from.map(FromPeer::waiting);
         let parked_here = from.map_or(0, FromPeer::parked_entries);
         let lag = lag(behind, connected, &view, told.mark_us);
+        let now = self.clock.monotonic();
+        let heard_at = peer.link.heard_at().filter(|_| connected);
+        let silent_us = heard_at.map(|at| micros(now.saturating_sub(at)));
         // As it said last; a peer that is not connected may have got further.
         let parked_there = view.hello.as_ref().map(|_| view.parked_there());
         let fetched_at = waiting.filter(|n| *n > 0).and(self.fetcher.moved_at());
@@ -184,7 +187,8 @@ impl Reporter {
             looks_there: view.beat.is_some_and(|beat| beat.looking_us > 0),
             looks_here: self.looks_here(),
             lag_us: lag.us(),
-            quiet_us: since.map(|at| micros(self.clock.monotonic().saturating_sub(at))),
+            quiet_us: since.map(|at| micros(now.saturating_sub(at))),
+            silent_us,
             parked: parked_here.saturating_add(parked_there.unwrap_or(0)),
         };
         let held = held.map(|held| why_held("it", held.removed, held.files));
@@ -204,7 +208,8 @@ impl Reporter {
             waiting_entries: waiting,
             parked: from.map(|from| from.parked.clone()).unwrap_or_default(),
             parked_there_entries: parked_there,
-            unnoticed_us: unnoticed_there(&view, connected),
+            unnoticed_us: unnoticed_there(&view, connected, now),
+            silent_us,
             looking_us: beat.map(|beat| beat.looking_us).filter(|us| *us > 0),
             clock_skew_us: view.clocks.map(|clocks| clocks.skew_us),
             round_trip_us: view.clocks.map(|clocks| clocks.round_trip_us()),
@@ -386,15 +391,16 @@ const fn connection(state: &ConduitState) -> Connection {
     }
 }
 
-/// Age of the mark of a peer at its last heartbeat, by its own clock.
-fn unnoticed_there(view: &PeerView, connected: bool) -> Option<u64> {
+/// Age of the mark of a peer: at its last heartbeat, by its own clock, and since then by ours.
+fn unnoticed_there(view: &PeerView, connected: bool, now: Duration) -> Option<u64> {
     let hello = view.hello.as_ref().filter(|_| connected)?;
     if hello.role == WireRole::Replica {
         // It has nothing to tell.
         return Some(0);
     }
     let beat = view.beat.filter(|beat| beat.mark_us > 0)?;
-    Some(beat.clock.wall_us.saturating_sub(beat.mark_us))
+    let then = beat.clock.wall_us.saturating_sub(beat.mark_us);
+    Some(then.saturating_add(micros(now.saturating_sub(view.beat_at))))
 }
 
 /// How far a peer is behind in time, given what it has not applied and the mark of this site.

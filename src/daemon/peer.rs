@@ -70,6 +70,8 @@ pub(super) struct PeerView {
     pub(super) applied_mark_us: u64,
     /// Its last heartbeat.
     pub(super) beat: Option<Beat>,
+    /// When it came.
+    pub(super) beat_at: Duration,
     /// What of this site's journal it had not received at that heartbeat.
     pub(super) backlog: Backlog,
     /// Why the brake holds what comes from it, if it did at that heartbeat.
@@ -458,7 +460,7 @@ impl Receiver {
                 view.clear_at = Some(now);
             }
             view.clocks = clocks.or(view.clocks);
-            view.beat = Some(beat);
+            (view.beat, view.beat_at) = (Some(beat), now);
             view.backlog = backlog;
             view.held = held;
         });

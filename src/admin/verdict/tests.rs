@@ -15,6 +15,7 @@ const IN_STEP: SiteFacts = SiteFacts {
     waiting_entries: Some(0),
     lag_us: Some(0),
     quiet_us: Some(STALL_US),
+    silent_us: Some(SILENT_US - 1),
     looks_there: false,
     looks_here: false,
     parked: 0,
@@ -425,6 +426,30 @@ fn every_state_has_a_rule_and_bad_ones_have_a_cause() {
         assert_eq!(good, judgement.causes.is_empty(), "{state}");
         assert_ne!(judgement.verdict, Verdict::Unknown);
     }
+}
+
+#[test]
+fn who_is_connected_and_silent_is_not_called_idle() {
+    let silent = SiteFacts {
+        silent_us: Some(SILENT_US),
+        ..IN_STEP
+    };
+    assert_eq!(state_of(&silent), SiteState::Unknown);
+    let mut seen = site("a", SiteState::Unknown);
+    seen.silent_us = Some(7_900_000);
+    let judgement = judged(&[seen], &tree());
+    assert_eq!(judgement.verdict, Verdict::Degraded);
+    assert_eq!(judgement.causes[0].text, "connected, and silent for 7 s");
+}
+
+#[test]
+fn the_summary_always_says_something() {
+    for state in SiteState::ALL {
+        let judgement = judged(&[site("a", *state)], &tree());
+        assert!(!judgement.summary.is_empty(), "{state}");
+    }
+    let judgement = judged(&[site("a", SiteState::Unknown)], &tree());
+    assert_eq!(judgement.summary, "1 of 1 peer connected and not heard");
 }
 
 #[test]

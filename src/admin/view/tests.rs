@@ -44,6 +44,7 @@ pub(crate) fn status() -> StatusView {
                 parked_there_entries: Some(2),
                 unnoticed_us: Some(400_000),
                 looking_us: Some(7_000_000),
+                silent_us: Some(900_000),
                 contact: Some(contact()),
                 traffic: Some(TrafficView {
                     sent_entries: 9_112_404,
