@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use claudefs_repl::admin::access::Access;
-use claudefs_repl::admin::filter::{AckRequest, Matcher};
+use claudefs_repl::admin::filter::{AckRequest, Matcher, RestoreRequest};
 use claudefs_repl::admin::service::{Doors, serve};
 use claudefs_repl::admin::view::journal::TailRequest;
 use claudefs_repl::admin::view::preview::PreviewRequest;
@@ -144,7 +144,7 @@ impl Source for Stage {
         nothing()
     }
 
-    async fn restore(&self, _: &str, _: Option<&[u8]>, _: &str) -> Result<RestoredView> {
+    async fn restore(&self, _: RestoreRequest<'_>, _: &str) -> Result<RestoredView> {
         nothing()
     }
 

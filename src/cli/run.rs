@@ -185,14 +185,19 @@ fn not_started(error: ReplError, config: &Path) -> CliError {
         | ReplError::Serialization { .. }
         | ReplError::Io { .. }
         | ReplError::VersionMismatch { .. }
-        | ReplError::Shutdown => match CliError::from(error) {
-            CliError::Failed(mut failure) => {
-                failure.causes.insert(0, failure.message);
-                failure.message = "cannot start the daemon".to_owned();
-                CliError::Failed(failure)
-            }
-            other @ (CliError::Told(_) | CliError::OutputClosed) => other,
-        },
+        | ReplError::Shutdown => otherwise(error),
+    }
+}
+
+/// What tells by itself what to do.
+fn otherwise(error: ReplError) -> CliError {
+    match CliError::from(error) {
+        CliError::Failed(mut failure) => {
+            failure.causes.insert(0, failure.message);
+            failure.message = "cannot start the daemon".to_owned();
+            CliError::Failed(failure)
+        }
+        other @ (CliError::Told(_) | CliError::OutputClosed) => other,
     }
 }
 

@@ -12,34 +12,10 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(super) fn daemon(facts: &Facts, site: &Site) -> Finding {
     const CHECK: &str = "daemon";
     let file = config_word(facts);
+    if let Some(held) = held(site) {
+        return held;
+    }
     let running = match &site.daemon {
-        Daemon::Stopped if site.holder.is_some() => {
-            let process = site.holder.unwrap_or_default();
-            return Finding::bad(
-                Rating::Critical,
-                CHECK,
-                format!(
-                    "process {process} holds the state folder {}, and nobody answers on the admin socket",
-                    site.state_dir.display()
-                ),
-                format!(
-                    "it starts, or admin.socket was changed since it did: ps -o args= -p {process}, then {}",
-                    restart(site)
-                ),
-            );
-        }
-        Daemon::Silent(why) if site.holder.is_some() => {
-            let process = site.holder.unwrap_or_default();
-            return Finding::bad(
-                Rating::Critical,
-                CHECK,
-                format!("process {process} does not answer: {why}"),
-                format!(
-                    "ps -o stat=,args= -p {process}: a T is one that was stopped, kill -CONT {process} lets it go on; \
-                     otherwise journalctl -u cfs-repl -n 50"
-                ),
-            );
-        }
         Daemon::Stopped => {
             return Finding::bad(
                 Rating::Warning,
@@ -94,6 +70,32 @@ pub(super) fn daemon(facts: &Facts, site: &Site) -> Finding {
         CHECK,
         format!("site {} answers, version {VERSION}", site.name),
     )
+}
+
+/// A process that holds the state folder and does not answer.
+fn held(site: &Site) -> Option<Finding> {
+    let process = site.holder?;
+    let (found, fix) = match &site.daemon {
+        Daemon::Runs(_) | Daemon::Denied => return None,
+        Daemon::Stopped => (
+            format!(
+                "process {process} holds the state folder {}, and nobody answers on the admin socket",
+                site.state_dir.display()
+            ),
+            format!(
+                "it starts, or admin.socket was changed since it did: ps -o args= -p {process}, then {}",
+                restart(site)
+            ),
+        ),
+        Daemon::Silent(why) => (
+            format!("process {process} does not answer: {why}"),
+            format!(
+                "ps -o stat=,args= -p {process}: a T is one that was stopped, kill -CONT {process} lets it go on; \
+                 otherwise journalctl -u cfs-repl -n 50"
+            ),
+        ),
+    };
+    Some(Finding::bad(Rating::Critical, "daemon", found, fix))
 }
 
 pub(super) fn listen(facts: &Facts, site: &Site) -> Option<Finding> {
