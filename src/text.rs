@@ -30,6 +30,21 @@ pub fn printable(text: &str) -> String {
     safe
 }
 
+/// The same for a terminal that is drawn on cell by cell: what several characters make one picture of is escaped, too,
+/// such as a flag, for programs do not agree on how many columns it takes, and what was drawn beside it would stay there.
+#[must_use]
+pub fn drawable(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in printable(text).chars() {
+        if is_unseen(c) || matches!(c, '\u{1f1e6}'..='\u{1f1ff}' | '\u{1f3fb}'..='\u{1f3ff}') {
+            safe.extend(c.escape_default());
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
+}
+
 /// A text in JSON with everything escaped that a terminal would obey: it stands for the same value. JSON lets control
 /// characters above U+007F and marks of direction stand as they are; between its strings it has none of them.
 #[must_use]
@@ -128,6 +143,23 @@ mod tests {
     #[test]
     fn what_would_steer_a_terminal_is_shown_instead() {
         assert_eq!(printable("a\tb\r\u{202e}é日"), "a\\tb\\r\\u{202e}é日");
+    }
+
+    #[test]
+    fn what_several_characters_make_one_picture_of_is_drawn_as_characters() {
+        assert_eq!(
+            printable("👩\u{200d}💻 ❤\u{fe0f}"),
+            "👩\u{200d}💻 ❤\u{fe0f}"
+        );
+        assert_eq!(
+            drawable("👩\u{200d}💻 ❤\u{fe0f}"),
+            "👩\\u{200d}💻 ❤\\u{fe0f}"
+        );
+        assert_eq!(
+            drawable("🇩🇪👍\u{1f3fd}"),
+            "\\u{1f1e9}\\u{1f1ea}👍\\u{1f3fd}"
+        );
+        assert_eq!(drawable("a\tb é e\u{301} 日"), "a\\tb é e\u{301} 日");
     }
 
     #[test]

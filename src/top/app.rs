@@ -206,7 +206,11 @@ impl App {
                 signal = signals.next() => match signal {
                     Wake::End => return Ok(End::Signal),
                     Wake::Stop => vec![Effect::Suspend],
-                    Wake::GoOn => vec![Effect::Redraw],
+                    Wake::GoOn => {
+                        // Whoever was there meanwhile may have steered the terminal.
+                        terminal::take_again()?;
+                        vec![Effect::Redraw]
+                    }
                 },
                 () = stop.cancelled() => return Ok(End::Failed),
                 message = input.recv() => {

@@ -130,6 +130,7 @@ fn a_record_that_was_cut_off_is_played_and_one_that_is_none_is_told() {
     let newer = text.replacen("/v1", "/v9", 1);
     assert!(matches!(read(&newer), Err(RecordError::Format { .. })));
     // What a later version adds is skipped.
-    let more = text + "{\"t_us\":1,\"kind\":\"forecast\",\"says\":\"rain\",\"x\":1}\n";
+    let line = r#"{"t_us":900000000,"kind":"forecast","says":"rain","x":1}"#;
+    let more = format!("{text}{line}\n");
     assert_eq!(read(&more).unwrap(), whole);
 }

@@ -238,12 +238,13 @@ impl Data {
     }
 }
 
-/// Whether nothing is measured of a site at present.
+/// Whether nothing is measured of a site at present: it is not connected, or connected and silent.
 #[must_use]
-pub const fn is_without_connection(state: SiteState) -> bool {
+pub const fn is_unmeasured(state: SiteState) -> bool {
     matches!(
         state,
-        SiteState::Backoff
+        SiteState::Unknown
+            | SiteState::Backoff
             | SiteState::Connecting
             | SiteState::NeverConnected
             | SiteState::Paused

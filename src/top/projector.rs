@@ -16,11 +16,27 @@ use crate::text::printable;
 /// Bytes of the record that are told before keys are looked at again: some milliseconds.
 const STEP_BYTES: u64 = 128 << 10;
 
+/// Lines that cannot be read and are named; of more, their number is told.
+const BROKEN_MAX: usize = 8;
+
+/// What could not be read so far.
+#[derive(Debug, Default)]
+struct Broken {
+    /// The first ones.
+    told: Vec<String>,
+    /// The number of the last one: a step back meets lines once more.
+    last: u64,
+    more: u64,
+}
+
 /// A record that is played.
 #[derive(Debug)]
 pub struct Projector<R> {
     reel: Reel<R>,
     replay: Replay,
+    broken: Broken,
+    /// That the last line is not whole was told.
+    cut_told: bool,
     /// More is to be told than was told yet.
     winding: bool,
 }
@@ -33,6 +49,8 @@ impl<R: BufRead + Seek> Projector<R> {
         Self {
             reel,
             replay,
+            broken: Broken::default(),
+            cut_told: false,
             winding: false,
         }
     }
@@ -97,7 +115,7 @@ impl<R: BufRead + Seek> Projector<R> {
                     take(model, Message::Recall(Box::new(kept)));
                 }
             }
-            Err(error) => complain(model, &error),
+            Err(error) => self.complain(model, &error),
         }
     }
 
@@ -113,14 +131,49 @@ impl<R: BufRead + Seek> Projector<R> {
                     self.winding = false;
                     break;
                 }
-                Err(error) => complain(model, &error),
+                Err(error) => self.complain(model, &error),
             }
             if self.reel.wants_mark() {
                 self.reel.mark(model.data.keep());
             }
         }
-        take(model, Message::Replayed(self.player()));
+        let player = self.player();
+        let is_over = !self.winding && player.at_us >= player.length_us;
+        if is_over && self.reel.is_cut() && !std::mem::replace(&mut self.cut_told, true) {
+            let told = "The last line is not whole: whoever recorded was ended while it was written, \
+                        or the file was cut.";
+            show(model, "The record ends here", vec![told.to_owned()]);
+        }
+        take(model, Message::Replayed(player));
         take(model, Message::Tick(self.now()));
+    }
+
+    fn complain(&mut self, model: &mut Model, error: &RecordError) {
+        let (told, then) = match error {
+            RecordError::Line { number, .. } => {
+                if *number <= self.broken.last {
+                    return;
+                }
+                self.broken.last = *number;
+                (
+                    error.to_string(),
+                    "What cannot be read is left out; the rest is played.",
+                )
+            }
+            RecordError::Read(source) => (format!("{error}: {source}"), "The record ends here."),
+            RecordError::NoRecord | RecordError::Format { .. } => (error.to_string(), ""),
+        };
+        if self.broken.told.len() < BROKEN_MAX {
+            self.broken.told.push(printable(&told));
+        } else {
+            self.broken.more += 1;
+        }
+        let mut lines = self.broken.told.clone();
+        if self.broken.more > 0 {
+            lines.push(format!("… and {} more", self.broken.more));
+        }
+        lines.push(then.to_owned());
+        show(model, "A part of the record cannot be read", lines);
     }
 
     fn tell(&self, model: &mut Model, t_us: u64, told: Told) {
@@ -134,18 +187,13 @@ fn take(model: &mut Model, message: Message) {
     drop(update(model, message));
 }
 
-fn complain(model: &mut Model, error: &RecordError) {
-    let (told, then) = match error {
-        RecordError::Line { .. } => (error.to_string(), "It is left out; the others are played."),
-        RecordError::Read(source) => (format!("{error}: {source}"), "The record ends here."),
-        RecordError::NoRecord | RecordError::Format { .. } => (error.to_string(), ""),
-    };
-    let told = printable(&told);
+/// Shows what has to be read, unless something is typed.
+fn show(model: &mut Model, title: &str, lines: Vec<String>) {
     if matches!(model.choice.overlay, None | Some(Overlay::Text { .. })) {
         model.choice.overlay = Some(Overlay::Text {
-            title: "A part of the record cannot be read".to_owned(),
-            lines: vec![told.clone(), then.to_owned()],
-            copy: told,
+            title: title.to_owned(),
+            copy: lines.join("\n"),
+            lines,
             is_bad: true,
         });
     }
@@ -222,11 +270,67 @@ mod tests {
 
     #[test]
     fn a_broken_line_is_told_and_left_out() {
-        let text = fixtures::text("all-well").replacen("\"kind\"", "\"k", 2);
+        let whole = fixtures::text("all-well");
+        let text = whole.replacen("\"kind\"", "\"k", 2);
         let (mut projector, mut model) = (projector(&text, 4 << 20), Model::default());
         seek(&mut projector, &mut model, fixtures::LENGTH_US);
         let told = format!("{:?}", model.choice.overlay);
-        assert!(told.contains("line 3 cannot be read"), "{told}");
+        for number in [2, 3] {
+            let line = format!("line {number} cannot be read");
+            assert!(told.contains(&line), "{told}");
+        }
         assert!(model.data.events.len() > 1);
+        // Once each, however often they are passed.
+        model.choice.overlay = None;
+        seek(&mut projector, &mut model, 0);
+        seek(&mut projector, &mut model, fixtures::LENGTH_US);
+        assert!(model.choice.overlay.is_none());
+        // Many: their number.
+        let text = whole.replace("\"kind\"", "\"k");
+        let lines = text.lines().count();
+        let (mut projector, mut model) = (self::projector(&text, 4 << 20), Model::default());
+        seek(&mut projector, &mut model, fixtures::LENGTH_US);
+        let told = format!("{:?}", model.choice.overlay);
+        let more = lines - 1 - BROKEN_MAX;
+        assert!(told.contains(&format!("… and {more} more")), "{told}");
+    }
+
+    #[test]
+    fn a_time_that_no_record_reaches_is_a_line_that_cannot_be_read() {
+        let whole = fixtures::text("all-well");
+        let length = Reel::open(Cursor::new(whole.as_bytes())).unwrap().last_us();
+        let (first, rest) = whole.split_once('\n').unwrap();
+        let absurd = r#"{"t_us":18446744073709551615,"kind":"event","says":""}"#;
+        let late = format!(r#"{{"t_us":{},"kind":"event","says":""}}"#, length + 1);
+        for (text, number) in [
+            (format!("{first}\n{absurd}\n{rest}"), 2),
+            (format!("{first}\n{late}\n{rest}"), 2),
+            (format!("{whole}{absurd}\n"), whole.lines().count() + 1),
+        ] {
+            let (mut projector, mut model) = (projector(&text, 4 << 20), Model::default());
+            assert_eq!(projector.player().length_us, length + S);
+            seek(&mut projector, &mut model, length + S);
+            let told = format!("{:?}", model.choice.overlay);
+            assert!(
+                told.contains(&format!("line {number} cannot be read")),
+                "{told}"
+            );
+            assert!(!model.data.events.is_empty());
+        }
+    }
+
+    #[test]
+    fn half_of_a_last_line_is_told_at_the_end_and_once() {
+        let mut text = fixtures::text("all-well");
+        text.push_str("{\"t_us\":12");
+        let (mut projector, mut model) = (projector(&text, 4 << 20), Model::default());
+        seek(&mut projector, &mut model, 0);
+        assert!(model.choice.overlay.is_none());
+        let end = projector.player().length_us;
+        seek(&mut projector, &mut model, end);
+        let told = format!("{:?}", model.choice.overlay.take());
+        assert!(told.contains("The last line is not whole"), "{told}");
+        seek(&mut projector, &mut model, end);
+        assert!(model.choice.overlay.is_none());
     }
 }

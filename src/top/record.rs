@@ -15,6 +15,8 @@ use crate::clock::{TimestampUs, rfc3339};
 
 /// Name and version of the format.
 pub const FORMAT: &str = "cfs-repl/top-record/v1";
+/// No record is longer: a later time in a line is damage. A year, in microseconds.
+const LENGTH_MAX_US: u64 = 366 * 86_400 * 1_000_000;
 
 /// The first line.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -229,7 +231,7 @@ pub fn read_head(line: &[u8]) -> Result<Head, RecordError> {
     Ok(head)
 }
 
-/// Reads the time of a line, and nothing else of it.
+/// Reads the time of a line, and nothing else of it. None: it tells none, or one that no record reaches.
 #[must_use]
 pub fn read_time(line: &[u8]) -> Option<u64> {
     #[derive(Deserialize)]
@@ -238,6 +240,7 @@ pub fn read_time(line: &[u8]) -> Option<u64> {
     }
     let time: Option<Time> = serde_json::from_slice(line).ok();
     time.map(|time| time.t_us)
+        .filter(|t_us| *t_us <= LENGTH_MAX_US)
 }
 
 impl Line {
@@ -246,7 +249,14 @@ impl Line {
     /// # Errors
     /// Why it is none.
     pub fn read(line: &[u8]) -> Result<Self, String> {
-        serde_json::from_slice(line).map_err(|error| error.to_string())
+        let line: Self = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+        if line.t_us > LENGTH_MAX_US {
+            return Err(format!(
+                "its time, {} µs, is later than any record is long",
+                line.t_us
+            ));
+        }
+        Ok(line)
     }
 
     /// The message. None: of a kind that this version does not know.

@@ -34,6 +34,8 @@ pub struct Reel<R> {
     end: u64,
     /// Time of the last line.
     last_us: u64,
+    /// What follows it is half of a line.
+    is_cut: bool,
     /// Where the line begins that is read next.
     offset: u64,
     lines: u64,
@@ -66,6 +68,7 @@ impl<R: BufRead + Seek> Reel<R> {
         let head = record::read_head(&buffer)?;
         let begin = buffer.len() as u64;
         let (end, last_us) = last(&mut source, begin, &mut buffer)?;
+        let is_cut = end < source.seek(SeekFrom::End(0))?;
         source.seek(SeekFrom::Start(begin))?;
         Ok(Self {
             source,
@@ -73,6 +76,7 @@ impl<R: BufRead + Seek> Reel<R> {
             begin,
             end,
             last_us,
+            is_cut,
             offset: begin,
             lines: 1,
             at_us: 0,
@@ -92,6 +96,12 @@ impl<R: BufRead + Seek> Reel<R> {
     #[must_use]
     pub const fn last_us(&self) -> u64 {
         self.last_us
+    }
+
+    /// Its last line is not whole: whoever recorded was ended while it was written, or the file was cut.
+    #[must_use]
+    pub const fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// Time of the line that was told last.
@@ -171,6 +181,9 @@ impl<R: BufRead + Seek> Reel<R> {
                 why,
             };
             let line = Line::read(&self.buffer).map_err(failed)?;
+            if line.t_us > self.last_us {
+                return Err(failed("it is later than the last line".to_owned()));
+            }
             self.pending = Some(Pending { line, from });
         }
         Ok(())

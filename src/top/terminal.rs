@@ -103,6 +103,20 @@ pub fn leave() {
     drop(results);
 }
 
+/// Takes the terminal once more, after somebody else had it: a shell that was shown while this process was stopped from
+/// outside. In the background the process stops here until it is in the foreground. Nothing if it is not taken.
+///
+/// # Errors
+/// When it cannot be steered.
+pub fn take_again() -> io::Result<()> {
+    if !TAKEN.load(Ordering::SeqCst) {
+        return Ok(());
+    }
+    // What was kept of the modes before stays as it is: what holds now is the shell's.
+    disable_raw_mode()?;
+    enter()
+}
+
 /// A terminal to draw on.
 ///
 /// # Errors

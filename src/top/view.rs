@@ -25,7 +25,7 @@ use super::keys;
 use super::message::Target;
 use super::model::{Data, Link, Model, Screen};
 use super::theme::{self, Tone, glyph};
-use crate::text::{count, duration, printable};
+use crate::text::{count, drawable, duration};
 
 /// Smallest terminal that is drawn on.
 const COLUMNS_MIN: u16 = 60;
@@ -87,7 +87,7 @@ impl Pen<'_> {
 
     /// Writes into one line, cut at `width` columns. Returns the columns that were used.
     fn put(&mut self, x: u16, y: u16, width: u16, text: &str, style: Style) -> u16 {
-        let text = printable(text);
+        let text = drawable(text);
         let is_inside = Position::new(x, y);
         if width == 0 || !self.buffer.area.contains(is_inside) {
             return 0;
@@ -106,7 +106,7 @@ impl Pen<'_> {
 
     /// Writes at the right end of `width` columns.
     fn put_right(&mut self, x: u16, y: u16, width: u16, text: &str, style: Style) {
-        let text = printable(text);
+        let text = drawable(text);
         let used = u16::try_from(text.width()).unwrap_or(u16::MAX).min(width);
         self.put(x + width - used, y, used, &text, style);
     }
@@ -340,30 +340,23 @@ impl Pen<'_> {
 
     fn tabs(&mut self, area: Rect) {
         let mut x = area.x + 1;
-        let open = self
-            .data
-            .look
-            .as_deref()
-            .map(|look| look.status.conflicts.open);
-        for (nth, screen) in Screen::ALL.iter().enumerate() {
+        // The one that is shown has its whole name; the others as much of theirs as there is room for all.
+        let tabs = [usize::MAX, 4, 0].map(|letters| self.tab_texts(letters));
+        let fits = |texts: &&Vec<String>| {
+            let width: usize = texts.iter().map(|text| text.width() + 1).sum();
+            width <= usize::from(area.width)
+        };
+        let [whole, _, least] = &tabs;
+        let texts = tabs.iter().find(fits).unwrap_or(least);
+        let has_hints = texts == whole;
+        for (screen, text) in Screen::ALL.iter().zip(texts) {
             let is_shown = *screen == self.model.choice.screen;
-            let mut title = format!("{} {}", nth + 1, screen.title());
-            if *screen == Screen::Conflicts
-                && let Some(open) = open.filter(|open| *open > 0)
-            {
-                title.push_str(&format!(" {}", count(open)));
-            }
-            let text = if is_shown {
-                format!("[{title}]")
-            } else {
-                format!(" {title} ")
-            };
             let mut style = self.style(if is_shown { Tone::Strong } else { Tone::Plain });
             if is_shown {
                 style = style.add_modifier(Modifier::REVERSED);
             }
             let room = area.right().saturating_sub(x);
-            let used = self.put(x, area.y, room, &text, style);
+            let used = self.put(x, area.y, room, text, style);
             let tab = Rect {
                 x,
                 width: used,
@@ -374,10 +367,31 @@ impl Pen<'_> {
         }
         let hints = "?:help  /:filter  ::cmd  q:quit ";
         let width = u16::try_from(hints.len()).unwrap_or(0);
-        if area.right().saturating_sub(x) > width {
+        if has_hints && area.right().saturating_sub(x) > width {
             let style = self.style(Tone::Dim);
             self.put(area.right() - width, area.y, width, hints, style);
         }
+    }
+
+    /// What stands on the tabs, with so many letters of the names of those that are not shown.
+    fn tab_texts(&self, letters: usize) -> Vec<String> {
+        let look = self.data.look.as_deref();
+        let open = look.map_or(0, |look| look.status.conflicts.open);
+        let text = |(nth, screen): (usize, &Screen)| {
+            let is_shown = *screen == self.model.choice.screen;
+            let letters = if is_shown { usize::MAX } else { letters };
+            let title: String = screen.title().chars().take(letters).collect();
+            let mut text = format!("{} {title}", nth + 1).trim_end().to_owned();
+            if *screen == Screen::Conflicts && open > 0 {
+                text.push_str(&format!(" {}", count(open)));
+            }
+            if is_shown {
+                format!("[{text}]")
+            } else {
+                format!(" {text} ")
+            }
+        };
+        Screen::ALL.iter().enumerate().map(text).collect()
     }
 
     /// What is wrong, why, and what to do: three lines in a frame that is seen first.
@@ -495,7 +509,7 @@ fn told_lines(
         if text.is_empty() {
             return ("", vec![String::new()]);
         }
-        let text = printable(text);
+        let text = drawable(text);
         let mut lines = overlay::wrapped(std::slice::from_ref(&text), width);
         if lines.len() > 1 && !may_be_long {
             lines = vec![text];

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::is_without_connection;
+use super::is_unmeasured;
 use super::varint::{put, step, stepped, take};
 use crate::admin::view::{Lag, Overview};
 use crate::clock::TimestampUs;
@@ -269,9 +269,7 @@ impl History {
             history.entries.put(at_us, site.behind_entries);
             history.bytes.put(at_us, site.behind_bytes);
             // Of one that is not connected nothing is heard.
-            let applied = site
-                .applied_per_s
-                .filter(|_| !is_without_connection(site.state));
+            let applied = site.applied_per_s.filter(|_| !is_unmeasured(site.state));
             history.applied.put(at_us, applied);
         }
         let journal = &look.status.journal;

@@ -13,13 +13,14 @@ use super::words::{self, known};
 use crate::admin::view::{
     BytesAt, ConflictDetail, ConflictView, ValueView, VersionView, path_text, plural, root_text,
 };
-use crate::text::{bytes, count, duration, printable};
+use crate::text::{bytes, count, drawable, duration};
 
 const COLUMNS: &[Column] = &[
     Column::left("", 2, 0),
     Column::left("ID", 12, 0),
     Column::right("AGE", 7, 1),
     Column::rest("PATH", 14),
+    Column::left("KIND", 16, 6),
     Column::left("REGISTER", 9, 4),
     Column::left("WINNER", 9, 2),
     Column::left("LOSER", 9, 2),
@@ -277,7 +278,7 @@ impl Pen<'_> {
             .min(lines.len().saturating_sub(room));
         for (line, text) in lines.iter().skip(first).take(room).enumerate() {
             let y = inner.y + u16::try_from(line).unwrap_or(0);
-            let from = |text: &str| skip_columns(&printable(text), column);
+            let from = |text: &str| skip_columns(&drawable(text), column);
             let (tone, text) = match text {
                 diff::Line::Same(text) => (Tone::Dim, format!("  {}", from(text))),
                 diff::Line::Old(text) => (Tone::Bad, format!("- {}", from(text))),
@@ -325,6 +326,7 @@ fn cells(one: &ConflictView, is_marked: bool, now_us: u64) -> Vec<(Tone, String)
         (tone, one.id.clone()),
         (tone, duration(now_us.saturating_sub(one.detected_us))),
         (tone, format!("{}{gone}", rows::conflict_path(one))),
+        (tone, one.kind.clone()),
         (tone, one.register.clone()),
         (tone, one.winner.as_ref().map_or_else(none, author)),
         (tone, author(&one.loser)),

@@ -10,10 +10,24 @@ use super::super::theme::Tone;
 use super::super::update;
 use super::super::{help, keys};
 use super::Pen;
-use crate::text::printable;
+use crate::admin::view::plural;
+use crate::text::drawable;
 
 /// Lines of the equal command that a question shows.
 const SAME_MAX: usize = 4;
+/// Rows of a question besides its text, its fields and the command: the frame, the gaps, a heading and the keys.
+const ROWS_AROUND: usize = 7;
+
+/// A row of a question.
+#[derive(Debug, PartialEq, Eq)]
+enum Row {
+    Text(Tone, String),
+    /// What goes with the act is typed here.
+    Field,
+    /// The word that confirms is typed here.
+    Word,
+    Gap,
+}
 
 impl Pen<'_> {
     pub(super) fn overlay(&mut self, area: Rect) {
@@ -77,7 +91,7 @@ impl Pen<'_> {
         let used = self.put(line.x, line.y, line.width, label, strong);
         let room = line.width.saturating_sub(used + 1);
         let scroll = field.input.visual_scroll(usize::from(room.max(1)));
-        let shown: String = skip_columns(&printable(field.text()), scroll);
+        let shown: String = skip_columns(&drawable(field.text()), scroll);
         let mut style = self.style(Tone::Plain);
         if has_focus {
             style = style.add_modifier(Modifier::UNDERLINED);
@@ -183,58 +197,55 @@ impl Pen<'_> {
     fn question(&mut self, area: Rect, question: &Question) {
         let act = update::with_text(question);
         let same = command::of_act(&self.model.program, &act);
-        let lines = wrapped(&question.lines, 72);
-        let mut same = wrapped(&[same], 72);
+        let width = usize::from(area.width.saturating_sub(6).min(72));
+        let lines = |texts: &[String], tone: Tone| {
+            let lines = wrapped(texts, width).into_iter();
+            lines.map(|text| Row::Text(tone, text)).collect()
+        };
+        let has_word = question.need != Need::Enter;
+        let head: Vec<Row> = lines(&question.lines, Tone::Plain);
+        let mut same: Vec<Row> = lines(&[same], Tone::Plain);
         if same.len() > SAME_MAX {
             same.truncate(SAME_MAX);
-            same.push("…".to_owned());
+            same.push(Row::Text(Tone::Plain, "…".to_owned()));
         }
-        let fields = u16::from(question.text.is_some()) + u16::from(question.need != Need::Enter);
-        let height = u16::try_from(lines.len() + same.len())
-            .unwrap_or(u16::MAX)
-            .saturating_add(fields + 7);
-        let inner = self.window(area, (78, height), &question.title, Tone::Attention);
-        let mut y = inner.y;
-        let plain = self.style(Tone::Plain);
-        for text in &lines {
-            self.put(inner.x, y, inner.width, text, plain);
-            y += 1;
-        }
-        y += 1;
-        let at = |y: u16| Rect {
-            y,
-            height: 1,
-            ..inner
-        };
-        if let Some((label, field)) = &question.text {
-            self.input(at(y), &format!("{label:<9}"), field, question.in_text);
-            y += 1;
-        }
-        if let Need::Word(_) = &question.need {
-            self.input(at(y), "confirm  ", &question.word, !question.in_text);
-            y += 1;
-        }
-        y += 1;
-        let dim = self.style(Tone::Dim);
-        self.put(inner.x, y, inner.width, "the same:", dim);
-        y += 1;
-        for text in &same {
-            self.put(inner.x, y, inner.width, text, plain);
-            y += 1;
-        }
-        let keys = if fields > 1 {
+        let keys = if question.text.is_some() && has_word {
             "Enter does it   Tab other field   Esc cancels"
         } else {
             "Enter does it   Esc cancels"
         };
-        let strong = self.style(Tone::Strong);
-        self.put(
-            inner.x,
-            inner.bottom().saturating_sub(1).max(y),
-            inner.width,
-            keys,
-            strong,
-        );
+        let fields = question
+            .text
+            .iter()
+            .map(|_| Row::Field)
+            .chain(has_word.then_some(Row::Word));
+        let fields: Vec<Row> = fields.collect();
+        let told = Row::Text(Tone::Dim, "the same:".to_owned());
+        let keys = Row::Text(Tone::Strong, keys.to_owned());
+        let height = head.len() + fields.len() + same.len() + ROWS_AROUND;
+        let height = u16::try_from(height).unwrap_or(u16::MAX);
+        let inner = self.window(area, (78, height), &question.title, Tone::Attention);
+        let rows = fitting(usize::from(inner.height), head, fields, (told, same), keys);
+        for (row, y) in rows.iter().zip(inner.y..) {
+            let line = Rect {
+                y,
+                height: 1,
+                ..inner
+            };
+            match (row, &question.text) {
+                (Row::Text(tone, text), _) => {
+                    let style = self.style(*tone);
+                    self.put(line.x, y, line.width, text, style);
+                }
+                (Row::Field, Some((label, field))) => {
+                    self.input(line, &format!("{label:<9}"), field, question.in_text);
+                }
+                (Row::Word, _) => {
+                    self.input(line, "confirm  ", &question.word, !question.in_text);
+                }
+                (Row::Gap, _) | (Row::Field, None) => {}
+            }
+        }
     }
 
     fn text(&mut self, area: Rect, title: &str, lines: &[String], is_bad: bool) {
@@ -246,11 +257,9 @@ impl Pen<'_> {
         let tone = if is_bad { Tone::Bad } else { Tone::Strong };
         let inner = self.window(area, (width, height), title, tone);
         let plain = self.style(Tone::Plain);
-        for (nth, text) in lines.iter().enumerate() {
-            let y = inner.y + u16::try_from(nth).unwrap_or(u16::MAX - inner.y);
-            if y + 1 >= inner.bottom() {
-                break;
-            }
+        let room = usize::from(inner.height.saturating_sub(1));
+        let shown = cut(lines, room, "y copies all");
+        for (text, y) in shown.iter().zip(inner.y..) {
             self.put(inner.x, y, inner.width, text, plain);
         }
         let dim = self.style(Tone::Dim);
@@ -262,6 +271,53 @@ impl Pen<'_> {
             dim,
         );
     }
+}
+
+/// As many lines as have room; where some have none, the last one says so, and what helps.
+fn cut(mut lines: Vec<String>, room: usize, helps: &str) -> Vec<String> {
+    if lines.len() > room {
+        let hidden = lines.len() + 1 - room;
+        lines.truncate(room.saturating_sub(1));
+        lines.push(format!("… {}: {helps}", plural(hidden as u64, "more line")));
+    }
+    lines
+}
+
+/// The rows of a question for which there is room: the gaps go first, then the command from its end, then the text. The
+/// fields and the keys stay: whoever is asked has to see what is typed.
+fn fitting(
+    room: usize,
+    mut head: Vec<Row>,
+    fields: Vec<Row>,
+    (told, mut same): (Row, Vec<Row>),
+    keys: Row,
+) -> Vec<Row> {
+    let all = head.len() + fields.len() + same.len() + 2;
+    let gaps = room.saturating_sub(all).min(3);
+    let mut lacks = all.saturating_sub(room);
+    if lacks > 0 {
+        let kept = same.len().saturating_sub(lacks + 1);
+        lacks = lacks.saturating_sub(same.len() + 1);
+        same.truncate(kept);
+        if kept > 0 {
+            same.push(Row::Text(Tone::Plain, "…".to_owned()));
+        }
+    }
+    head.truncate(head.len().saturating_sub(lacks));
+    let mut rows = head;
+    let gap = |rows: &mut Vec<Row>, nth: usize| rows.extend((gaps >= nth).then_some(Row::Gap));
+    gap(&mut rows, 1);
+    rows.extend(fields);
+    if !same.is_empty() {
+        gap(&mut rows, 2);
+        rows.push(told);
+        rows.extend(same);
+    }
+    gap(&mut rows, 3);
+    // At the bottom, whatever has no room above.
+    rows.truncate(room.saturating_sub(1));
+    rows.push(keys);
+    rows
 }
 
 /// The text from a column on.
@@ -316,6 +372,41 @@ pub(super) fn wrapped(lines: &[String], width: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_question_without_room_loses_its_command_and_then_its_text_and_never_what_is_typed() {
+        let text = |text: &str| Row::Text(Tone::Plain, text.to_owned());
+        let rows = |room: usize| {
+            let head = ["a", "b", "c"].map(text).into();
+            let same = ["x", "y", "z"].map(text).into();
+            let fields = vec![Row::Field, Row::Word];
+            fitting(room, head, fields, (text("the same:"), same), text("keys"))
+        };
+        let told = |room: usize| -> String {
+            let word = |row: &Row| match row {
+                Row::Text(_, text) => text.chars().next().unwrap(),
+                Row::Field => 'F',
+                Row::Word => 'W',
+                Row::Gap => '_',
+            };
+            rows(room).iter().map(word).collect()
+        };
+        assert_eq!(told(14), "abc_FW_txyz_k");
+        assert_eq!(told(13), "abc_FW_txyz_k");
+        assert_eq!(told(11), "abc_FWtxyzk");
+        assert_eq!(told(10), "abcFWtxyzk");
+        assert_eq!(told(9), "abcFWtx…k");
+        assert_eq!(told(8), "abcFWt…k".replace("t…", "").as_str());
+        assert_eq!(told(6), "abcFWk");
+        assert_eq!(told(5), "abFWk");
+        assert_eq!(told(3), "FWk");
+        let lines: Vec<String> = ["a", "b", "c"].map(str::to_owned).into();
+        assert_eq!(cut(lines.clone(), 3, "y"), lines);
+        assert_eq!(
+            cut(lines, 2, "y copies all"),
+            ["a", "… 2 more lines: y copies all"]
+        );
+    }
 
     #[test]
     fn long_lines_are_broken_between_words_and_long_words_anywhere() {

@@ -6,13 +6,13 @@ use std::collections::VecDeque;
 use ratatui::layout::Rect;
 
 use super::super::message::Target;
-use super::super::model::{Screen, SiteSort, Units, is_without_connection, rows};
+use super::super::model::{Screen, SiteSort, Units, is_unmeasured, rows};
 use super::super::theme::{Tone, glyph, of_level, of_state};
 use super::Pen;
 use super::chart::Line;
 use super::table::{Column, Row};
 use super::words::{self, known};
-use crate::admin::view::{EventView, SiteState, StatusView, path_text, plural};
+use crate::admin::view::{EventView, SiteState, StatusView, TreeView, path_text, plural};
 use crate::cli::human::{self, milliseconds};
 use crate::text::{bytes, count, duration};
 
@@ -173,7 +173,7 @@ impl Pen<'_> {
             };
             (tone, text)
         };
-        let is_old = is_stale || is_without_connection(site.state);
+        let is_old = is_stale || is_unmeasured(site.state);
         let live = |text: String| plain(if is_old { "—".to_owned() } else { text });
         let lag = row.lag;
         let eta = lag.and_then(|lag| lag.catch_up_eta_us).map(duration);
@@ -274,7 +274,7 @@ impl Pen<'_> {
         let status = &look.status;
         let (x, width) = (inner.x + 1, inner.width.saturating_sub(2));
         let mut lines = self.journal_lines(status);
-        lines.extend(tree_lines(status));
+        lines.extend(self.tree_lines(status));
         for (line, (head, tone, text)) in lines.iter().take(usize::from(inner.height)).enumerate() {
             let y = inner.y + u16::try_from(line).unwrap_or(0);
             let dim = self.style(Tone::Dim);
@@ -315,6 +315,43 @@ impl Pen<'_> {
         }
         let written = known(self.data.history.written_per_s, count);
         lines.push(("written", Tone::Plain, format!("{written} entries/s")));
+        lines
+    }
+
+    /// The tree, what waits for it, and the clocks.
+    fn tree_lines(&self, status: &StatusView) -> Vec<Said> {
+        let tree = &status.tree;
+        let noticed = known(tree.unnoticed_us, |us| {
+            self.was(format!("complete {} ago", duration(us)))
+        });
+        let (tone, waits) = waits(tree);
+        let mut lines = vec![
+            ("tree", Tone::Plain, path_text(&tree.root)),
+            (
+                "watched",
+                Tone::Plain,
+                format!("by {}, {noticed}", tree.watch),
+            ),
+            ("apply", tone, waits),
+        ];
+        if let Some(brake) = &tree.brake {
+            lines.push(("brake", Tone::Bad, brake.clone()));
+        }
+        if let Some(reason) = &tree.blocked_reason {
+            lines.push(("blocked", Tone::Attention, reason.clone()));
+        }
+        // Of those that are heard: what others had may be anything by now.
+        let heard = status
+            .sites
+            .iter()
+            .filter(|site| !is_unmeasured(site.state));
+        let skew = heard.filter_map(|site| site.clock_skew_us);
+        let skew = known(skew.max_by_key(|us| us.unsigned_abs()), |us| {
+            self.was(format!("furthest peer {}", human::skew(us)))
+        });
+        lines.push(("clocks", Tone::Plain, skew));
+        let engine = duration(status.engine_age_us);
+        lines.push(("engine", Tone::Plain, format!("told {engine} before that")));
         lines
     }
 
@@ -401,10 +438,8 @@ impl Pen<'_> {
 /// A line of a panel: a word in front, what it means, and what it says.
 type Said = (&'static str, Tone, String);
 
-/// The tree, what waits for it, and the clocks.
-fn tree_lines(status: &StatusView) -> Vec<Said> {
-    let tree = &status.tree;
-    let noticed = known(tree.unnoticed_us, |us| format!("{} ago", duration(us)));
+/// What waits for the tree.
+fn waits(tree: &TreeView) -> (Tone, String) {
     let waits = [
         (tree.fetching, "on their way"),
         (tree.busy, "busy"),
@@ -417,36 +452,11 @@ fn tree_lines(status: &StatusView) -> Vec<Said> {
         .filter(|(number, _)| *number > 0)
         .map(|(number, what)| format!("{} {what}", count(*number)))
         .collect();
-    let (tone, waits) = if waits.is_empty() {
+    if waits.is_empty() {
         (Tone::Good, "nothing waits".to_owned())
     } else {
         (Tone::Attention, waits.join(", "))
-    };
-    let mut lines = vec![
-        ("tree", Tone::Plain, path_text(&tree.root)),
-        (
-            "watched",
-            Tone::Plain,
-            format!("by {}, complete {noticed}", tree.watch),
-        ),
-        ("apply", tone, waits),
-    ];
-    if let Some(brake) = &tree.brake {
-        lines.push(("brake", Tone::Bad, brake.clone()));
     }
-    if let Some(reason) = &tree.blocked_reason {
-        lines.push(("blocked", Tone::Attention, reason.clone()));
-    }
-    let skew = status.sites.iter().filter_map(|site| site.clock_skew_us);
-    let skew = skew.max_by_key(|us| us.unsigned_abs());
-    lines.push((
-        "clocks",
-        Tone::Plain,
-        format!("furthest peer {}", known(skew, human::skew)),
-    ));
-    let engine = duration(status.engine_age_us);
-    lines.push(("engine", Tone::Plain, format!("told {engine} before that")));
-    lines
 }
 
 /// Marks of a scale that reaches beyond the greatest value: each is about ten times the one before.

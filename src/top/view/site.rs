@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-use super::super::model::is_without_connection;
+use super::super::model::is_unmeasured;
 use super::super::theme::{Tone, glyph, of_state};
 use super::Pen;
 use super::chart::Line;
@@ -159,7 +159,7 @@ impl Pen<'_> {
         let state = format!("{}{since}", self.state(site.state));
         // Without a connection nothing is measured: it is what it was.
         let measured = |text: String| {
-            let is_old = is_without_connection(site.state) && text != words::UNKNOWN;
+            let is_old = is_unmeasured(site.state) && text != words::UNKNOWN;
             if is_old {
                 format!("was {text}")
             } else {
@@ -304,7 +304,7 @@ impl Pen<'_> {
         let text = format!("{lag} behind, {waiting} entries wait here");
         self.pair(inner, line, "them → us", (Tone::Plain, &text));
         let noticed = known(site.unnoticed_us, |us| {
-            format!("complete {} ago", duration(us))
+            self.was(format!("complete {} ago", duration(us)))
         });
         let looking = site.looking_us.map_or_else(String::new, |us| {
             format!(", looks at all of it for {}", duration(us))

@@ -159,7 +159,11 @@ pub(super) fn verdict(model: &Model, data: &Data) -> Told {
         return Told {
             tone: Tone::Dim,
             word: "CONNECTING".to_owned(),
-            what: format!("asking the daemon at {}", data.address),
+            what: if data.address.is_empty() {
+                "the record has told nothing yet".to_owned()
+            } else {
+                format!("asking the daemon at {}", data.address)
+            },
             ..Told::default()
         };
     };
