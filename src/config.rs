@@ -345,6 +345,8 @@ enum Reader {
     Operator,
     /// A command that asks the daemon, perhaps of a user who may not look into the state folder.
     Guest,
+    /// The same user, who wants to know what the daemon would say.
+    Doctor,
 }
 
 impl Config {
@@ -365,6 +367,16 @@ impl Config {
     /// Everything that is wrong, not only the first.
     pub fn read(file: &Path) -> Result<Self, ConfigError> {
         examine(file, &environment(), Reader::Guest).config
+    }
+
+    /// What would keep the daemon from starting with a file, as far as the caller can see.
+    #[must_use]
+    pub fn problems(file: &Path) -> Vec<Problem> {
+        let examined = examine(file, &environment(), Reader::Doctor);
+        examined
+            .config
+            .err()
+            .map_or(Vec::new(), |error| error.problems)
     }
 
     /// Reads as [`Config::load`] does, and tells everything about it.
@@ -430,7 +442,7 @@ fn examine(file: &Path, variables: &layers::Variables, reader: Reader) -> Examin
     let mut settings = reader::Settings::default();
     let mut sources = layers::read(file, variables, &mut settings, &mut findings);
     if !sources.is_empty() {
-        let is_guest = reader == Reader::Guest;
+        let is_guest = matches!(reader, Reader::Guest | Reader::Doctor);
         sources.extend(layers::read_peers(is_guest, &mut settings, &mut findings));
     }
     let config = decode::decode(&settings);

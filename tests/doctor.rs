@@ -6,7 +6,9 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::lab::{Lab, LabOptions, Site, cfs_repl, comes, read_all};
@@ -189,6 +191,51 @@ fn what_others_can_reach_and_what_nobody_believes_is_found_with_its_fix() {
     assert!(text.contains(":2:1: "), "it says where: {text}");
 }
 
+#[test]
+fn a_group_that_is_missing_keeps_a_daemon_from_starting_and_is_found() {
+    let lab = Lab::new(&LabOptions::default());
+    let text = fs::read_to_string(&lab.b.config).unwrap();
+    let line = text.lines().find(|line| line.starts_with("# read_group ="));
+    let other = "read_group = \"no-such-group-here\"";
+    fs::write(&lab.b.config, text.replacen(line.unwrap(), other, 1)).unwrap();
+    let found = examine(&lab.b);
+    assert_eq!(level(&found, "config"), "critical");
+    let fix = found["config"]["fix"].as_str().unwrap();
+    assert!(
+        fix.contains("groupadd --system no-such-group-here"),
+        "{fix}"
+    );
+    assert_eq!(level(&found, "root"), "ok", "the rest is looked at, too");
+}
+
+#[test]
+fn a_daemon_that_was_stopped_is_told_with_its_process_and_is_silent_to_its_peers() {
+    let mut lab = Lab::started(&LabOptions::default());
+    lab.assert_settles("before");
+    let process = Pid::from_raw(lab.b.process().cast_signed()).unwrap();
+    kill_process(process, Signal::STOP).unwrap();
+    // Heartbeats are missing long before the connection is given up.
+    let is_told = comes(Duration::from_secs(14), || {
+        let peer = lab.a.of_peer("site-b");
+        peer["state"] == "unknown" && peer["silent_us"].as_u64() >= Some(5_000_000)
+    });
+    let found = examine_within(&lab.b, "500ms");
+    kill_process(process, Signal::CONT).unwrap();
+    assert!(is_told, "{}", lab.a.tail());
+    assert_eq!(level(&found, "daemon"), "critical");
+    let fix = found["daemon"]["fix"].as_str().unwrap();
+    assert!(
+        fix.contains(&format!("kill -CONT {}", lab.b.process())),
+        "{fix}"
+    );
+    assert_eq!(
+        level(&found, "listen"),
+        "unknown",
+        "it may be its own: {found:?}"
+    );
+    lab.assert_settles("after");
+}
+
 /// Writes the bundle of a site and unpacks it; its parts by name.
 fn bundle(lab: &Lab, site: &Site, name: &str, words: &[&str]) -> BTreeMap<String, String> {
     let file = lab.folder().join(name).with_extension("tar");
@@ -242,11 +289,7 @@ fn a_bundle_holds_what_is_known_and_neither_keys_nor_names_unless_they_are_asked
     lab.a.kill();
     lab.a.start(&[]);
     let told = || lab.a.ask(&["status"]).to_string().contains(SECRET);
-    assert!(
-        comes(std::time::Duration::from_secs(30), told),
-        "{}",
-        lab.a.tail()
-    );
+    assert!(comes(Duration::from_secs(30), told), "{}", lab.a.tail());
     let parts = bundle(&lab, &lab.a, "closed", &[]);
     let names: Vec<&str> = parts.keys().map(String::as_str).collect();
     assert_eq!(

@@ -109,7 +109,20 @@ fn a_conflict_is_listed_shown_acknowledged_taken_back_and_restored_at_any_site()
     watch.interrupt();
     assert_resumes(&lab.a, seen["number"].as_u64().unwrap());
     assert_settled(&lab);
+    assert_later_work_is_not_covered_unasked(&lab.a, &id);
     assert_a_lost_daemon_is_told(&mut lab);
+}
+
+/// What was restored is later than what won.
+fn assert_later_work_is_not_covered_unasked(site: &Site, id: &str) {
+    let refused = ask(site, &["conflicts", "restore", id]);
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(8), "{told}");
+    assert!(
+        told.contains("later than what won") && told.contains("--over-later"),
+        "{told}"
+    );
+    done(site, &["conflicts", "restore", id, "--over-later"]);
 }
 
 fn assert_both_look(lab: &Lab, id: &str) {

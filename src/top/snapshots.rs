@@ -363,6 +363,23 @@ fn a_terminal_that_is_too_small_is_told_what_is_needed() {
 }
 
 #[test]
+fn every_tab_is_there_on_the_smallest_terminal() {
+    let mut model = played("thousand-conflicts");
+    model.size = (60, 15);
+    for screen in Screen::ALL {
+        model.choice.screen = screen;
+        settle(&mut model);
+        let text = text(&drawn(&model));
+        let tabs = text.lines().nth(1).unwrap();
+        let shown = screen.title();
+        assert!(tabs.contains(shown) && !tabs.contains('…'), "{tabs}");
+        for number in 1..=6 {
+            assert!(tabs.contains(&format!("{number}")), "{number}: {tabs}");
+        }
+    }
+}
+
+#[test]
 fn ascii_is_ascii_on_every_screen_and_nothing_of_a_name_steers_a_terminal() {
     for (name, _) in fixtures::ALL {
         let mut model = played(name);

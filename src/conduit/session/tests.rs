@@ -284,6 +284,8 @@ fn heartbeats_keep_the_connection_and_silence_ends_it() {
     assert!(pair.one.is_established() && pair.two.is_established());
     pair.events();
     // The network loses everything from here on.
+    let heard_at = pair.one.heard_at();
+    assert_eq!(heard_at, Some(pair.now));
     while !pair.one.is_closed() {
         let due = pair.one.poll_timeout().unwrap();
         assert!(due > pair.now);
@@ -291,6 +293,7 @@ fn heartbeats_keep_the_connection_and_silence_ends_it() {
         pair.one.handle_timeout(due, Beat::default());
         while pair.one.poll_transmit().is_some() {}
     }
+    assert_eq!(pair.one.heard_at(), heard_at);
     assert_eq!(pair.events().0, [Event::Closed(Ended::Silent(SILENCE_MAX))]);
 }
 
@@ -314,6 +317,7 @@ fn a_slow_owner_stops_reading_and_is_not_taken_for_a_silent_peer() {
         first += 1;
     }
     assert!(first > 16);
+    assert_eq!(pair.two.heard_at(), None, "the silence is its own");
     pair.advance(SILENCE_MAX * 3);
     assert!(pair.two.is_established());
     assert!(matches!(
@@ -321,6 +325,7 @@ fn a_slow_owner_stops_reading_and_is_not_taken_for_a_silent_peer() {
         Some(Event::Frame(_))
     ));
     assert!(pair.two.wants_input());
+    assert_eq!(pair.two.heard_at(), Some(pair.now));
     pair.advance(SILENCE_MAX - HEARTBEAT);
     assert!(pair.two.is_established());
 }

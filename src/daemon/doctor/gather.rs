@@ -18,7 +18,7 @@ use crate::clock::{Clock as _, SystemClock, TimestampUs};
 use crate::conduit::config::ConduitTlsConfig;
 use crate::conduit::pki::CaFiles;
 use crate::conduit::tls::{Tls, TlsFiles};
-use crate::config::{Config, ConfigError, Problem, TlsPaths};
+use crate::config::{Config, Problem, TlsPaths};
 use crate::daemon::lock;
 use crate::disk::ReadOnlyDisk;
 use crate::error::{ReplError, Result};
@@ -62,7 +62,7 @@ pub(super) fn facts(file: &Path, patience: Duration) -> Result<Facts> {
             let seen = runtime.block_on(net::look(&config, tls.as_ref(), patience));
             facts.site = Some(site(&facts.file, &config, trust, seen));
         }
-        Err(error) => facts.problems = problems(error),
+        Err(error) => facts.problems = problems(error.problems),
     }
     // A name that is still being resolved is not waited for.
     runtime.shutdown_background();
@@ -72,15 +72,14 @@ pub(super) fn facts(file: &Path, patience: Duration) -> Result<Facts> {
 /// What is wrong with a configuration that can be read, as the daemon finds when it starts. The tree is looked at by
 /// itself.
 fn beyond_reading(file: &Path) -> Vec<(String, String)> {
-    let loaded = Config::load(file).err().map(problems);
-    let mut found = loaded.unwrap_or_default();
+    let mut found = problems(Config::problems(file));
     found.retain(|(what, _)| !what.contains(" tree.root: "));
     found
 }
 
-fn problems(error: ConfigError) -> Vec<(String, String)> {
+fn problems(all: Vec<Problem>) -> Vec<(String, String)> {
     let told = |problem: Problem| (format!("{}: {}", problem.at, problem.what), problem.hint);
-    error.problems.into_iter().map(told).collect()
+    all.into_iter().map(told).collect()
 }
 
 fn machine() -> Machine {

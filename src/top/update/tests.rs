@@ -373,6 +373,11 @@ fn a_restore_over_newer_work_needs_a_word_and_one_over_the_winner_none() {
             panic!("{:?}", model.toast);
         };
         assert_eq!(question.need, need);
+        let act = question.act.clone();
+        let is_over = matches!(act, Act::Restore { over_later, .. } if over_later);
+        assert_eq!(is_over, !is_winner);
+        let same = crate::top::command::of_act("cfs-repl", &act);
+        assert_eq!(same.ends_with(" --over-later"), !is_winner, "{same}");
     }
 }
 
