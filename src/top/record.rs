@@ -15,7 +15,7 @@ use crate::clock::{TimestampUs, rfc3339};
 
 /// Name and version of the format.
 pub const FORMAT: &str = "cfs-repl/top-record/v1";
-/// No record is longer: a later time in a line is damage. A year, in microseconds.
+/// No record is longer: a later time in a line is damage. The longest year, in microseconds.
 const LENGTH_MAX_US: u64 = 366 * 86_400 * 1_000_000;
 
 /// The first line.

@@ -112,7 +112,7 @@ pub fn take_again() -> io::Result<()> {
     if !TAKEN.load(Ordering::SeqCst) {
         return Ok(());
     }
-    // What was kept of the modes before stays as it is: what holds now is the shell's.
+    // A terminal that is taken already would be left as the shell made it: it is given back first.
     disable_raw_mode()?;
     enter()
 }
